@@ -1,0 +1,77 @@
+"""Every error netloom raises on purpose, so that callers can catch by meaning.
+
+A message names the thing, the value, what was expected and the mend:
+``conv2d 'stem': kernel 7 exceeds the input 5×5; use padding ≥ 1 or a smaller kernel``.
+"""
+
+from __future__ import annotations
+
+
+class NetloomError(Exception):
+    """Base of all errors that netloom raises on purpose."""
+
+
+class AttributeValueError(NetloomError, ValueError):
+    """An operator's attribute is missing, unknown, of the wrong type, or out of range."""
+
+
+class ShapeError(NetloomError, ValueError):
+    """Operands whose shapes or dtypes do not fit the operator."""
+
+
+class GraphError(NetloomError, ValueError):
+    """A graph that breaks an invariant: cycle, dangling or duplicate name, no output."""
+
+
+class UnknownOperatorError(NetloomError, LookupError):
+    """The name of an operator that is not registered."""
+
+
+class FormatError(NetloomError, ValueError):
+    """Text, JSON or a file that is not what it should be."""
+
+
+class TextError(FormatError):
+    """The textual notation does not parse; carries ``line`` and ``column`` (1-based)."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0, source: str = "") -> None:
+        self.line, self.column, self.source = line, column, source
+        where = f"line {line}, column {column}: " if line else ""
+        quote = f"\n  {source}\n  {' ' * (column - 1)}^" if source and column else ""
+        super().__init__(f"{where}{message}{quote}")
+
+
+class VersionError(FormatError):
+    """A document written by a version of the format that this netloom does not read."""
+
+
+class TraceError(NetloomError, RuntimeError):
+    """A model that cannot be traced; the message quotes the line of the model in the way."""
+
+
+class BuildError(NetloomError, RuntimeError):
+    """A graph that cannot be built, or weights that do not fit it."""
+
+
+class UntrustedError(BuildError):
+    """A graph read from data asks to call a function that nobody allowed."""
+
+
+class TaskError(NetloomError, ValueError):
+    """A task that cannot be loaded, or data that do not fit it."""
+
+
+class SpaceError(NetloomError, ValueError):
+    """A space whose settings admit no network, or a graph it does not contain."""
+
+
+class TrainingError(NetloomError, RuntimeError):
+    """A recipe or a network that cannot be trained."""
+
+
+class StoreError(NetloomError, RuntimeError):
+    """A store that cannot be opened, read or written."""
+
+
+class SearchError(NetloomError, ValueError):
+    """A search whose settings make no sense, refused before any work starts."""

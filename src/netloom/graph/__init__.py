@@ -1,0 +1,1 @@
+"""`Graph` and everything that reads or writes one without running it."""

@@ -1,0 +1,357 @@
+"""`Graph`: an architecture as an immutable, hashable value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
+from ..ops import MODULE, Edge, Operator, TensorType, Weight, operator
+from ..ops.operator import resolve_types
+from ..ops.size import Size
+from .node import Node
+from .table import TensorEntry
+from .tree import edges, leaves
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call in a graph: an operator with its arguments in normal form.
+
+    ``args`` holds every argument by name: `Edge` or a tuple of edges, `Weight`, or plain data. ``scope`` is the path of the
+    module that owns the call (its ``training`` flag counts). ``mode`` is ``"train"`` or ``"eval"`` for a call that is made in
+    one mode only. ``grad`` is False under ``no_grad``; ``autocast`` is ``"cpu:bfloat16"`` and the like, or "".
+    """
+
+    name: str
+    op: str
+    args: Mapping[str, Any]
+    scope: str = ""
+    mode: str = ""
+    grad: bool = True
+    autocast: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of the network: its name, the tree of its tensors, and whether it is given by keyword."""
+
+    name: str
+    tree: Any
+    keyword: bool = False
+
+
+def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
+    """The owner of a call, judged by its name: itself where it owns weights or has a training flag, else its parent."""
+    path = name.partition("@")[0]
+    if any(type(v) is Weight for v in args.values()) or args.get("training") == MODULE:
+        return path
+    return path.rpartition(".")[0]
+
+
+class Graph:
+    """An architecture: immutable, hashable, without trained weights.
+
+    Built from values of the functional builder,
+
+    >>> import netloom as nl
+    >>> x = nl.input(3, 32, 32)
+    >>> y = nl.relu(nl.conv2d(x, 16, kernel=3, padding=1, name="stem"))
+    >>> graph = nl.Graph(x, nl.linear(nl.flatten(y), 10))
+    >>> graph.num_params, graph["stem"].out_size
+    (164298, 16)
+
+    or by `nl.trace`, `Graph.from_text`, `Graph.from_json`, or a space's ``sample``. ``inputs`` and ``outputs`` may be
+    single values or tuples, lists and dicts of them.
+    """
+
+    steps: tuple[Step, ...]
+    tensors: Mapping[str, TensorEntry]
+    arguments: tuple[Argument, ...]
+    result: Any
+    train_result: Any
+    symbols: Mapping[str, int]
+    notes: tuple[str, ...]
+
+    def __new__(cls, inputs: Any, outputs: Any) -> Graph:
+        from .builder import assemble
+
+        return assemble(inputs, outputs)
+
+    @classmethod
+    def make(
+        cls,
+        steps: Sequence[Step],
+        tensors: Mapping[str, TensorEntry],
+        arguments: Sequence[Argument],
+        result: Any,
+        *,
+        train_result: Any = None,
+        symbols: Mapping[str, int] | None = None,
+        notes: Sequence[str] = (),
+        types: Mapping[str, tuple[TensorType, ...]] | None = None,
+    ) -> Graph:
+        """The graph of these parts; `GraphError` where they break an invariant.
+
+        ``types`` gives output types that are known already; the rest are worked out (and every node checked) here.
+        ``train_result`` is the output tree in training mode where it differs. ``symbols`` gives the example size of each
+        free symbol; ``notes`` are remarks for people (what tracing could not free or merge).
+        """
+        graph = object.__new__(cls)
+        graph.tensors = MappingProxyType(dict(tensors))
+        graph.arguments = tuple(arguments)
+        graph.result = result
+        graph.train_result = train_result
+        graph.symbols = MappingProxyType(dict(symbols or {}))
+        graph.notes = tuple(notes)
+        graph._types = {}
+        graph._settle(steps, dict(types or {}))
+        return graph
+
+    def _settle(self, steps: Sequence[Step], known: dict[str, tuple[TensorType, ...]]) -> None:
+        types = self._types
+        settled: list[Step] = []
+        if not steps:
+            raise GraphError("the graph is empty; it needs at least one input and one output")
+
+        def type_of(ref: Any) -> TensorType | None:
+            if type(ref) is Weight:
+                entry = self.tensors.get(ref.key)
+                if entry is None:
+                    raise GraphError(f"{step.op} {step.name!r} uses the tensor {ref.key!r}, which the table does not have")
+                return entry.type
+            produced = types.get(ref.node)
+            if produced is None:
+                raise GraphError(_dangling(step, ref, steps, types))
+            if not 0 <= ref.index < len(produced):
+                raise GraphError(f"{step.op} {step.name!r} uses output {ref.index} of {ref.node!r}, which has {len(produced)}")
+            return produced[ref.index]
+
+        for step in steps:
+            if step.name in types:
+                raise GraphError(f"two nodes are called {step.name!r}; names must differ")
+            if step.name in known:
+                types[step.name] = known[step.name]
+                settled.append(step)
+                continue
+            try:
+                made = operator(step.op).evaluate(step.args, type_of)
+            except (ShapeError, AttributeValueError) as error:
+                raise _located(error, step) from None
+            types[step.name] = made.outputs
+            settled.append(step if made.args == step.args else replace(step, args=made.args))
+        self.steps = tuple(settled)
+        produced = {name: len(outputs) for name, outputs in types.items()}
+        for edge in edges([self.result, self.train_result]):
+            if edge.index >= produced.get(edge.node, 0):
+                raise GraphError(f"the graph returns {edge}, which no node produces")
+        if not edges(self.result):
+            raise GraphError("the graph returns no tensor; give it at least one output")
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes in the order of execution, inputs included."""
+        return tuple(Node(self, step) for step in self.steps)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def __getitem__(self, name: str) -> Node:
+        try:
+            return self._by_name[name]
+        except (KeyError, TypeError):
+            near = difflib.get_close_matches(str(name), self._by_name, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise GraphError(f"no node is called {name!r}{hint}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @cached_property
+    def inputs(self) -> tuple[Node, ...]:
+        """The input nodes, in the order of the arguments."""
+        return tuple(self[edge.node] for argument in self.arguments for edge in edges(argument.tree))
+
+    @cached_property
+    def outputs(self) -> tuple[Node, ...]:
+        """The nodes whose values the network returns, in order."""
+        return tuple(self[edge.node] for edge in edges(self.result))
+
+    def type_of(self, ref: Edge | Weight) -> TensorType:
+        """dtype and shape of an operand."""
+        if type(ref) is Weight:
+            return self.tensors[ref.key].type
+        return self._types[ref.node][ref.index]  # type: ignore[union-attr]
+
+    def types(self, name: str) -> tuple[TensorType, ...]:
+        """dtypes and shapes of all outputs of the node called ``name``."""
+        return self._types[name]
+
+    def operands(self, step: Step) -> SimpleNamespace:
+        """The arguments of a step as an operator's rules take them: types in place of edges and weights."""
+        return SimpleNamespace(**{name: resolve_types(value, self.type_of) for name, value in step.args.items()})
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """Node name → names of the nodes that use one of its outputs, in order, without repeats."""
+        users: dict[str, dict[str, None]] = {step.name: {} for step in self.steps}
+        for step in self.steps:
+            for edge in edges(tuple(step.args.values())):
+                users[edge.node][step.name] = None
+        return MappingProxyType({name: tuple(found) for name, found in users.items()})
+
+    @cached_property
+    def num_params(self) -> int:
+        """Number of parameters, as ``sum(p.numel() for p in model.parameters())`` counts them (ties once)."""
+        return sum(e.type.numel for e in self.tensors.values() if e.kind == "parameter" and e.alias_of is None)
+
+    @cached_property
+    def flops(self) -> int:
+        """Floating point operations of one sample: twice the multiply–adds of matrix products and convolutions.
+
+        Counted as ``torch.utils.flop_counter`` does, plus recurrent cells; other free sizes at their example value.
+        """
+        total: Any = 0
+        for step in self.steps:
+            if step.mode != "train":
+                total = total + operator(step.op).flops(self.operands(step), self._types[step.name])
+        return self.at_one_sample(total)
+
+    @cached_property
+    def activations(self) -> int:
+        """Elements of all intermediate values of one sample."""
+        total: Any = 0
+        for step in self.steps:
+            if step.op not in ("input", "parameter"):
+                total = total + sum(t.numel for t in self._types[step.name])
+        return self.at_one_sample(total)
+
+    def at_one_sample(self, size: Any) -> int:
+        """A size for a batch of one, other free symbols at their example size."""
+        if not isinstance(size, Size):
+            return int(size)
+        return size.at({name: 1 if name == "N" else example for name, example in self.symbols.items()})
+
+    @cached_property
+    def hash(self) -> str:
+        """``"nl1:…"``: equal exactly when two graphs are the same computation up to node names and order."""
+        from .hashing import graph_hash
+
+        return graph_hash(self)
+
+    # -- forms -----------------------------------------------------------------------------------------------------
+    def to_text(self) -> str:
+        """The readable notation; `Graph.from_text` reads it back."""
+        from .text import to_text
+
+        return to_text(self)
+
+    @staticmethod
+    def from_text(text: str) -> Graph:
+        """The graph written in the notation of `to_text`; `TextError` points at line and column."""
+        from .text_reader import from_text
+
+        return from_text(text)
+
+    def to_json(self, **options: Any) -> str:
+        """A lossless, versioned JSON document."""
+        from .json_form import to_json
+
+        return to_json(self, **options)
+
+    @staticmethod
+    def from_json(document: str | bytes | Mapping[str, Any], **options: Any) -> Graph:
+        """The graph of a JSON document; `FormatError` says what is wrong with any other."""
+        from .json_form import from_json
+
+        return from_json(document, **options)
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """A networkx view: nodes by name with ``op``, ``attrs``, ``shape``; edges with ``argument`` and ``index``."""
+        import networkx
+
+        view = networkx.MultiDiGraph()
+        for node in self.nodes:
+            view.add_node(node.name, op=node.op, attrs=dict(node.attrs), shape=node.shape, dtype=node.dtype)
+        for step in self.steps:
+            for name, value in step.args.items():
+                for position, edge in enumerate(edges(value)):
+                    view.add_edge(edge.node, step.name, argument=name, position=position, index=edge.index)
+        return view
+
+    def subgraph(self, prefix: str) -> Graph:
+        """The part whose names lie under a module path, as a graph of its own; values from outside become inputs."""
+        from .subgraph import subgraph
+
+        return subgraph(self, prefix)
+
+    def check(self) -> None:
+        """Verify every invariant again from scratch; raises `NetloomError` naming the first that fails."""
+        from .checking import check
+
+        check(self)
+
+    # -- being a value ---------------------------------------------------------------------------------------------
+    def _key(self) -> tuple[Any, ...]:
+        return (self.steps, dict(self.tensors), self.arguments, self.result, self.train_result, dict(self.symbols), self.notes)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in every stored detail, names included; for the same computation compare ``hash``."""
+        return isinstance(other, Graph) and (self is other or self._key() == other._key())
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "steps" in self.__dict__ and not name.startswith("_"):
+            raise AttributeError(f"a Graph is immutable; make a new one instead of setting {name!r}")
+        object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> Any:
+        return _remake, (
+            self.steps_as_data(), dict(self.tensors), self.arguments, self.result, self.train_result, dict(self.symbols), self.notes,
+        )  # fmt: skip
+
+    def steps_as_data(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple((s.name, s.op, dict(s.args), s.scope, s.mode, s.grad, s.autocast) for s in self.steps)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        ops = sum(step.op != "input" for step in self.steps)
+        return f"<Graph: {ops} nodes, {self.num_params:,} parameters, {' × '.join(str(n.shape) for n in self.inputs)}>"
+
+
+def _remake(steps: Any, tensors: Any, arguments: Any, result: Any, train_result: Any, symbols: Any, notes: Any) -> Graph:
+    return Graph.make(
+        [Step(*fields) for fields in steps], tensors, arguments, result, train_result=train_result, symbols=symbols, notes=notes
+    )
+
+
+def _located(error: NetloomError, step: Step) -> NetloomError:
+    message = str(error)
+    prefix = f"{step.op}: "
+    return type(error)(f"{step.op} {step.name!r}: {message.removeprefix(prefix)}")
+
+
+def _dangling(step: Step, ref: Edge, steps: Sequence[Step], types: Mapping[str, Any]) -> str:
+    if any(other.name == ref.node for other in steps):
+        return f"{step.op} {step.name!r} uses {ref.node!r}, which comes after it: a cycle, or nodes out of order"
+    near = difflib.get_close_matches(ref.node, types, 1)
+    return f"{step.op} {step.name!r} uses {ref.node!r}, which does not exist" + (f"; did you mean {near[0]!r}?" if near else "")

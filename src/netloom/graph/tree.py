@@ -1,0 +1,51 @@
+"""Nested containers of values: what a model takes and returns.
+
+A tree is an `Edge`, plain data (a literal), a `tuple`, a `list`, or a `dict` with string keys; ``None`` is a literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..ops import Edge
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its path, in order: ``("hidden.0", leaf)``."""
+    if type(tree) in (tuple, list):
+        for i, child in enumerate(tree):
+            yield from leaves(child, f"{path}.{i}" if path else str(i))
+    elif type(tree) is dict:
+        for key, child in tree.items():
+            yield from leaves(child, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, tree
+
+
+def map_leaves(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """The same containers with ``function`` of every leaf in its place."""
+    if type(tree) in (tuple, list):
+        return type(tree)(map_leaves(child, function) for child in tree)
+    if type(tree) is dict:
+        return {key: map_leaves(child, function) for key, child in tree.items()}
+    return function(tree)
+
+
+def edges(tree: Any) -> list[Edge]:
+    """All edges in a tree (or in the arguments of a step), in order."""
+    found: list[Edge] = []
+    _collect(tree, found)
+    return found
+
+
+def _collect(tree: Any, found: list[Edge]) -> None:
+    kind = type(tree)
+    if kind is Edge:
+        found.append(tree)
+    elif kind is tuple or kind is list:
+        for child in tree:
+            _collect(child, found)
+    elif kind is dict:
+        for child in tree.values():
+            _collect(child, found)

@@ -1,0 +1,10 @@
+"""Operators: each declared once, as one class, in the file of its family."""
+
+from . import activation, linear, source  # noqa: F401  (importing registers them)
+from .dims import Concat, Dims, Product
+from .operator import MODULE, REGISTRY, DType, Edge, Operator, TensorType, Weight, operator
+from .size import Size
+
+__all__ = [
+    "MODULE", "REGISTRY", "Concat", "DType", "Dims", "Edge", "Operator", "Product", "Size", "TensorType", "Weight", "operator",
+]  # fmt: skip

@@ -1,0 +1,485 @@
+"""What an operator is, and the registry of all of them.
+
+An operator is declared in one place, as one class: its arguments with their ranges, its shape and dtype rule, its
+dimension rule, its cost, and the torch call that computes it. Nothing here imports torch: rules are plain Python over
+`TensorType`, the call is a template that `netloom.building` turns into code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
+
+from ..errors import AttributeValueError, ShapeError, UnknownOperatorError
+from .dims import Dims
+from .size import Size
+
+
+class TensorType(NamedTuple):
+    """dtype and shape of a value; a shape entry is an int or a `Size`."""
+
+    dtype: str
+    shape: tuple[Any, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def numel(self) -> Any:
+        return prod(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+class Edge(NamedTuple):
+    """An operand: output ``index`` of the node called ``node``."""
+
+    node: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.node if self.index == 0 else f"{self.node}:{self.index}"
+
+
+class Weight(NamedTuple):
+    """An operand that is an entry of the graph's tensor table, by key."""
+
+    key: str
+
+
+class DType(NamedTuple):
+    """A dtype as an attribute's value."""
+
+    name: str
+
+
+#: The value of a ``training`` attribute that follows the flag of the module that owns the call.
+MODULE = "module"
+
+
+class Missing:
+    """Marks a parameter without default."""
+
+    def __repr__(self) -> str:
+        return "required"
+
+
+REQUIRED = Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One argument of an operator.
+
+    ``kind``: ``tensor`` (an edge), ``tensors`` (a tuple of edges), ``operand`` (an edge or a number), ``weight`` (an
+    entry of the tensor table, or an edge where the model computes it), ``attr`` (plain data). ``check`` takes the
+    attribute's value and returns its normal form or raises `ValueError` saying what is expected. ``axis_of`` names the tensor
+    whose rank turns a negative axis into its normal form.
+    """
+
+    name: str
+    kind: str
+    default: Any = REQUIRED
+    check: Callable[[Any], Any] | None = None
+    axis_of: str = ""
+    help: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+# -- declaring arguments ---------------------------------------------------------------------------------------------
+def tensor(name: str, default: Any = REQUIRED) -> Param:
+    """A tensor operand; ``default=None`` makes it optional."""
+    return Param(name, "tensor", default)
+
+
+def tensors(name: str) -> Param:
+    """An operand that is a non-empty tuple of tensors."""
+    return Param(name, "tensors")
+
+
+def operand(name: str, default: Any = REQUIRED) -> Param:
+    """A tensor or a plain number (also a free size)."""
+    return Param(name, "operand", default)
+
+
+def weight(name: str, optional: bool = False) -> Param:
+    """A parameter or buffer that belongs to the node."""
+    return Param(name, "weight", None if optional else REQUIRED)
+
+
+def attr(name: str, check: Callable[[Any], Any], default: Any = REQUIRED, axis_of: str = "", help: str = "") -> Param:
+    """Plain data, checked and normalised by ``check``."""
+    return Param(name, "attr", default, check, axis_of, help)
+
+
+def integer(low: int | None = None, high: int | None = None) -> Callable[[Any], Any]:
+    """An int (or free size) within [low, high]."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | Size):
+            raise ValueError(f"an integer{_range(low, high)}")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError(f"an integer{_range(low, high)}")
+        return value
+
+    return check
+
+
+def ints(n: int | None = None, low: int | None = None) -> Callable[[Any], Any]:
+    """A tuple of n ints (one int stands for n equal ones); any length where n is None."""
+    one = integer(low)
+
+    def check(value: Any) -> Any:
+        if isinstance(value, int | Size) and not isinstance(value, bool):
+            value = (value,) * (n or 1)
+        if not isinstance(value, tuple | list) or (n is not None and len(value) not in (1, n)):
+            raise ValueError(f"{n or 'some'} integers{_range(low, None)}")
+        value = tuple(value) * n if n is not None and len(value) == 1 else tuple(value)
+        for entry in value:
+            one(entry)
+        return value
+
+    return check
+
+
+def number(low: float | None = None, high: float | None = None) -> Callable[[Any], Any]:
+    """A float or int within [low, high], kept as given."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | Size):
+            raise ValueError(f"a number{_range(low, high)}")
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            raise ValueError(f"a number{_range(low, high)}")
+        return value
+
+    return check
+
+
+def boolean(value: Any) -> Any:
+    if value not in (True, False) or not isinstance(value, bool | int):
+        raise ValueError("true or false")
+    return bool(value)
+
+
+def flag(value: Any) -> Any:
+    """True, False, or ``"module"``: the training flag of the module that owns the call."""
+    if value == MODULE or isinstance(value, bool):
+        return value
+    raise ValueError('true, false or "module"')
+
+
+def choice(*options: Any) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str | int | float | type(None)) or value not in options:
+            raise ValueError("one of " + ", ".join(map(repr, options)))
+        return value
+
+    return check
+
+
+def dtype_attr(value: Any) -> Any:
+    """A `DType`; a plain string is taken for its name."""
+    from .dtypes import DTYPES
+
+    if isinstance(value, str):
+        value = DType(value)
+    if not isinstance(value, DType) or value.name not in DTYPES:
+        raise ValueError("a dtype such as float32")
+    return value
+
+
+def optional(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """None, or what ``check`` accepts."""
+
+    def checked(value: Any) -> Any:
+        return None if value is None else check(value)
+
+    checked.optional = check  # type: ignore[attr-defined]
+    return checked
+
+
+def either(*checks: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What the first of ``checks`` that does not refuse makes of it."""
+
+    def checked(value: Any) -> Any:
+        expected = []
+        for check in checks:
+            try:
+                return check(value)
+            except ValueError as error:
+                expected.append(str(error))
+        raise ValueError(" or ".join(expected))
+
+    return checked
+
+
+def scalar(value: Any) -> Any:
+    """A plain number or bool."""
+    if isinstance(value, bool | int | float | complex | Size):
+        return value
+    raise ValueError("a number")
+
+
+def anything(value: Any) -> Any:
+    """Any plain data."""
+    return value
+
+
+def _range(low: Any, high: Any) -> str:
+    if low is not None and high is not None:
+        return f" in [{low}, {high}]"
+    return f" ≥ {low}" if low is not None else f" ≤ {high}" if high is not None else ""
+
+
+# -- the operator ----------------------------------------------------------------------------------------------------
+class Operator:
+    """Base of all operators: subclass it, fill in the class attributes and rules, and it is registered.
+
+    Rules get a namespace ``a`` with every argument by name, defaults filled in: attributes as plain data, tensors and
+    weights as `TensorType` (a tuple of those for ``tensors``), absent ones as None.
+
+    - ``name``: how graphs, text and builder functions call it.
+    - ``params``: its arguments, tensors first (see `tensor`, `tensors`, `operand`, `weight`, `attr`).
+    - ``code``: the torch expression, with ``{argument}`` for every argument; for several outputs one
+      that returns a tuple, or with ``unpack`` (``"{0}, ({1}, {2})"``) one that returns a nest.
+    - ``calls``: which torch callables it stands for → their signature in terms of this operator's
+      arguments (``"x:input, weight, stride=1"``; ``name:keyword`` where torch's keyword differs; ``*dims`` takes the rest).
+      In-place forms (``relu_``, ``__iadd__``, ``inplace=``) are found from the pure form.
+    - ``view``: the result may share memory with its first tensor. ``commutative``: names of two interchangeable arguments.
+    - ``effect``: ``"random"`` (draws from the generator) or ``"write"`` (updates a buffer) or "".
+    """
+
+    name: ClassVar[str] = ""
+    params: ClassVar[tuple[Param, ...]] = ()
+    code: ClassVar[str] = ""
+    unpack: ClassVar[str] = ""
+    calls: ClassVar[Mapping[str, str]] = {}
+    family: ClassVar[str] = ""
+    view: ClassVar[bool] = False
+    commutative: ClassVar[tuple[str, ...]] = ()
+    effect: ClassVar[str] = ""
+    by_name: ClassVar[dict[str, Param]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.by_name = {param.name: param for param in cls.params}
+        cls.family = cls.__module__.rpartition(".")[2]
+        if "name" in cls.__dict__ and cls.name:
+            if cls.name in REGISTRY:
+                raise AttributeValueError(f"operator {cls.name!r} is registered twice; choose another name")
+            REGISTRY[cls.name] = cls()
+
+    # -- rules that subclasses write ---------------------------------------------------------------------------
+    def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
+        """Types of the weights the node owns, from the attributes and the types of its tensors."""
+        return {}
+
+    def infer(self, a: SimpleNamespace) -> TensorType | tuple[TensorType, ...]:
+        """Types of the outputs; raises `ShapeError` where torch would refuse."""
+        raise ShapeError(f"operator {self.name} has no shape rule")
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        """How the axes tie. The default ties nothing and freezes every axis."""
+        operands: dict[str, Any] = {}
+        fixed: set[str] = set()
+        for name, value in self.typed(a):
+            if isinstance(value, TensorType):
+                operands[name] = tuple(f"{name}{i}" for i in range(value.rank))
+                fixed.update(operands[name])
+            else:
+                operands[name] = tuple(tuple(f"{name}{k}_{i}" for i in range(t.rank)) for k, t in enumerate(value))
+                fixed.update(label for axes in operands[name] for label in axes)
+        out = tuple(tuple(f"y{k}_{i}" for i in range(t.rank)) for k, t in enumerate(outputs))
+        fixed.update(label for axes in out for label in axes)
+        return Dims(operands, out, fixed=frozenset(fixed))
+
+    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
+        """Floating point operations as torch.utils.flop_counter counts them: 2 per multiply–add of matrix products."""
+        return 0
+
+    def init(self, role: str, a: SimpleNamespace) -> tuple[Any, ...]:
+        """torch's default initialisation of a weight: ``("kaiming_uniform", fan_in)``, ``("uniform", low, high)``,
+        ``("normal", mean, std)`` or ``("constant", value)``."""
+        return ("constant", 0.0)
+
+    def buffers(self) -> frozenset[str]:
+        """Those of its weights that are buffers (running statistics), not parameters."""
+        return frozenset()
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        """Arguments of the node from those of the torch call (by the names in ``calls``); None refuses the call."""
+        return call
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        """Attributes to restate in normal form, once types are known (same computation → same attributes)."""
+        return {}
+
+    # -- what the rest of netloom calls -----------------------------------------------------------------------
+    def typed(self, a: SimpleNamespace) -> list[tuple[str, Any]]:
+        """The arguments that are tensors, with their types (tuples of types for lists of tensors)."""
+        found = []
+        for param in self.params:
+            value = getattr(a, param.name, None)
+            if isinstance(value, TensorType) or (
+                isinstance(value, tuple) and value and all(isinstance(v, TensorType) for v in value)
+            ):
+                found.append((param.name, value))
+        return found
+
+    def check(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """All arguments in declared order with defaults filled in and attributes in normal form.
+
+        Raises `AttributeValueError` naming the argument, its value and what is expected.
+        """
+        unknown = [name for name in args if name not in self.by_name]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], self.by_name, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(self.by_name) or 'none'}"
+            raise AttributeValueError(f"{self.name} has no argument {unknown[0]!r}{hint}")
+        full: dict[str, Any] = {}
+        for param in self.params:
+            name = param.name
+            if name not in args:
+                if param.default is REQUIRED:
+                    if param.kind == "weight":
+                        full[name] = None
+                        continue
+                    raise AttributeValueError(f"{self.name} needs {name!r}" + (f" ({param.help})" if param.help else ""))
+                value = param.default
+            else:
+                value = args[name]
+            if param.kind == "attr":
+                # A declared default is in normal form already, whatever its check says of given values.
+                if value is not param.default and param.check is not None:
+                    try:
+                        value = param.check(value)
+                    except (ValueError, TypeError) as error:
+                        raise AttributeValueError(f"{self.name}: {name} = {value!r}; expected {error}") from None
+            elif param.kind == "tensors":
+                if not isinstance(value, tuple | list) or not value:
+                    raise AttributeValueError(f"{self.name}: {name} needs a non-empty list of values")
+                value = tuple(value)
+            full[name] = value
+        return full
+
+
+    def evaluate(self, args: Mapping[str, Any], type_of: Callable[[Any], TensorType | None]) -> Evaluated:
+        """Check arguments and work out types: the one way in which a node comes about.
+
+        ``type_of`` gives the type of an `Edge`, and of a `Weight` or None where its entry is still to be made.
+        """
+        full = self.check(args)
+        types = {name: resolve_types(value, type_of) for name, value in full.items()}
+        a = SimpleNamespace(**types)
+        for param in self.params:
+            if param.axis_of and full[param.name] is not None:
+                of = getattr(a, param.axis_of)
+                rank = (of[0] if type(of) is tuple else of).rank
+                value = full[param.name]
+                value = axes(value, rank, param.name) if isinstance(value, tuple | list) else axis(value, rank, param.name)
+                full[param.name] = value
+                setattr(a, param.name, value)
+        own = [name for name, value in full.items() if type(value) is Weight]
+        if own:
+            expected = self.weights(a)
+            for name in own:
+                if name not in expected:
+                    raise AttributeValueError(f"{self.name}: {name} cannot be a weight of the node's own")
+                have = getattr(a, name)
+                if have is None:
+                    setattr(a, name, expected[name])
+                elif have.shape != expected[name].shape:
+                    raise ShapeError(
+                        f"weight {full[name].key!r} is {pretty(have.shape)} where {name} must be {pretty(expected[name].shape)}"
+                    )
+        for name, value in self.normalize(a).items():
+            full[name] = value
+            setattr(a, name, value)
+        result = self.infer(a)
+        outputs = (result,) if type(result) is TensorType else tuple(result)
+        return Evaluated(full, a, outputs)
+
+
+class Evaluated(NamedTuple):
+    """A node worked out: arguments in normal form, the same with types in place of edges, output types."""
+
+    args: dict[str, Any]
+    types: SimpleNamespace
+    outputs: tuple[TensorType, ...]
+
+
+def resolve_types(value: Any, type_of: Callable[[Any], Any]) -> Any:
+    """``value`` with every edge and weight in it, however nested, replaced by its type."""
+    kind = type(value)
+    if kind is Edge or kind is Weight:
+        return type_of(value)
+    if kind is tuple:
+        return tuple(resolve_types(v, type_of) for v in value)
+    return value
+
+
+REGISTRY: dict[str, Operator] = {}
+
+
+def operator(name: str) -> Operator:
+    """The registered operator called ``name``; `UnknownOperatorError` offers the nearest spelling."""
+    try:
+        return REGISTRY[name]
+    except (KeyError, TypeError):
+        near = difflib.get_close_matches(str(name), REGISTRY, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownOperatorError(f"unknown operator {str(name)[:80]!r}{hint}") from None
+
+
+# -- small rules that many operators share -----------------------------------------------------------------------------
+def axis(value: int, rank: int, what: str = "axis") -> int:
+    """A possibly negative axis as a non-negative one; `ShapeError` where it is out of range."""
+    limit = max(rank, 1)
+    if isinstance(value, bool) or not isinstance(value, int) or not -limit <= value < limit:
+        raise ShapeError(f"{what} {value} is out of range for {rank} axes; use one in [{-limit}, {limit - 1}]")
+    return value + limit if value < 0 else value
+
+
+def axes(values: Any, rank: int, what: str = "axis") -> tuple[int, ...]:
+    """Several axes, normalised and all different."""
+    found = tuple(axis(v, rank, what) for v in (values if isinstance(values, tuple | list) else (values,)))
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{what} {tuple(values)} names one axis twice")
+    return found
+
+
+def broadcast(*shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The shape that all ``shapes`` broadcast to; `ShapeError` names the axis where they clash.
+
+    >>> broadcast((8, 1, 3), (4, 1))
+    (8, 4, 3)
+    """
+    if len(shapes) == 2 and shapes[0] == shapes[1]:
+        return shapes[0]
+    rank = max((len(shape) for shape in shapes), default=0)
+    result: list[Any] = [1] * rank
+    for shape in shapes:
+        offset = rank - len(shape)
+        for i, size in enumerate(shape, offset):
+            if size == result[i] or size == 1:
+                continue
+            if result[i] == 1:
+                result[i] = size
+            else:
+                listing = " and ".join("(" + ", ".join(map(str, s)) + ")" for s in shapes)
+                raise ShapeError(f"{listing} do not broadcast: {result[i]} against {size} at axis {i - rank}")
+    return tuple(result)
+
+
+def pretty(shape: Any) -> str:
+    """A shape as people write it: ``3×32×32``."""
+    return "×".join(map(str, shape)) if shape else "()"
