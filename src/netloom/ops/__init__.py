@@ -2,9 +2,9 @@
 
 from . import activation, linear, source  # noqa: F401  (importing registers them)
 from .dims import Concat, Dims, Product
-from .operator import MODULE, REGISTRY, DType, Edge, Operator, TensorType, Weight, operator
+from .operator import MODULE, REGISTRY, DType, Edge, Operator, Slice, TensorType, Weight, operator
 from .size import Size
 
 __all__ = [
-    "MODULE", "REGISTRY", "Concat", "DType", "Dims", "Edge", "Operator", "Product", "Size", "TensorType", "Weight", "operator",
+    "MODULE", "REGISTRY", "Concat", "DType", "Dims", "Edge", "Operator", "Product", "Size", "Slice", "TensorType", "Weight", "operator",
 ]  # fmt: skip

@@ -59,6 +59,14 @@ class DType(NamedTuple):
     name: str
 
 
+class Slice(NamedTuple):
+    """A slice inside an index, as plain data; Ellipsis and None stand for themselves."""
+
+    start: Any = None
+    stop: Any = None
+    step: Any = None
+
+
 #: The value of a ``training`` attribute that follows the flag of the module that owns the call.
 MODULE = "module"
 
@@ -322,6 +330,18 @@ class Operator:
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         """Attributes to restate in normal form, once types are known (same computation → same attributes)."""
         return {}
+
+    def template(self, a: SimpleNamespace) -> str:
+        """The torch expression for these arguments: ``code`` unless the form depends on them.
+
+        ``{argument}`` stands for each argument; ``{device}`` for the device of the network's tensors; ``torch`` and
+        ``F`` (torch.nn.functional) are in scope.
+        """
+        return self.code
+
+    def statements(self, a: SimpleNamespace) -> list[str]:
+        """Statements to run before the expression, as templates (``"if {training}: {count}.add_(1)"``)."""
+        return []
 
     # -- what the rest of netloom calls -----------------------------------------------------------------------
     def typed(self, a: SimpleNamespace) -> list[tuple[str, Any]]:
