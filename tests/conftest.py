@@ -1,0 +1,22 @@
+"""How all tests run: one thread, no network, generated examples that are the same every time."""
+
+from __future__ import annotations
+
+import os
+
+# Read by torch when it is first imported, also in the processes that tests start.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from hypothesis import HealthCheck, settings  # noqa: E402  (after the environment is set)
+
+# Seconds differ between machines, so no test fails by its time; a failure is found again by running the test again.
+settings.register_profile(
+    "netloom",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("netloom")
