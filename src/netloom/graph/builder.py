@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from ..errors import AttributeValueError, GraphError, ShapeError
 from ..ops import MODULE, DType, Edge, Operator, Size, TensorType, Weight, operator
 from .graph import Argument, Graph, Step, default_scope
 from .table import Constant, TensorEntry
-from .tree import edges, leaves, map_leaves
+from .tree import leaves, map_leaves, weights
 
 _counter = itertools.count()
 
@@ -141,6 +142,9 @@ def call(op: str, *positional: Any, name: str | None = None, like: Value | None 
                 if param.required:
                     raise AttributeValueError(f"{op}: {param.name} cannot be left out")
                 full[param.name] = None
+    if kind.weight_list and kind.weight_list not in full:
+        checked = kind.check(full | {kind.weight_list: (None,)})
+        full[kind.weight_list] = tuple(map(Weight, kind.roles(SimpleNamespace(**checked))))
     try:
         made = kind.evaluate(full, lambda ref: drafts[ref].type if type(ref) is Edge else None)
     except (ShapeError, AttributeValueError) as error:
@@ -263,13 +267,12 @@ def assemble(inputs: Any, outputs: Any) -> Graph:
         args = {key: edge_of(value) for key, value in draft.args.items()}
         owner = names[id(draft.weights_of)]
         kind = operator(draft.op)
-        own = {role: value for role, value in args.items() if type(value) is Weight}
+        own = [weight.key for weight in weights(tuple(args.values()))]
         if own:
+            args = {key: _placed(value, owner, kind) for key, value in args.items()}
             types = kind.weights(draft.types)
-            for role in own:
-                args[role] = Weight(weight_key(owner, role, kind))
-                if owner == name:
-                    tensors[args[role].key] = fresh_entry(kind, role, types[role], draft.types)
+            for role in own if owner == name else ():
+                tensors[weight_key(owner, role, kind)] = fresh_entry(kind, role, types[role], draft.types)
         if draft.op == "input":
             for size in args["shape"]:
                 if isinstance(size, Size):
@@ -285,6 +288,13 @@ def weight_key(node: str, role: str, kind: Operator) -> str:
     """The key that a node's weight has by default: ``node.role``; a lone parameter is called as the node."""
     path = node.partition("@")[0]
     return path if kind.name in ("parameter", "constant") else f"{path}.{role}"
+
+
+def _placed(value: Any, owner: str, kind: Operator) -> Any:
+    """An argument with its weights, which a draft knows by role, under the keys they have as those of ``owner``."""
+    if type(value) is Weight:
+        return Weight(weight_key(owner, value.key, kind))
+    return tuple(_placed(v, owner, kind) for v in value) if type(value) is tuple else value
 
 
 def fresh_entry(kind: Operator, role: str, type: TensorType, a: Any) -> TensorEntry:

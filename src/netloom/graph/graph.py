@@ -15,7 +15,7 @@ from ..ops.operator import resolve_types
 from ..ops.size import Size
 from .node import Node
 from .table import TensorEntry
-from .tree import edges, leaves
+from .tree import edges, leaves, weights
 
 if TYPE_CHECKING:
     import networkx
@@ -51,7 +51,7 @@ class Argument:
 def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
     """The owner of a call, judged by its name: itself where it owns weights or has a training flag, else its parent."""
     path = name.partition("@")[0]
-    if any(type(v) is Weight for v in args.values()) or args.get("training") == MODULE:
+    if weights(tuple(args.values())) or args.get("training") == MODULE:
         return path
     return path.rpartition(".")[0]
 

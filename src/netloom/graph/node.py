@@ -49,7 +49,13 @@ class Node:
     @property
     def weights(self) -> Mapping[str, str]:
         """Role → key in the tensor table, for the weights the node owns."""
-        return {role: value.key for role, value in self.step.args.items() if type(value) is Weight}
+        args = self.step.args
+        found = {role: value.key for role, value in args.items() if type(value) is Weight}
+        kind = operator(self.op)
+        if kind.weight_list:
+            listed = zip(kind.roles(self.graph.operands(self.step)), args[kind.weight_list])
+            found |= {role: value.key for role, value in listed if type(value) is Weight}
+        return found
 
     @property
     def operands(self) -> tuple[Edge, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..ops import Edge
+from ..ops import Edge, Weight
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -49,3 +49,13 @@ def _collect(tree: Any, found: list[Edge]) -> None:
     elif kind is dict:
         for child in tree.values():
             _collect(child, found)
+
+
+def weights(tree: Any) -> list[Weight]:
+    """All weights in a tree (or in the arguments of a step), in order."""
+    kind = type(tree)
+    if kind is Weight:
+        return [tree]
+    if kind is tuple or kind is list:
+        return [weight for child in tree for weight in weights(child)]
+    return []

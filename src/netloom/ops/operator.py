@@ -264,6 +264,8 @@ class Operator:
       In-place forms (``relu_``, ``__iadd__``, ``inplace=``) are found from the pure form.
     - ``view``: the result may share memory with its first tensor. ``commutative``: names of two interchangeable arguments.
     - ``effect``: ``"random"`` (draws from the generator) or ``"write"`` (updates a buffer) or "".
+    - ``weight_list``: name of the ``tensors`` argument that lists the node's weights, where their number depends on
+      attributes (recurrent layers); `roles` names them.
     """
 
     name: ClassVar[str] = ""
@@ -275,6 +277,7 @@ class Operator:
     view: ClassVar[bool] = False
     commutative: ClassVar[tuple[str, ...]] = ()
     effect: ClassVar[str] = ""
+    weight_list: ClassVar[str] = ""
     by_name: ClassVar[dict[str, Param]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -290,6 +293,10 @@ class Operator:
     def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
         """Types of the weights the node owns, from the attributes and the types of its tensors."""
         return {}
+
+    def roles(self, a: SimpleNamespace) -> tuple[str, ...]:
+        """Roles of the entries of ``weight_list``, in order, from the attributes alone."""
+        return ()
 
     def infer(self, a: SimpleNamespace) -> TensorType | tuple[TensorType, ...]:
         """Types of the outputs; raises `ShapeError` where torch would refuse."""
@@ -421,12 +428,27 @@ class Operator:
                     raise ShapeError(
                         f"weight {full[name].key!r} is {pretty(have.shape)} where {name} must be {pretty(expected[name].shape)}"
                     )
+        if self.weight_list:
+            self._settle_weight_list(full[self.weight_list], a)
         for name, value in self.normalize(a).items():
             full[name] = value
             setattr(a, name, value)
         result = self.infer(a)
         outputs = (result,) if type(result) is TensorType else tuple(result)
         return Evaluated(full, a, outputs)
+
+    def _settle_weight_list(self, given: tuple[Any, ...], a: SimpleNamespace) -> None:
+        """Give the listed weights their types; `ShapeError` where their number or a shape is not what the attributes say."""
+        roles, expected = self.roles(a), self.weights(a)
+        if len(given) != len(roles):
+            raise ShapeError(f"{self.weight_list} lists {len(given)} tensors; expected {len(roles)}: {', '.join(roles)}")
+        settled = []
+        for role, ref, have in zip(roles, given, getattr(a, self.weight_list)):
+            if have is not None and have.shape != expected[role].shape:
+                where = f"weight {ref.key!r}" if type(ref) is Weight else role
+                raise ShapeError(f"{where} is {pretty(have.shape)} where {role} must be {pretty(expected[role].shape)}")
+            settled.append(expected[role] if have is None else have)
+        setattr(a, self.weight_list, tuple(settled))
 
 
 class Evaluated(NamedTuple):
