@@ -20,6 +20,10 @@ _PUBLIC = {
     "Network": "building.network",
     "load_network": "building.files",
     "Size": "ops.size",
+    "Store": "store.store",
+    "train": "training.fit",
+    "search": "searching.run",
+    "report": "reporting.page",
 }
 _ROOMS = ("ops", "graph", "spaces", "tracing", "building", "tasks", "training", "store", "searching", "reporting", "errors")
 
