@@ -338,6 +338,10 @@ class Operator:
         """Attributes to restate in normal form, once types are known (same computation → same attributes)."""
         return {}
 
+    def commutes(self, args: Mapping[str, Any]) -> bool:
+        """Whether the two ``commutative`` arguments may swap places, given all arguments of the call."""
+        return bool(self.commutative)
+
     def template(self, a: SimpleNamespace) -> str:
         """The torch expression for these arguments: ``code`` unless the form depends on them.
 
