@@ -354,6 +354,10 @@ class Operator:
         """Statements to run before the expression, as templates (``"if {training}: {count}.add_(1)"``)."""
         return []
 
+    def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Arguments that serve both modes where the calls made in evaluation and training differ; None if there are none."""
+        return None
+
     # -- what the rest of netloom calls -----------------------------------------------------------------------
     def typed(self, a: SimpleNamespace) -> list[tuple[str, Any]]:
         """The arguments that are tensors, with their types (tuples of types for lists of tensors)."""

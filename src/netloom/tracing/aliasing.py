@@ -1,0 +1,206 @@
+"""Which value every tensor of a running model holds, through aliases and in-place writes.
+
+Tensors that share storage have one *root*: its value changes with every write. A view remembers the calls that lead to it
+from the root; reading it after a write replays them, writing to it undoes them: slice-and-scatter, inverse permutation,
+reshape back. In-place code becomes pure that way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TraceError
+from ..ops import DType, Edge, Slice
+from ..ops.operator import TensorType
+
+if TYPE_CHECKING:
+    from .recorder import Record, Recorder
+
+
+class Root:
+    """The owner of a storage: its present value, and how often it was written."""
+
+    __slots__ = ("edge", "version", "key", "replayed", "grad")
+
+    def __init__(self, edge: Any, key: str = "") -> None:
+        self.edge, self.version, self.key, self.grad = edge, 0, key, True
+        self.replayed: dict[tuple[Any, ...], Edge] = {}
+
+
+class Handle:
+    """What is known about one tensor object: its root, the views that lead to it, and its value as of a version."""
+
+    __slots__ = ("tensor", "root", "path", "edge", "version", "key")
+
+    def __init__(self, tensor: Any, root: Root, path: tuple[tuple[int, int], ...], edge: Any, key: str = "") -> None:
+        self.tensor, self.root, self.path, self.edge, self.key = tensor, root, path, edge, key
+        self.version = root.version
+
+
+class Aliases:
+    """All handles of one trace, by the identity of the tensor object."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.handles: dict[int, Handle] = {}
+        self.roots: dict[str, Root] = {}
+        self.keep: list[Any] = []
+
+    # -- making handles ------------------------------------------------------------------------------------------------
+    def entry(self, tensor: Any, key: str) -> None:
+        """A parameter or buffer of the model."""
+        root = self.roots.setdefault(key, Root(None, key))
+        self.handles[id(tensor)] = Handle(tensor, root, (), None, key)
+
+    def fresh(self, tensor: Any, edge: Edge) -> None:
+        """A result with storage of its own."""
+        self.handles[id(tensor)] = Handle(tensor, Root(edge), (), edge)
+
+    def view(self, tensor: Any, edge: Edge, record: Record, index: int, args: Any) -> None:
+        """A result that shares the storage of the call's first tensor."""
+        source = self.handles[id(next(a for a in _tensors(args)))]
+        handle = Handle(tensor, source.root, (*source.path, (record.number, index)), edge)
+        handle.key = ""
+        self.handles[id(tensor)] = handle
+
+    def is_view(self, tensor: Any, args: Any) -> bool:
+        source = next(iter(_tensors(args)), None)
+        if source is None or source is tensor:
+            return False
+        return bool(tensor.untyped_storage()._cdata == source.untyped_storage()._cdata)
+
+    def handle(self, tensor: Any) -> Handle | None:
+        return self.handles.get(id(tensor))
+
+    def root_of_key(self, key: str) -> Root | None:
+        return self.roots.get(key)
+
+    def forget_write(self, key: str) -> None:
+        """Take back the write to a buffer: the call that follows makes it itself."""
+        root = self.roots[key]
+        root.edge, root.version, root.replayed = None, 0, {}
+        for handle in self.handles.values():
+            if handle.root is root:
+                handle.edge, handle.version = None, 0
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def is_written(self, handle: Handle) -> bool:
+        return handle.root.version > 0
+
+    def root_edge(self, root: Root) -> Edge:
+        if root.edge is None:
+            return self.recorder.parameter(root.key)
+        return root.edge  # type: ignore[no-any-return]
+
+    def read(self, handle: Handle) -> Edge:
+        """The edge of the value that a tensor holds now."""
+        root = handle.root
+        if handle.version == root.version and handle.edge is not None:
+            return handle.edge  # type: ignore[no-any-return]
+        edge = self.root_edge(root)
+        for end in range(1, len(handle.path) + 1):
+            edge = self._replay(root, handle.path[:end], edge)
+        if root.edge is not None or handle.path:
+            handle.edge, handle.version = edge, root.version
+        return edge
+
+    def _replay(self, root: Root, path: tuple[tuple[int, int], ...], source: Edge) -> Edge:
+        """One view of a path, taken of the root's present value."""
+        key = (root.version, path)
+        found = root.replayed.get(key)
+        if found is None:
+            number, index = path[-1]
+            record = self.recorder.records[number]
+            first = next(name for name, value in record.args.items() if type(value) is Edge)
+            if record.args[first] == source:
+                return Edge(number, index)  # type: ignore[arg-type]
+            again = self.recorder.add(record.op, {**record.args, first: source}, record.types)
+            again.scope = record.scope
+            for other in range(len(record.types)):
+                root.replayed[(root.version, (*path[:-1], (number, other)))] = Edge(again.number, other)  # type: ignore[arg-type]
+            found = root.replayed[key]
+        return found
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def write(self, tensor: Any, value: Edge) -> None:
+        """``tensor`` now holds ``value`` (broadcast and cast to its type), and so does all that shares its storage."""
+        handle = self.handles.get(id(tensor))
+        if handle is None:
+            return
+        recorder = self.recorder
+        value = self._fitted(value, _type(tensor))
+        root = handle.root
+        sources = [self.root_edge(root)]
+        for end in range(1, len(handle.path)):
+            sources.append(self._replay(root, handle.path[:end], sources[-1]))
+        result = value
+        for (number, index), source in zip(reversed(handle.path), reversed(sources)):
+            result = self._undo(recorder.records[number], index, source, result)
+        root.edge = result
+        root.version += 1
+        root.grad = recorder.records[value.node].grad  # type: ignore[call-overload]
+        root.replayed = {(root.version, handle.path): value} if handle.path else {}
+        handle.edge, handle.version = value, root.version
+
+    def _fitted(self, value: Edge, target: TensorType) -> Edge:
+        have = self.recorder.type_of(value)
+        assert have is not None
+        if have.shape != target.shape:
+            value = self.recorder.emit("expand", x=value, shape=target.shape)
+        if have.dtype != target.dtype:
+            value = self.recorder.emit("to", x=value, dtype=DType(target.dtype))
+        return value
+
+    def _undo(self, record: Record, index: int, source: Edge, value: Edge) -> Edge:
+        """The value before a view, given the value after it: what a write through the view leaves in its source."""
+        emit, args = self.recorder.emit, record.args
+        before = self.recorder.type_of(source)
+        assert before is not None
+        rank = len(before.shape)
+        op = record.op
+        if op in ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as"):
+            return emit("reshape", x=value, shape=before.shape)
+        if op in ("detach", "alias", "contiguous"):
+            return value
+        if op == "permute":
+            order = args["dims"]
+            return emit("permute", x=value, dims=tuple(order.index(i) for i in range(rank)))
+        if op == "transpose":
+            return emit("transpose", x=value, **{k: v for k, v in args.items() if type(v) is int})
+        if op == "expand" and record.types[0].shape == before.shape:
+            return value
+        position = self._position(record, index, before)
+        if position is None:
+            raise TraceError(f"a write through a {op} view is not supported; write to a copy, or index the tensor itself")
+        return emit("setitem", x=source, index=position, value=value)
+
+    def _position(self, record: Record, index: int, before: TensorType) -> tuple[Any, ...] | None:
+        """Where a view's elements lie in its source, as an index."""
+        args, op = record.args, record.op
+        if op == "getitem":
+            return tuple(args["index"])
+        if op == "unbind":
+            return (*[Slice()] * args["dim"], index)
+        if op == "select":
+            return (*[Slice()] * args["dim"], args["index"])
+        if op == "narrow":
+            return (*[Slice()] * args["dim"], Slice(args["start"], args["start"] + args["length"]))
+        if op in ("split", "chunk", "tensor_split"):
+            dim = args["dim"]
+            start = sum(t.shape[dim] for t in record.types[:index])
+            return (*[Slice()] * dim, Slice(start, start + record.types[index].shape[dim]))
+        return None
+
+
+def _type(tensor: Any) -> TensorType:
+    return TensorType(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+
+
+def _tensors(value: Any) -> list[Any]:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [t for part in value for t in _tensors(part)]
+    return []

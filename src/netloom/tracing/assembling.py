@@ -1,0 +1,263 @@
+"""From merged records to a `Graph`: dead calls dropped, names given, the tensor table filled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from ..graph.builder import unique
+from ..graph.graph import Argument, Graph, Step, default_scope
+from ..graph.table import Constant, TensorEntry
+from ..graph.tree import edges, map_leaves
+from ..ops import MODULE, DType, Edge, TensorType, Weight, operator
+from ..ops.operator import resolve_types
+from .merging import Merger
+from .recorder import Record
+from .state import Held, constant_of, entry_of, observed_init
+
+
+class Assembly:
+    """The parts of one graph in the making."""
+
+    def __init__(self, entries: list[Held], model: Any, merger: Merger) -> None:
+        self.entries, self.merger = entries, merger
+        self.records = merger.out
+        self.leaf = {path for path, module in model.named_modules() if not module._modules}
+        self.table: dict[str, TensorEntry] = {}
+        self.names: dict[int, str] = {}
+
+    # -- results and writes ------------------------------------------------------------------------------------------
+    def results(self, trees: dict[str, Any]) -> tuple[Any, Any]:
+        """The result tree, and that of training mode where it is another."""
+        if len(trees) == 1:
+            return next(iter(trees.values())), None
+        evaluation = self._placed(trees["eval"], self.merger.of_e)
+        training = self._placed(trees["train"], self.merger.of_t)
+        met = self._meet(evaluation, training)
+        return (evaluation, training) if met is None else (met[0], None)
+
+    def _placed(self, tree: Any, places: dict[Edge, Edge] | None) -> Any:
+        return tree if places is None else map_leaves(tree, lambda leaf: places[leaf] if type(leaf) is Edge else leaf)
+
+    def _meet(self, e: Any, t: Any) -> tuple[Any] | None:
+        if type(e) is not type(t):
+            return None
+        if type(e) is Edge:
+            edge = e if e == t else self.merger.choose(e, t)
+            return None if edge is None else (edge,)
+        if type(e) in (tuple, list):
+            parts = [self._meet(a, b) for a, b in zip(e, t)] if len(e) == len(t) else [None]
+            return None if None in parts else (type(e)(p[0] for p in parts if p),)
+        if type(e) is dict:
+            rows = {k: self._meet(v, t[k]) for k, v in e.items()} if e.keys() == t.keys() else {"": None}
+            return None if None in rows.values() else ({k: v[0] for k, v in rows.items() if v},)
+        return (e,) if e == t else None
+
+    def write_state(self, written: dict[str, dict[str, tuple[Edge, bool]]]) -> None:
+        """An ``assign`` for every entry of the state that a forward pass changes."""
+        if len(written) == 1:
+            for key, (edge, grad) in next(iter(written.values())).items():
+                self._assign(key, edge, "", grad)
+            return
+        e_written, t_written = written["eval"], written["train"]
+        for key in dict.fromkeys((*e_written, *t_written)):
+            e = self._placed(e_written[key][0], self.merger.of_e) if key in e_written else None
+            t = self._placed(t_written[key][0], self.merger.of_t) if key in t_written else None
+            both = (e if e == t else self.merger.choose(e, t)) if e is not None and t is not None else None
+            grad = (e_written.get(key) or t_written[key])[1]
+            if both is not None:
+                self._assign(key, both, "", grad)
+                continue
+            if e is not None:
+                self._assign(key, e, "eval", grad)
+            if t is not None:
+                self._assign(key, t, "train", grad)
+
+    def _assign(self, key: str, edge: Edge, mode: str, grad: bool) -> None:
+        entry = next(item for item in self.entries if item.key == key)
+        kind = TensorType(str(entry.tensor.dtype).removeprefix("torch."), tuple(entry.tensor.shape))
+        args = {"target": Weight(key), "value": edge, "dtype": DType(kind.dtype), "shape": kind.shape}
+        scope = key.rpartition(".")[0]
+        self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", False, mode=mode))
+
+    # -- what is alive -------------------------------------------------------------------------------------------------
+    def prune(self, *trees: Any) -> None:
+        """Keep what a result, a write or a random draw needs; inputs stay."""
+        live: set[Any] = {edge.node for tree in trees for edge in edges(tree)}
+        kept: list[Record] = []
+        for record in reversed(self.records):
+            if record.number in live or record.op == "input" or _has_effect(record):
+                kept.append(record)
+                live.update(edge.node for edge in edges(tuple(record.args.values())))
+        self.records = kept[::-1]
+
+    # -- names ---------------------------------------------------------------------------------------------------------
+    def give_names(self) -> None:
+        """Module paths for calls that own weights or are the only call of a leaf module; ``path.op`` for others."""
+        own = {r.number: _own_weights(r) for r in self.records}
+        calls_of: dict[str, set[str]] = {}
+        for record in self.records:
+            if not own[record.number] and record.op not in ("input", "constant", "by_mode"):
+                calls_of.setdefault(record.scope, set()).add(record.op)
+        weighted = {record.scope for record in self.records if own[record.number] and record.op != "parameter"}
+        taken: set[str] = {record.name for record in self.records if record.op == "input"}
+        seen: Counter[str] = Counter()
+        for record in self.records:
+            if record.op == "input":
+                self.names[record.number] = record.name
+                continue
+            path = self._path(record, own[record.number], calls_of, weighted)
+            if path:
+                seen[path] += 1
+                name = path if seen[path] == 1 else f"{path}@{seen[path]}"
+                self.names[record.number] = unique(name, taken)
+            else:
+                stem = f"{record.scope}.{record.op}" if record.scope else record.op
+                self.names[record.number] = unique(stem, taken)
+
+    def _path(self, record: Record, own: list[str], calls_of: dict[str, set[str]], weighted: set[str]) -> str:
+        if record.op == "parameter":
+            return own[0]
+        if own and record.op != "assign":
+            parents = {key.rpartition(".")[0] for key in own}
+            return parents.pop() if len(parents) == 1 else ""
+        if record.scope in self.leaf and record.scope not in weighted and len(calls_of.get(record.scope, ())) == 1:
+            return record.scope if record.op in calls_of[record.scope] else ""
+        return ""
+
+    # -- the graph -----------------------------------------------------------------------------------------------------
+    def steps(self) -> list[Step]:
+        found = []
+        for record in self.records:
+            name = self.names[record.number]
+            args = {key: self._named(value) for key, value in record.args.items()}
+            if record.op == "constant":
+                args["value"] = Weight(name)
+            flagged = args.get("training") == MODULE or record.mode
+            scope = record.scope if flagged else default_scope(name, record.op, args)
+            found.append(Step(name, record.op, args, scope, record.mode, record.grad, record.autocast))
+        return found
+
+    def _named(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is Edge:
+            return Edge(self.names[value.node], value.index)
+        if kind is tuple:
+            return tuple(self._named(v) for v in value)
+        if isinstance(value, tuple) and edges(tuple(value)):
+            return kind(*(self._named(v) for v in value))
+        return value
+
+    def fill_table(self, types: dict[str, tuple[TensorType, ...]]) -> None:
+        """The tensor table: the model's entries in order, then the constants that calls hold."""
+        used: dict[str, tuple[str, str, Record]] = {}
+        written = set()
+        for record in self.records:
+            for role, value in record.args.items():
+                for key in _keys(value):
+                    if record.op == "assign":
+                        written.add(key)
+                    elif record.op != "parameter" or key not in used:
+                        used[key] = (record.op, role, record)
+        canonical: dict[int, str] = {}
+        by_number = {record.number: record.types for record in self.records}
+        for item in self.entries:
+            first = canonical.setdefault(id(item.tensor), item.key)
+            entry = entry_of(item, None if first == item.key else first)
+            self.table[item.key] = self._with_rule(item, entry, used, written, by_number)
+        for record in self.records:
+            if record.op == "constant":
+                value: Constant = record.args["value"]
+                self.table[self.names[record.number]] = TensorEntry(
+                    value.type, "buffer", ("constant", 0.0), requires_grad=False, persistent=False, constant=value
+                )
+
+    def _with_rule(self, item: Held, entry: TensorEntry, used: Any, written: set[str], by_number: Any) -> TensorEntry:
+        op, role, record = used.get(item.key, ("", "", None))
+        if record is not None and op != "parameter":
+            kind = operator(op)
+            if item.kind == "parameter" or role in kind.buffers():
+
+                def type_of(ref: Any) -> TensorType:
+                    if type(ref) is Edge:
+                        return by_number[ref.node][ref.index]  # type: ignore[no-any-return]
+                    return self._held_type(ref.key)
+
+                a = SimpleNamespace(**{k: resolve_types(v, type_of) for k, v in record.args.items()})
+                return replace(entry, init=kind.init(role, a))
+        if item.kind == "buffer" and item.key not in written:
+            return replace(entry, constant=constant_of(item.tensor))
+        return replace(entry, init=observed_init(item.tensor))
+
+    def _held_type(self, key: str) -> TensorType:
+        if not hasattr(self, "_types"):
+            self._types = {
+                i.key: TensorType(str(i.tensor.dtype).removeprefix("torch."), tuple(i.tensor.shape)) for i in self.entries
+            }
+        return self._types[key]
+
+
+def assemble(
+    tracing: Any,
+    merger: Merger,
+    results: dict[str, Any],
+    written: dict[str, dict[str, tuple[Edge, bool]]],
+    inputs: dict[str, Edge],
+    example: dict[str, int],
+    notes: list[str],
+) -> Graph:
+    """The graph of the merged records of one trace."""
+    assembly = Assembly(tracing.entries, tracing.model, merger)
+    result, train_result = assembly.results(results)
+    assembly.write_state(written)
+    assembly.prune(result, train_result)
+    assembly.give_names()
+    steps = assembly.steps()
+    types = {assembly.names[r.number]: r.types for r in assembly.records}
+    assembly.fill_table(types)
+    arguments = [
+        Argument(name, _with_edges(tree, name, {p: Edge(p) for p in inputs}), keyword) for name, tree, keyword in tracing.arguments
+    ]
+    return Graph.make(
+        steps,
+        assembly.table,
+        arguments,
+        map_leaves(result, assembly._named),
+        train_result=None if train_result is None else map_leaves(train_result, assembly._named),
+        symbols=example,
+        notes=notes,
+        types=types,
+    )
+
+
+def _with_edges(tree: Any, path: str, inputs: dict[str, Edge]) -> Any:
+    if path in inputs and type(tree) not in (tuple, list, dict):
+        return inputs[path]
+    if type(tree) in (tuple, list):
+        return type(tree)(_with_edges(child, f"{path}.{i}", inputs) for i, child in enumerate(tree))
+    if type(tree) is dict:
+        return {key: _with_edges(child, f"{path}.{key}", inputs) for key, child in tree.items()}
+    return tree
+
+
+def _keys(value: Any) -> list[str]:
+    if type(value) is Weight:
+        return [value.key]
+    if type(value) is tuple:
+        return [key for part in value for key in _keys(part)]
+    return []
+
+
+def _own_weights(record: Record) -> list[str]:
+    return [key for value in record.args.values() for key in _keys(value)]
+
+
+def _has_effect(record: Record) -> bool:
+    kind = operator(record.op)
+    if record.args.get("training") is False:
+        return False
+    if kind.effect:
+        return not (record.args.get("dropout_p") == 0.0 and "dropout_p" in record.args)
+    return any(type(record.args.get(role)) is Weight for role in kind.buffers())

@@ -1,0 +1,127 @@
+"""What a TorchFunctionMode does not see, intercepted while tracing: module calls, custom autograd functions, vmap, caches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..errors import TraceError
+from .recorder import Recorder, where_in_model
+
+
+@contextlib.contextmanager
+def intercepted(recorder: Recorder) -> Iterator[None]:
+    """Patch torch for the duration of one run of the model's copy; everything is put back, whatever happens."""
+    module_class = torch.nn.Module
+    function_class = torch.autograd.Function
+    original_call = module_class.__call__
+    original_apply = function_class.__dict__["apply"]
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    import torch._functorch.apis as apis
+
+    original_vmap = apis.vmap_impl
+    stack, paths = recorder.stack, recorder.paths
+
+    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        path = paths.get(id(module))
+        if path is None:
+            return original_call(module, *args, **kwargs)
+        stack.append(path)
+        try:
+            return original_call(module, *args, **kwargs)
+        finally:
+            stack.pop()
+
+    def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
+        return _autograd_function(recorder, original_apply.__func__, kind, args, kwargs)
+
+    def vmap(function: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
+        return _vmap(recorder, original_vmap, (function, in_dims, out_dims, randomness, chunk_size), args, kwargs)
+
+    module_class.__call__ = call  # type: ignore[method-assign]
+    function_class.apply = classmethod(apply)  # type: ignore[assignment]
+    apis.vmap_impl = vmap
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        module_class.__call__ = original_call  # type: ignore[method-assign]
+        function_class.apply = original_apply
+        apis.vmap_impl = original_vmap
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwargs: Any) -> Any:
+    """A custom autograd function is one call: its inner operations lack the backward pass that it defines."""
+    from torch.utils.checkpoint import CheckpointFunction
+
+    from ..graph.trusted import allow
+    from .opaque import opaque
+
+    if issubclass(kind, CheckpointFunction):
+        function, _, *inputs = args
+        return function(*inputs)
+    tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    for tensor in tensors:
+        if recorder.aliases.handle(tensor) is None:
+            recorder._ir(tensor)
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        actual = apply(kind, *args, **kwargs)
+    results = [t for t in (actual if isinstance(actual, tuple | list) else [actual]) if isinstance(t, torch.Tensor)]
+    name = f"{kind.__module__}:{kind.__qualname__}.apply"
+    allow(name, kind.apply if not hasattr(kind, "__netloom__") else kind.apply)
+    return opaque(recorder, kind.apply, args, kwargs, actual, results, target=name)
+
+
+def _vmap(recorder: Recorder, original: Any, settings: Any, args: Any, kwargs: Any) -> Any:
+    """A vmapped function over constants is computed; over anything else it is unrolled along the mapped axis."""
+    function, in_dims, out_dims, _, _ = settings
+    real = recorder._real(args)
+    leaves = [leaf for leaf in _flat(real)]
+    if any(leaf is None for leaf in leaves) or _captures_tensor(function):
+        return _unrolled(function, in_dims, out_dims, args, kwargs)
+    with torch._C.DisableTorchFunction():
+        result = original(*settings, *real, **kwargs)
+    return recorder._outside(result)
+
+
+def _unrolled(function: Any, in_dims: Any, out_dims: Any, args: Any, kwargs: Any) -> Any:
+    """vmap as the loop that it means: one call per index of the mapped axis, results stacked."""
+    dims = in_dims if isinstance(in_dims, tuple | list) else (in_dims,) * len(args)
+    size = next(a.shape[d] for a, d in zip(args, dims) if d is not None)
+    if size > 4096:
+        raise TraceError(f"vmap over the free batch axis ({where_in_model()}) cannot be unrolled; write the batched form")
+    rows = [
+        function(*(a if d is None else a.select(d, i) for a, d in zip(args, dims)), **kwargs) for i in range(size)
+    ]
+    if isinstance(rows[0], tuple):
+        outs = out_dims if isinstance(out_dims, tuple) else (out_dims,) * len(rows[0])
+        return tuple(torch.stack([row[k] for row in rows], dim) for k, dim in enumerate(outs))
+    return torch.stack(rows, out_dims if isinstance(out_dims, int) else out_dims[0])
+
+
+def _captures_tensor(function: Any) -> bool:
+    pending, seen = [function], set()
+    while pending:
+        value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            return True
+        if isinstance(value, tuple | list):
+            pending += list(value)
+        for cell in getattr(value, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):
+                pending.append(cell.cell_contents)
+        pending += [getattr(value, name) for name in ("__wrapped__", "func", "args") if hasattr(value, name)]
+    return False
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, tuple | list):
+        return [leaf for part in value for leaf in _flat(part)]
+    return [value]

@@ -1,0 +1,152 @@
+"""One list of records from the runs in evaluation and in training mode.
+
+Where both modes make the same calls, a ``training`` argument that differs becomes the owner's flag. Calls that only one mode makes
+are kept with their mode, and a ``by_mode`` node chooses where their results meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import SequenceMatcher
+from typing import Any
+
+from ..graph.tree import edges
+from ..ops import MODULE, Edge, operator
+from .recorder import Record
+
+
+def _same(e: Record, t: Record) -> bool:
+    """Whether two records at the same place are one call; notes the flag where only that differs."""
+    if e.op != t.op or e.scope != t.scope or e.types != t.types or e.grad != t.grad or e.autocast != t.autocast:
+        return False
+    if e.args == t.args:
+        return True
+    args = joined_args(e, t)
+    if args is None:
+        return False
+    e.args = args
+    return True
+
+
+def joined_args(e: Record, t: Record) -> dict[str, Any] | None:
+    """Arguments that serve both modes, or None."""
+    if e.args == t.args:
+        return e.args
+    differing = {name for name in e.args if e.args[name] != t.args.get(name)}
+    if differing == {"training"} and (e.args["training"], t.args["training"]) == (False, True):
+        return {**e.args, "training": MODULE}
+    joined: dict[str, Any] | None = operator(e.op).join_modes(e.args, t.args)
+    return joined
+
+
+class Merger:
+    """Merges two runs; ``of_e`` and ``of_t`` say where every edge of either went (None: nowhere else)."""
+
+    def __init__(self, evaluation: list[Record], training: list[Record] | None = None) -> None:
+        self.of_e: dict[Edge, Edge] | None = None
+        self.of_t: dict[Edge, Edge] | None = None
+        self.chosen: dict[tuple[Edge, Edge], Edge] = {}
+        self.out: list[Record] = evaluation
+        if training is None:
+            return
+        if len(evaluation) == len(training) and all(_same(e, t) for e, t in zip(evaluation, training)):
+            return
+        self.e, self.t = evaluation, training
+        self.out, self.of_e, self.of_t = [], {}, {}
+        self._run()
+
+    def _run(self) -> None:
+        ids: dict[Any, int] = {}
+        keys = [[ids.setdefault(_key(r), len(ids)) for r in records] for records in (self.e, self.t)]
+        matcher = SequenceMatcher(None, keys[0], keys[1], autojunk=False)
+        for tag, e0, e1, t0, t1 in matcher.get_opcodes():
+            if tag == "equal":
+                for e, t in zip(self.e[e0:e1], self.t[t0:t1]):
+                    self._pair(e, t)
+            else:
+                owner = _common([r.scope for r in (*self.e[e0:e1], *self.t[t0:t1])])
+                for e in self.e[e0:e1]:
+                    self._only(e, "eval", owner, self.of_e)
+                for t in self.t[t0:t1]:
+                    self._only(t, "train", owner, self.of_t)
+
+    def _pair(self, e: Record, t: Record) -> None:
+        e_args, t_args = _mapped(e.args, self.of_e), _mapped(t.args, self.of_t)
+        e_args, t_args = self._meet(e_args, t_args)
+        args = joined_args(replace(e, args=e_args), replace(t, args=t_args))
+        if args is None:
+            self._only(e, "eval", e.scope, self.of_e)
+            self._only(t, "train", t.scope, self.of_t)
+            return
+        record = self.append(replace(e, args=args, constant=e.constant and t.constant))
+        for index in range(len(record.types)):
+            self.of_e[Edge(e.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
+            self.of_t[Edge(t.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
+
+    def _meet(self, e: Any, t: Any) -> tuple[Any, Any]:
+        """Operands that come from different calls in the two modes meet in a ``by_mode`` node."""
+        if type(e) is Edge and type(t) is Edge:
+            if e == t:
+                return e, t
+            edge = self.choose(e, t)
+            return (edge, edge) if edge is not None else (e, t)
+        if type(e) is dict and type(t) is dict and e.keys() == t.keys():
+            rows = {name: self._meet(e[name], t[name]) for name in e}
+            return {k: v[0] for k, v in rows.items()}, {k: v[1] for k, v in rows.items()}
+        if type(e) is tuple and type(t) is tuple and len(e) == len(t):
+            pairs = [self._meet(a, b) for a, b in zip(e, t)]
+            return tuple(p[0] for p in pairs), tuple(p[1] for p in pairs)
+        return e, t
+
+    def choose(self, e: Edge, t: Edge) -> Edge | None:
+        """The value that is ``e`` in evaluation and ``t`` in training mode; None where their types differ."""
+        found = self.chosen.get((e, t))
+        if found is None:
+            e_record, t_record = self.out[e.node], self.out[t.node]  # type: ignore[call-overload]
+            kind = e_record.types[e.index]
+            if kind != t_record.types[t.index]:
+                return None
+            owner = t_record if t_record.mode else e_record
+            args = {"train": t, "eval": e, "training": MODULE}
+            record = self.append(Record(0, "by_mode", args, (kind,), owner.scope, True, "", False))
+            found = self.chosen[(e, t)] = Edge(record.number)  # type: ignore[arg-type]
+        return found
+
+    def _only(self, record: Record, mode: str, owner: str, places: dict[Edge, Edge]) -> None:
+        made = self.append(replace(record, args=_mapped(record.args, places), mode=mode, scope=owner))
+        for index in range(len(record.types)):
+            places[Edge(record.number, index)] = Edge(made.number, index)  # type: ignore[arg-type]
+
+    def append(self, record: Record) -> Record:
+        record.number = len(self.out)
+        self.out.append(record)
+        return record
+
+
+def _key(record: Record) -> Any:
+    plain = tuple((k, repr(v)) for k, v in record.args.items() if k != "training" and not edges(v) and k not in ("dropout_p", "p"))
+    return (record.op, record.scope, record.types, record.grad, record.autocast, plain)
+
+
+def _mapped(value: Any, places: dict[Edge, Edge]) -> Any:
+    kind = type(value)
+    if kind is Edge:
+        return places[value]
+    if kind is dict:
+        return {k: _mapped(v, places) for k, v in value.items()}
+    if kind is tuple:
+        return tuple(_mapped(v, places) for v in value)
+    if isinstance(value, tuple) and edges(tuple(value)):
+        return kind(*(_mapped(v, places) for v in value))
+    return value
+
+
+def _common(scopes: list[str]) -> str:
+    """The innermost module that holds all of these."""
+    parts = [scope.split(".") if scope else [] for scope in scopes]
+    common: list[str] = []
+    for row in zip(*parts):
+        if len(set(row)) > 1:
+            break
+        common.append(row[0])
+    return ".".join(common)
