@@ -1,0 +1,13 @@
+"""Spaces: where graphs come from.
+
+>>> import netloom as nl, numpy as np
+>>> space = nl.spaces.Conv(input_shape=(1, 8, 8), num_classes=10)
+>>> space.contains(space.sample(np.random.default_rng(0)))
+True
+"""
+
+from .conv import Conv
+from .loading import load, names
+from .space import Space
+
+__all__ = ["Conv", "Space", "load", "names"]

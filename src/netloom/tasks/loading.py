@@ -36,7 +36,8 @@ def load(spec: str) -> Task:
     if name not in _LOADERS:
         near = difflib.get_close_matches(name, _LOADERS, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise TaskError(f"unknown task {name[:80]!r}; {hint}there is: {', '.join(names())}; own data: nl.tasks.from_arrays(x, y)")
+        listing = f"there is: {', '.join(names())}; for your own data: nl.tasks.from_arrays(x, y)"
+        raise TaskError(f"unknown task {name[:80]!r}; {hint}{listing}")
     seed = 0
     if settings:
         key, _, value = settings.partition("=")

@@ -1,0 +1,58 @@
+"""Scoring one candidate: train it, and turn whatever happens into a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..store import EvaluationRecord
+from ..training import train
+
+if TYPE_CHECKING:
+    from ..graph.graph import Graph
+    from ..tasks import Task
+    from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One candidate to score. Trained weights come back only where the score beats ``keep_above``."""
+
+    ticket: int
+    graph: Graph
+    keep_above: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job came to; ``weights`` is the trained state by key, as arrays."""
+
+    ticket: int
+    record: EvaluationRecord
+    weights: Mapping[str, Any] | None = None
+
+
+def score_candidate(job: Job, task: Task, settings: Settings) -> Outcome:
+    """Train the job's graph on the task. Never raises for what a candidate does: that is its result."""
+    try:
+        result = train(job.graph, task, settings.training, settings.seed, max_seconds=settings.candidate_seconds)
+    except Exception as error:  # any way in which a candidate can fail, memory included
+        status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        return Outcome(job.ticket, EvaluationRecord(status, None, 0.0, f"{type(error).__name__}: {error}"[:4000]))
+    score = None if result.status == "diverged" or not result.curve else result.score
+    record = EvaluationRecord(result.status, score, result.seconds, _remark(result.status), result.curve)
+    weights = None
+    if score is not None and score > job.keep_above:
+        weights = {key: tensor.detach().numpy().copy() for key, tensor in result.network.state_dict().items()}
+    return Outcome(job.ticket, record, weights)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out; torch says so in several ways."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _remark(status: str) -> str:
+    return {"diverged": "the loss was no longer finite", "time_limit": "stopped by the time limit of one candidate"}.get(status, "")

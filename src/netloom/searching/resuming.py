@@ -1,0 +1,56 @@
+"""`resume`: go on with a run that was stopped or killed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import SearchError
+from ..store import Store
+from .budget import Budget
+from .result import SearchResult
+from .run import run
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..spaces import Space
+    from ..tasks import Task
+
+
+def resume(
+    run_id: str,
+    store: Store | str,
+    *,
+    space: Space | None = None,
+    task: Task | None = None,
+    budget: str | int | Budget | None = None,
+    executor: str | None = None,
+    progress: bool = True,
+) -> SearchResult:
+    """Continue the run ``run_id`` of ``store`` to where it would have come had it not been stopped.
+
+    Space and task are made again from their names in the record; give them where they have none, or where their data are
+    elsewhere now. ``budget`` (the whole of it, what is spent included) and ``executor`` may be changed. Raises `SearchError`
+    where the task's data are not those of the run.
+    """
+    from .. import spaces, tasks
+
+    opened = store if isinstance(store, Store) else Store(store, must_exist=True)
+    settings = Settings.from_data(opened.run(run_id)["settings"])
+    if task is None:
+        if not settings.task:
+            raise SearchError(f"run {run_id} used data of its own ({settings.task_name}); give them again as task=")
+        task = tasks.load(settings.task)
+    if task.hash != settings.task_hash:
+        raise SearchError(f"the data of task {task.name!r} are not those of run {run_id}: hash {task.hash[:12]}… where the run has {settings.task_hash[:12]}…")
+    if space is None:
+        if not settings.space:
+            raise SearchError(f"run {run_id} used a space of its own; give it again as space=")
+        space = spaces.load(settings.space, input_shape=task.input_shape, num_classes=task.num_classes)
+    elif space.spec != settings.space:
+        raise SearchError(f"run {run_id} used the space {settings.space!r}, not {space.spec!r}")
+    if budget is not None:
+        settings = replace(settings, budget=str(Budget.of(budget)))
+    if executor is not None:
+        settings = replace(settings, executor=executor)
+    return run(run_id, space, task, settings, opened, progress)
