@@ -322,6 +322,12 @@ class Graph:
             raise AttributeError(f"a Graph is immutable; make a new one instead of setting {name!r}")
         object.__setattr__(self, name, value)
 
+    def __deepcopy__(self, memo: Any) -> Graph:
+        return self
+
+    def __copy__(self) -> Graph:
+        return self
+
     def __reduce__(self) -> Any:
         return _remake, (
             self.steps_as_data(), dict(self.tensors), self.arguments, self.result, self.train_result, dict(self.symbols), self.notes,

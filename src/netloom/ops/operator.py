@@ -263,6 +263,9 @@ class Operator:
       arguments (``"x:input, weight, stride=1"``; ``name:keyword`` where torch's keyword differs; ``*dims`` takes the rest).
       In-place forms (``relu_``, ``__iadd__``, ``inplace=``) are found from the pure form.
     - ``view``: the result may share memory with its first tensor. ``commutative``: names of two interchangeable arguments.
+    - ``inplace``: the template that overwrites the first operand, for networks to use where nobody else reads it.
+      ``saves_output``: the backward pass may need the result, so that nothing may overwrite it.
+      ``always_tuple``: the torch call returns a tuple even of one tensor.
     - ``effect``: ``"random"`` (draws from the generator) or ``"write"`` (updates a buffer) or "".
     - ``weight_list``: name of the ``tensors`` argument that lists the node's weights, where their number depends on
       attributes (recurrent layers); `roles` names them.
@@ -277,6 +280,9 @@ class Operator:
     view: ClassVar[bool] = False
     commutative: ClassVar[tuple[str, ...]] = ()
     effect: ClassVar[str] = ""
+    inplace: ClassVar[str] = ""
+    saves_output: ClassVar[bool] = True
+    always_tuple: ClassVar[bool] = False
     weight_list: ClassVar[str] = ""
     by_name: ClassVar[dict[str, Param]] = {}
 
@@ -353,6 +359,10 @@ class Operator:
     def statements(self, a: SimpleNamespace) -> list[str]:
         """Statements to run before the expression, as templates (``"if {training}: {count}.add_(1)"``)."""
         return []
+
+    def inplace_when(self, a: SimpleNamespace) -> bool:
+        """Whether ``inplace`` computes the same for these arguments (operand and result have one type already)."""
+        return True
 
     def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
         """Arguments that serve both modes where the calls made in evaluation and training differ; None if there are none."""

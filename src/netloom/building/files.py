@@ -1,0 +1,56 @@
+"""Networks on disk: graph and weights in one safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import FormatError
+from ..graph.graph import Graph
+from .network import Network, build, full_state
+
+_KEY = "netloom"
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write the graph (as JSON, in the header) and every tensor; written beside and moved into place, so never half a file."""
+    import os
+
+    from safetensors.torch import save_file
+
+    canonical = {key for key, entry in network.graph.tensors.items() if entry.alias_of is None}
+    tensors = {key: t.detach().cpu().contiguous().clone() for key, t in full_state(network).items() if key in canonical}
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, str(partial), metadata={_KEY: network.graph.to_json()})
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_network(path: str | Path) -> Network:
+    """The network written by ``net.save``; `FormatError` where the file is no such thing.
+
+    >>> import netloom as nl, tempfile, pathlib
+    >>> x = nl.input(4)
+    >>> net = nl.build(nl.Graph(x, nl.linear(x, 2)))
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "net.safetensors"
+    >>> net.save(path)
+    >>> nl.load_network(path).graph == net.graph
+    True
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = Path(path)
+    if not source.is_file():
+        raise FormatError(f"there is no file {str(source)!r}")
+    try:
+        with safe_open(str(source), framework="pt") as file:  # type: ignore[no-untyped-call]
+            metadata: dict[str, Any] = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(f"{str(source)!r} is no readable safetensors file: {error}") from None
+    if _KEY not in metadata:
+        raise FormatError(f"{str(source)!r} holds tensors but no netloom graph; write networks with net.save")
+    return build(Graph.from_json(metadata[_KEY]), weights=state)
