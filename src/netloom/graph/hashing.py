@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import GraphError
 from ..ops import Edge
-from .wiring import Naming, Ref, Wiring, namings, wiring
+from .wiring import Ref, Wiring, namings, wiring
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -72,7 +72,7 @@ def certificate(wires: Wiring) -> str:
         shown = [contents[name]]
         for ref in operands[name]:
             if type(ref) is Edge:
-                shown.append(f"{number[ref[0]]}.{ref[1]}" if ref[1] else str(number[ref[0]]))
+                shown.append(f"{number[ref.node]}.{ref.index}" if ref.index else str(number[ref.node]))
             else:
                 shown.append(f"w{tensor_number.setdefault(ref[0], len(tensor_number))}")
         lines.append(" ".join(shown))
@@ -104,7 +104,7 @@ def _order_by(wires: Wiring, digests: dict[str, bytes]) -> bool:
     tied = False
     for name in wires.pairs:
         refs = wires.operands[name]
-        first, second = [(digests[ref[0]], ref[1]) for ref in refs[:2]]
+        first, second = [(digests[ref[0]], ref[-1]) for ref in refs[:2]]
         if first == second:
             tied = True
         elif second < first:

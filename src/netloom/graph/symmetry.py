@@ -18,8 +18,8 @@ from ..ops import Edge
 from .refinement import Partition
 from .wiring import Ref, Wiring
 
-#: Steps (edges looked at, cells copied) after which a hash gives up; a few tens of seconds.
-MAX_WORK = 20_000_000
+#: Steps (edges looked at, cells copied) after which a hash gives up: ten seconds or so.
+MAX_WORK = 10_000_000
 
 Leaf = Callable[[dict[str, list[Ref]], list[str]], str]
 
@@ -173,7 +173,7 @@ class _Search:
         pairs = {}
         for name in wires.pairs:
             refs = wires.operands[name]
-            pairs[name] = sorted(refs[:2], key=lambda ref: (colour[vertex[ref[0]]], ref[1])) + refs[2:]
+            pairs[name] = sorted(refs[:2], key=lambda ref: (colour[vertex[ref[0]]], ref[-1])) + refs[2:]
         return self.certificate(pairs, sorted(wires.writes, key=lambda name: colour[vertex[name]]))
 
     # -- symmetries that exchange two vertices -----------------------------------------------------------------------

@@ -46,135 +46,155 @@ class Wiring:
 class _Plan(NamedTuple):
     """How to read the arguments of an operator: (name, text of the default), interchangeable ones first."""
 
-    params: tuple[tuple[str, str], ...]
-    pair: tuple[str, ...]
     kind: Operator
-    writes: bool
+    params: tuple[tuple[str, str], ...]
+    #: The arguments that may hold tensors it writes.
+    writes: tuple[str, ...]
 
 
-_plans: dict[str, _Plan] = {}
+_plans: dict[Operator, _Plan] = {}
 
 
-def _plan(op: str) -> _Plan:
-    kind = operator(op)
-    pair = kind.commutative
-    names = [*pair, *(param.name for param in kind.params if param.name not in pair)]
-    defaults = [
-        "" if kind.by_name[name].required else text(kind.by_name[name].default, [], {}) for name in names
-    ]  # fmt: skip
-    _plans[op] = _Plan(tuple(zip(names, defaults)), pair, kind, kind.effect == "write")
-    return _plans[op]
+def _plan(kind: Operator) -> _Plan:
+    names = [*kind.commutative, *(param.name for param in kind.params if param.name not in kind.commutative)]
+    params = [kind.by_name[name] for name in names]
+    defaults = ["" if param.required else text(param.default, [], {}) for param in params]
+    writes = tuple(sorted(kind.buffers()) or names) if kind.effect == "write" else ()
+    _plans[kind] = _Plan(kind, tuple(zip(names, defaults)), writes)
+    return _plans[kind]
 
 
 def wiring(graph: Graph, naming: Naming) -> Wiring:
     """The wiring of ``graph`` with its free symbols renamed; `GraphError` for arguments that are no plain data."""
-    wires = Wiring()
     found: list[Ref] = []
-    wires.returned = "return " + text(graph.result, found, naming)
+    returned = "return " + text(graph.result, found, naming)
     if graph.train_result is not None:
         trained: list[Ref] = []
         shown = "return " + text(graph.train_result, trained, naming)
-        if (shown, trained) != (wires.returned, found):
-            wires.returned += " in training " + shown
+        if (shown, trained) != (returned, found):
+            returned += " in training " + shown
             found += trained
-    wires.results = found  # type: ignore[assignment]
-    places = {name: place for place, name in argument_places(graph.arguments)}
-    live = {ref[0] for ref in found}
-    shared = _read_steps(graph, naming, wires, places, live)
-    if shared:
-        _order_effects(graph, wires, shared)
-    return wires
+    results = [ref for ref in found if type(ref) is Edge]
+    reader = _Reader(graph, naming, Wiring(returned=returned, results=results))
+    reader.read_all()
+    return reader.wires
 
 
-def _read_steps(graph: Graph, naming: Naming, wires: Wiring, places: Mapping[str, str], live: set[str]) -> set[str]:
-    """Fill in the live nodes; gives the keys of tensors that some node writes and that are used more than once."""
-    contents, operands, tensors = wires.contents, wires.operands, wires.tensors
-    canonical: dict[str, str] = {}
-    repeated: set[str] = set()
-    written: set[str] = set()
-    for step in reversed(graph.steps):
-        plan = _plans.get(step.op) or _plan(step.op)
-        name, args = step.name, step.args
-        if name not in live:
-            if not plan.writes or args.get("training") is False:
-                continue
-            wires.writes.append(name)
-        commutes = plan.pair and plan.kind.commutes(args)
-        if commutes:
-            args = _edge_first(args, plan.pair)
+class _Reader:
+    """Reads the steps of a graph backwards, so that each is known to be live or not when its turn comes."""
+
+    __slots__ = ("graph", "naming", "wires", "live", "places", "canonical", "repeated", "written")
+
+    def __init__(self, graph: Graph, naming: Naming, wires: Wiring) -> None:
+        self.graph, self.naming, self.wires = graph, naming, wires
+        self.live = {edge[0] for edge in wires.results}
+        self.places = {node: place for place, node in argument_places(graph.arguments)}
+        self.canonical: dict[str, Weight] = {}
+        self.repeated: set[str] = set()
+        self.written: set[str] = set()
+
+    def read_all(self) -> None:
+        live, writes = self.live, self.wires.writes
+        for step in reversed(self.graph.steps):
+            kind = operator(step.op)
+            plan = _plans.get(kind) or _plan(kind)
+            if plan.writes and _targets(plan, step.args):
+                if step.name not in live:
+                    writes.append(step.name)
+                self.read(step, plan)
+                self.written.update([self.canonical[weight.key].key for weight in _targets(plan, step.args)])
+            elif step.name in live:
+                self.read(step, plan)
+        shared = self.written & self.repeated
+        if shared:
+            self.order_effects(shared)
+
+    def read(self, step: Step, plan: _Plan) -> None:
+        """Take down the content and the operands of a live step."""
+        args, live, wires = step.args, self.live, self.wires
+        pair = plan.kind.commutative if plan.kind.commutative and plan.kind.commutes(args) else ()
+        if pair:
+            args = _edge_first(args, pair)
         refs: list[Ref] = []
         parts = [step.op]
-        for key, default in plan.params:
-            value = args[key]
+        for name, default in plan.params:
+            value = args[name]
             kind = type(value)
             if kind is Edge:
                 refs.append(value)
                 live.add(value[0])
-                parts.append(key)
+                parts.append(name)
                 continue
             if kind is Weight:
-                own = canonical.get(value[0])
-                if own is None:
-                    own = canonical[value[0]] = _canonical_key(graph, value[0], step)
-                    if own in tensors:
-                        repeated.add(own)
-                    else:
-                        tensors[own] = _tensor_text(graph, own, naming)
-                else:
-                    repeated.add(own)
-                refs.append(Weight(own))
-                parts.append(key)
+                refs.append(self.tensor(value, step))
+                parts.append(name)
                 continue
-            if kind is int or kind is bool or value is None:
-                shown = str(value)
-            elif kind is tuple:
+            if kind is tuple:
+                # Tuples of plain data are by far the most frequent, and quicker to write whole.
                 for entry in value:
                     if type(entry) not in _PLAIN:
-                        shown = _nested(graph, value, refs, naming, wires, live, canonical, repeated, step)
+                        shown = self.nested(value, refs, step)
                         break
                 else:
                     shown = ascii(value)
-            elif kind is float or kind is str:
-                shown = ascii(value)
             else:
-                shown = _nested(graph, value, refs, naming, wires, live, canonical, repeated, step)
+                shown = ascii(value) if kind in _PLAIN else self.nested(value, refs, step)
             if shown != default:
-                parts.append(f"{key}={shown}")
+                parts.append(f"{name}={shown}")
         if step.mode or step.autocast or not step.grad:
             parts.append(f"/{step.mode!a} {step.grad} {step.autocast!a}")
         if step.op == "input":
-            parts.append("at " + places.get(name, "nowhere"))
-        outputs = len(graph.types(name))
+            parts.append("at " + self.places.get(step.name, "nowhere"))
+        outputs = len(self.graph.types(step.name))
         if outputs != 1:
             parts.append(f"/{outputs}")
-        contents[name] = " ".join(parts)
-        operands[name] = refs
-        if commutes and len(refs) > 1 and type(refs[1]) is Edge and refs[0] != refs[1] and type(refs[0]) is Edge:
-            wires.pairs.append(name)
-        if plan.writes:
-            written.update(_written(plan.kind, step, canonical))
-    return written & repeated
+        wires.contents[step.name] = " ".join(parts)
+        wires.operands[step.name] = refs
+        if pair and type(args[pair[0]]) is type(args[pair[1]]) is Edge and refs[0] != refs[1]:
+            wires.pairs.append(step.name)
+
+    def nested(self, value: Any, refs: list[Ref], step: Step) -> str:
+        """The text of an argument that may hold edges, weights and free sizes inside."""
+        inner: list[Ref] = []
+        shown = text(value, inner, self.naming)
+        refs += [self.tensor(ref, step) if type(ref) is Weight else ref for ref in inner]
+        self.live.update([ref[0] for ref in inner if type(ref) is Edge])
+        return shown
+
+    def tensor(self, weight: Weight, step: Step) -> Weight:
+        """The weight by its canonical key; notes what it is, and whether it is used more than once."""
+        found = self.canonical.get(weight[0])
+        if found is None:
+            found = self.canonical[weight[0]] = Weight(_canonical_key(self.graph, weight.key, step))
+            if found[0] not in self.wires.tensors:
+                self.wires.tensors[found[0]] = _tensor_text(self.graph, found[0], self.naming)
+                return found
+        self.repeated.add(found[0])
+        return found
+
+    def order_effects(self, shared: set[str]) -> None:
+        """Make nodes that use a written tensor read the last one that wrote it before them: that order has a meaning."""
+        wires, writer = self.wires, dict[str, str]()
+        reached: set[str] = set()
+        for step in self.graph.steps:
+            refs = wires.operands.get(step.name, [])
+            used = dict.fromkeys(ref for ref in refs if type(ref) is Weight and ref.key in shared)
+            for weight, place in [(weight, refs.index(weight)) for weight in used]:
+                if weight.key in writer:
+                    refs.append(Edge(writer[weight.key]))
+                    reached.add(writer[weight.key])
+                    wires.contents[step.name] += f" after {place}"
+            if used:
+                targets = [self.canonical[weight.key] for weight in _targets(_plans[operator(step.op)], step.args)]
+                writer.update({weight.key: step.name for weight in targets if weight in used})
+        wires.writes[:] = [name for name in wires.writes if name not in reached]
 
 
-def _nested(
-    graph: Graph, value: Any, refs: list[Ref], naming: Naming, wires: Wiring, live: set[str],
-    canonical: dict[str, str], repeated: set[str], step: Step,
-) -> str:  # fmt: skip
-    """The text of an argument that may hold edges, weights and free sizes inside."""
-    inner: list[Ref] = []
-    shown = text(value, inner, naming)
-    for ref in inner:
-        if type(ref) is Weight:
-            own = canonical[ref.key] = _canonical_key(graph, ref.key, step)
-            if own in wires.tensors:
-                repeated.add(own)
-            else:
-                wires.tensors[own] = _tensor_text(graph, own, naming)
-            refs.append(Weight(own))
-        else:
-            live.add(ref[0])
-            refs.append(ref)
-    return shown
+def _targets(plan: _Plan, args: Mapping[str, Any]) -> list[Weight]:
+    """The tensors that a call may write."""
+    if not plan.writes or args.get("training") is False:
+        return []
+    return [weight for role in plan.writes for weight in weights(args.get(role))]
 
 
 def text(value: Any, refs: list[Ref], naming: Naming) -> str:
@@ -198,10 +218,11 @@ def text(value: Any, refs: list[Ref], naming: Naming) -> str:
         return f"({shown},)" if len(value) == 1 else f"({shown})"
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return "{" + ", ".join([f"{key!a}: {text(value[key], refs, naming)}" for key in sorted(value)]) + "}"
-    for plain in (bool, int, float, complex, str):
+    bases: tuple[Any, ...] = (bool, int, float, complex, str)
+    for plain in bases:
         if isinstance(value, plain):
             return ascii(plain(value))
-    raise GraphError(f"{value!r} ({kind.__name__}) is no plain data; a graph holds numbers, strings, None, tuples, lists, dicts")
+    raise GraphError(f"{value!r} ({kind.__name__}) is no plain data: numbers, strings, None; tuples, lists, dicts of them")
 
 
 def _edge_first(args: Mapping[str, Any], pair: tuple[str, ...]) -> Mapping[str, Any]:
@@ -228,35 +249,6 @@ def _tensor_text(graph: Graph, key: str, naming: Naming) -> str:
     entry = graph.tensors[key]
     value = f" = {entry.constant.sha256!a}" if entry.constant is not None else ""
     return f"{entry.kind!a} {entry.type.dtype!a} {text(entry.type.shape, [], naming)}{value}"
-
-
-def _written(kind: Operator, step: Step, canonical: Mapping[str, str]) -> list[str]:
-    if step.args.get("training") is False:
-        return []
-    roles = kind.buffers() or kind.by_name
-    return [canonical[ref.key] for role in roles for ref in weights(step.args.get(role))]
-
-
-def _order_effects(graph: Graph, wires: Wiring, shared: set[str]) -> None:
-    """Make nodes that use a written tensor read the last node that wrote it before them: their order is part of the meaning."""
-    writer: dict[str, str] = {}
-    reached: set[str] = set()
-    for step in graph.steps:
-        refs = wires.operands.get(step.name)
-        if refs is None:
-            continue
-        used = dict.fromkeys(ref.key for ref in refs if type(ref) is Weight and ref.key in shared)
-        places = {key: refs.index(Weight(key)) for key in used}
-        for key in used:
-            if key in writer:
-                refs.append(Edge(writer[key]))
-                reached.add(writer[key])
-                wires.contents[step.name] += f" after {places[key]}"
-        kind = operator(step.op)
-        if kind.effect == "write" and used:
-            own = {key: _canonical_key(graph, key, step) for key in (ref.key for ref in weights(tuple(step.args.values())))}
-            writer.update(dict.fromkeys((key for key in _written(kind, step, own) if key in used), step.name))
-    wires.writes[:] = [name for name in wires.writes if name not in reached]
 
 
 # -- arguments and free symbols ------------------------------------------------------------------------------------------
@@ -292,7 +284,7 @@ def namings(graph: Graph) -> Iterator[Naming]:
     shapes: dict[str, Any] = {step.name: step.args["shape"] for step in graph.steps if step.op == "input"}
     symbols = {symbol for shape in shapes.values() for size in shape if type(size) is Size for symbol in _symbols(size)}
     if len(symbols) <= 1:
-        yield {symbol: "n0" for symbol in symbols}
+        yield dict.fromkeys(symbols, "n0")
         return
     live = _live(graph)
     order = [node for _, node in argument_places(graph.arguments)]
@@ -319,7 +311,8 @@ def _add_group(groups: list[list[str]], seen: set[str], symbols: frozenset[str])
 def _live(graph: Graph) -> set[str]:
     live = {edge.node for edge in edges([graph.result, graph.train_result])}
     for step in reversed(graph.steps):
-        if step.name in live or (operator(step.op).effect == "write" and step.args.get("training") is not False):
+        kind = operator(step.op)
+        if step.name in live or _targets(_plans.get(kind) or _plan(kind), step.args):
             live.add(step.name)
             live.update(edge.node for edge in edges(tuple(step.args.values())))
     return live
