@@ -103,6 +103,7 @@ class Recorder(TorchFunctionMode):
         self.inputs: dict[str, Edge] = {}
         self.guards: list[str] = []
         self.stand_ins: dict[int, Any] = {}
+        self.entering: list[Any] = []
 
     # -- beginning and end -------------------------------------------------------------------------------------------
     def take_state(self, originals: list[Held], copies: list[Held], module: Any) -> None:
@@ -465,9 +466,13 @@ class Recorder(TorchFunctionMode):
         if known.kind == "python" and not known.path.startswith("torch.nn.init"):
             from types import FunctionType
 
-            if isinstance(func, FunctionType):
-                with self:
-                    return entered(func)(*args, **kwargs)
+            if isinstance(func, FunctionType) and func not in self.entering:
+                self.entering.append(func)
+                try:
+                    with self:
+                        return entered(func)(*args, **kwargs)
+                finally:
+                    self.entering.pop()
         actual = self._execute(func, args, kwargs)
         results = [t for t in _flat(actual) if isinstance(t, torch.Tensor)]
         if not results:

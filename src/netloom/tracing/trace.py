@@ -143,12 +143,21 @@ class _Tracing:
         example = self.examples(shapes)
         runs: dict[str, tuple[list[Recording], Probes]] = {}
         modes = ("eval", "train") if mode == "both" else (mode,)
+        notes = list(self.notes)
         for which, name in enumerate(modes):
             probes = Probes(_assignments(example, PRIMES[which], meta), "N" if meta and "N" in example else "")
-            recordings = [self._run(shapes, sizes, probes, meta, name == "train") for sizes in probes.assignments]
+            try:
+                recordings = [self._run(shapes, sizes, probes, meta, name == "train") for sizes in probes.assignments]
+            except (NeedsRealTensors, Frozen):
+                raise
+            except Exception as error:
+                if which == 0:
+                    raise
+                notes.append(f"evaluation mode only: in training mode the model raises {type(error).__name__}: {error}")
+                modes = modes[:1]
+                break
             runs[name] = (recordings, probes)
         symbolic = {name: probes.records([r.records for r in recordings]) for name, (recordings, probes) in runs.items()}
-        notes = list(self.notes)
         if not batched and reasons:
             notes.append(f"the batch is fixed: {reasons[-1]}")
         if unit > 1:
