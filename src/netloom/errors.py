@@ -7,6 +7,10 @@ A message names the thing, the value, what was expected and the mend:
 from __future__ import annotations
 
 
+#: Characters of a line that an error quotes.
+_WINDOW = 120
+
+
 class NetloomError(Exception):
     """Base of all errors that netloom raises on purpose."""
 
@@ -37,7 +41,10 @@ class TextError(FormatError):
     def __init__(self, message: str, line: int = 0, column: int = 0, source: str = "") -> None:
         self.line, self.column, self.source = line, column, source
         where = f"line {line}, column {column}: " if line else ""
-        quote = f"\n  {source}\n  {' ' * (column - 1)}^" if source and column else ""
+        # A window around the column: a line may have millions of characters.
+        start = max(0, column - 1 - _WINDOW // 2) if len(source) > _WINDOW else 0
+        shown = "".join(c if c.isprintable() else " " for c in source[start : start + _WINDOW])
+        quote = f"\n  {shown}\n  {' ' * (column - 1 - start)}^" if source and column else ""
         super().__init__(f"{where}{message}{quote}")
 
 

@@ -227,6 +227,9 @@ class Size:
         parts = []
         for monomial, coefficient in self.terms:
             factors = [str(atom) for atom in monomial]
+            if len(factors) > 1 or coefficient != 1:
+                # Without brackets 2*(T+1)//2 would read as (2*(T+1))//2.
+                factors = [f"({f})" if isinstance(atom, FloorDiv) else f for f, atom in zip(factors, monomial)]
             if coefficient != 1 or not factors:
                 factors.insert(0, str(coefficient))
             parts.append("*".join(factors))
@@ -277,6 +280,7 @@ def _remove(monomial: Monomial, part: Monomial) -> Monomial:
 
 _TOKEN = re.compile(r"\s*(?:(\d{1,18})|([A-Za-z_]\w{0,63})|(//|[-+*()]))")
 _MAX_TERMS = 64
+_MAX_LENGTH = 500
 
 
 class _Parser:
@@ -284,7 +288,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text, self.position, self.depth = text, 0, 0
-        if len(text) > 500:
+        if len(text) > _MAX_LENGTH:
             raise FormatError(f"a size of {len(text)} characters is longer than any size netloom writes")
 
     def whole(self) -> Any:
@@ -334,8 +338,8 @@ class _Parser:
                 if isinstance(divisor, int) and divisor <= 0:
                     raise self.error("a positive divisor")
                 value = value // divisor
-            if isinstance(value, Size) and len(value.terms) > _MAX_TERMS:
-                raise FormatError(f"size {self.text!r} has more than {_MAX_TERMS} terms")
+            if isinstance(value, Size) and (len(value.terms) > _MAX_TERMS or len(str(value)) > _MAX_LENGTH):
+                raise FormatError(f"size {self.text!r} has more than {_MAX_TERMS} terms, or terms without end")
         return value
 
     def atom(self) -> Any:
