@@ -1,4 +1,4 @@
-"""Elementwise functions of one tensor, the gates, and softmax."""
+"""Activation functions, the gates, and softmax."""
 
 from __future__ import annotations
 
@@ -6,30 +6,389 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
-from .dims import Dims, elementwise
-from .operator import Operator, TensorType, attr, number, tensor
-
-
-class Unary(Operator):
-    """Base of elementwise functions that keep shape and dtype."""
-
-    params = (tensor("x"),)
-
-    def infer(self, a: SimpleNamespace) -> TensorType:
-        return a.x
-
-    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return elementwise({"x": a.x.shape}, outputs[0].shape)
+from .checks import real
+from .dims import Concat, Dims, elementwise, names
+from .operator import (
+    MODULE,
+    Operator,
+    TensorType,
+    attr,
+    boolean,
+    choice,
+    dtype_attr,
+    flag,
+    integer,
+    optional,
+    pretty,
+    tensor,
+    weight,
+)  # fmt: skip
+from .pointwise import Unary, require_kind, unary_calls
 
 
 class Relu(Unary):
     """max(x, 0)."""
 
     name = "relu"
+    takes = "if"
     code = "F.relu({x})"
-    calls = {"torch.nn.functional.relu": "x:input, inplace=False", "torch.relu": "x:input", "Tensor.relu": "x"}
+    calls = {"F.relu": "x:input, inplace=False", **unary_calls("relu")}
+
+
+class Relu6(Unary):
+    """min(max(x, 0), 6): hardtanh between 0 and 6."""
+
+    name = "relu6"
+    takes = "if"
+    code = "F.relu6({x})"
+    calls = {"F.relu6": "x:input, inplace=False", "F.hardtanh": "x:input, min_val=-1.0, max_val=1.0, inplace=False"}
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        low, high = call.pop("min_val", 0.0), call.pop("max_val", 6.0)
+        return call if (low, high) == (0.0, 6.0) else None
+
+
+class LeakyRelu(Unary):
+    """x where positive, else negative_slope · x."""
+
+    name = "leaky_relu"
+    params = (tensor("x"), attr("negative_slope", real(), 0.01))
+    takes = "f"
+    code = "F.leaky_relu({x}, {negative_slope})"
+    calls = {"F.leaky_relu": "x:input, negative_slope=0.01, inplace=False"}
+
+
+class Prelu(Unary):
+    """x where positive, else w · x with a learned w: one for all, or one per channel (axis 1)."""
+
+    name = "prelu"
+    params = (tensor("x"), attr("num_parameters", integer(1), 1), weight("weight"))
+    takes = "f"
+    code = "F.prelu({x}, {weight})"
+    calls = {"F.prelu": "x:input, weight", "torch.prelu": "x:input, weight", "Tensor.prelu": "x, weight"}
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        shape = type_of(call["weight"]).shape
+        return call | {"num_parameters": shape[0]} if len(shape) == 1 else None
+
+    def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
+        return {"weight": TensorType(a.x.dtype, (a.num_parameters,))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if a.x.dtype == "bool" or a.x.dtype.startswith("complex"):
-            raise ShapeError(f"relu does not take {a.x.dtype}; convert to float first")
+        require_kind(self.name, a.x.dtype, self.takes)
+        channels = a.x.shape[1] if a.x.rank > 1 else 1
+        if a.weight.shape != (a.num_parameters,) or a.num_parameters not in (1, channels):
+            raise ShapeError(
+                f"weight {pretty(a.weight.shape)} does not fit the {channels} channels (axis 1) of {pretty(a.x.shape)}; "
+                f"use num_parameters=1 or {channels}"
+            )
+        if a.weight.dtype != a.x.dtype:
+            raise ShapeError(f"weight is {a.weight.dtype} where x is {a.x.dtype}; convert one of them")
         return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        if a.num_parameters == 1:
+            return Dims({"x": axes, "weight": ("w",)}, (axes,), fixed=frozenset({"w"}))
+        return Dims({"x": axes, "weight": (axes[1],)}, (axes,), attrs={"num_parameters": axes[1]})
+
+    def init(self, role: str, a: SimpleNamespace) -> tuple[Any, ...]:
+        return ("constant", 0.25)
+
+
+class Rrelu(Unary):
+    """Leaky relu whose slope is drawn uniformly in training and is the mean of its bounds otherwise."""
+
+    name = "rrelu"
+    params = (tensor("x"), attr("lower", real(), 1 / 8), attr("upper", real(), 1 / 3), attr("training", flag, MODULE))
+    takes = "f"
+    code = "F.rrelu({x}, {lower}, {upper}, {training})"
+    effect = "random"
+    calls = {
+        "F.rrelu": "x:input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False",
+        "torch.rrelu": "x:input, lower=0.125, upper=0.3333333333333333, training=False",
+    }
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.lower > a.upper:
+            raise ShapeError(f"lower {a.lower} exceeds upper {a.upper}; swap them")
+        return super().infer(a)
+
+
+class Elu(Unary):
+    """x where positive, else alpha · (eˣ − 1). (Clevert et al. 2016)"""
+
+    name = "elu"
+    params = (tensor("x"), attr("alpha", real(), 1.0))
+    takes = "f"
+    code = "F.elu({x}, {alpha})"
+    calls = {"F.elu": "x:input, alpha=1.0, inplace=False"}
+
+
+class Celu(Unary):
+    """Elu that is smooth for every alpha. (Barron 2017)"""
+
+    name = "celu"
+    params = (tensor("x"), attr("alpha", real(), 1.0))
+    takes = "f"
+    code = "F.celu({x}, {alpha})"
+    calls = {"F.celu": "x:input, alpha=1.0, inplace=False", "torch.celu": "x:input, alpha=1.0"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.alpha == 0:
+            raise ShapeError("alpha 0 divides by zero; use another alpha, or relu")
+        return super().infer(a)
+
+
+class Selu(Unary):
+    """Scaled elu that keeps mean 0 and variance 1. (Klambauer et al. 2017)"""
+
+    name = "selu"
+    takes = "f"
+    code = "F.selu({x})"
+    calls = {"F.selu": "x:input, inplace=False", "torch.selu": "x:input"}
+
+
+class Gelu(Unary):
+    """x · Φ(x), exact or in the tanh approximation. (Hendrycks and Gimpel 2016)"""
+
+    name = "gelu"
+    params = (tensor("x"), attr("approximate", choice("none", "tanh"), "none"))
+    takes = "f"
+    code = "F.gelu({x}, approximate={approximate})"
+    calls = {"F.gelu": "x:input, approximate='none'"}
+
+
+class Silu(Unary):
+    """x · sigmoid(x), also called swish."""
+
+    name = "silu"
+    takes = "fc"
+    code = "F.silu({x})"
+    calls = {"F.silu": "x:input, inplace=False"}
+
+
+class Mish(Unary):
+    """x · tanh(softplus(x)). (Misra 2020)"""
+
+    name = "mish"
+    takes = "f"
+    code = "F.mish({x})"
+    calls = {"F.mish": "x:input, inplace=False"}
+
+
+class Sigmoid(Unary):
+    """1 / (1 + e⁻ˣ)."""
+
+    name = "sigmoid"
+    gives = "float"
+    code = "torch.sigmoid({x})"
+    calls = {"F.sigmoid": "x:input", **unary_calls("sigmoid", special="expit")}
+
+
+class Tanh(Unary):
+    """Hyperbolic tangent."""
+
+    name = "tanh"
+    gives = "float"
+    code = "torch.tanh({x})"
+    calls = {"F.tanh": "x:input", **unary_calls("tanh")}
+
+
+class Hardtanh(Unary):
+    """x kept between min_val and max_val."""
+
+    name = "hardtanh"
+    params = (tensor("x"), attr("min_val", real(), -1.0), attr("max_val", real(), 1.0))
+    takes = "if"
+    code = "F.hardtanh({x}, {min_val}, {max_val})"
+    calls = {"F.hardtanh": "x:input, min_val=-1.0, max_val=1.0, inplace=False"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.min_val > a.max_val:
+            raise ShapeError(f"min_val {a.min_val} exceeds max_val {a.max_val}; swap them")
+        if a.x.dtype == "uint8" and a.min_val < 0:
+            raise ShapeError(f"min_val {a.min_val} does not fit {a.x.dtype}; use min_val ≥ 0 or another dtype")
+        return super().infer(a)
+
+
+class Hardsigmoid(Unary):
+    """relu6(x + 3) / 6."""
+
+    name = "hardsigmoid"
+    takes = "f"
+    code = "F.hardsigmoid({x})"
+    calls = {"F.hardsigmoid": "x:input, inplace=False"}
+
+
+class Hardswish(Unary):
+    """x · relu6(x + 3) / 6. (Howard et al. 2019)"""
+
+    name = "hardswish"
+    takes = "f"
+    code = "F.hardswish({x})"
+    calls = {"F.hardswish": "x:input, inplace=False"}
+
+
+class Hardshrink(Unary):
+    """0 where |x| ≤ lambd, else x."""
+
+    name = "hardshrink"
+    params = (tensor("x"), attr("lambd", real(), 0.5))
+    takes = "f"
+    code = "F.hardshrink({x}, {lambd})"
+    calls = dict.fromkeys(("F.hardshrink", "torch.hardshrink"), "x:input, lambd=0.5") | {"Tensor.hardshrink": "x, lambd=0.5"}
+
+
+class Softshrink(Unary):
+    """0 where |x| ≤ lambd, else x moved by lambd towards 0."""
+
+    name = "softshrink"
+    params = (tensor("x"), attr("lambd", real(0), 0.5))
+    takes = "f"
+    code = "F.softshrink({x}, {lambd})"
+    calls = {"F.softshrink": "x:input, lambd=0.5"}
+
+
+class Tanhshrink(Unary):
+    """x − tanh(x)."""
+
+    name = "tanhshrink"
+    takes = "ifc"
+    gives = "float"
+    code = "F.tanhshrink({x})"
+    calls = {"F.tanhshrink": "x:input"}
+
+
+class Softplus(Unary):
+    """log(1 + e^(beta·x)) / beta, and x itself where beta·x exceeds the threshold."""
+
+    name = "softplus"
+    params = (tensor("x"), attr("beta", real(), 1.0), attr("threshold", real(), 20.0))
+    takes = "f"
+    code = "F.softplus({x}, {beta}, {threshold})"
+    calls = {"F.softplus": "x:input, beta=1.0, threshold=20.0"}
+
+
+class Softsign(Unary):
+    """x / (1 + |x|)."""
+
+    name = "softsign"
+    takes = "ifc"
+    gives = "float"
+    code = "F.softsign({x})"
+    calls = {"F.softsign": "x:input"}
+
+
+class Logsigmoid(Unary):
+    """log(sigmoid(x))."""
+
+    name = "logsigmoid"
+    takes = "f"
+    code = "F.logsigmoid({x})"
+    calls = {"F.logsigmoid": "x:input"}
+
+
+class Threshold(Unary):
+    """x where it exceeds the threshold, else the value."""
+
+    name = "threshold"
+    params = (tensor("x"), attr("threshold", real()), attr("value", real()))
+    takes = "if"
+    code = "F.threshold({x}, {threshold}, {value})"
+    calls = {
+        "F.threshold": "x:input, threshold, value, inplace=False",
+        "F._threshold": "x:input, threshold, value, inplace=False",
+        "torch.threshold": "x:input, threshold, value",
+    }  # fmt: skip
+
+
+class Glu(Operator):
+    """The first half of an axis times the sigmoid of its second half: (…, 2a, …) → (…, a, …). (Dauphin et al. 2017)"""
+
+    name = "glu"
+    params = (tensor("x"), attr("dim", integer(), -1, axis_of="x"))
+    code = "F.glu({x}, {dim})"
+    calls = {"F.glu": "x:input, dim=-1"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        if a.x.rank == 0 or a.x.shape[a.dim] % 2 != 0:
+            raise ShapeError(f"axis {a.dim} of {pretty(a.x.shape)} cannot be halved; its size must be even")
+        return TensorType(a.x.dtype, (*a.x.shape[: a.dim], a.x.shape[a.dim] // 2, *a.x.shape[a.dim + 1 :]))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes: tuple[Any, ...] = names("d", a.x.rank)
+        halved = axes[a.dim]
+        return Dims({"x": (*axes[: a.dim], Concat((halved, halved)), *axes[a.dim + 1 :])}, (axes,))
+
+
+class Softmax(Operator):
+    """eˣ over its sum along an axis; ``dtype`` converts x first."""
+
+    name = "softmax"
+    params = (tensor("x"), attr("dim", integer(), -1, axis_of="x"), attr("dtype", optional(dtype_attr), None))
+    code = "torch.softmax({x}, {dim}, dtype={dtype})"
+    calls = {
+        "F.softmax": "x:input, dim=None, _stacklevel=3, dtype=None",
+        "torch.softmax": "x:input, dim, dtype=None",
+        "torch.special.softmax": "x:input, dim, dtype=None",
+        "Tensor.softmax": "x, dim, dtype=None",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        call.pop("_stacklevel", None)
+        if call.get("dim") is None:
+            # F.softmax without dim picks this axis, with a warning.
+            call["dim"] = 0 if type_of(call["x"]).rank in (0, 1, 3) else 1
+        return call
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"dtype": None} if a.dtype is not None and a.dtype.name == a.x.dtype else {}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        dtype = a.dtype.name if a.dtype is not None else a.x.dtype
+        require_kind(self.name, dtype, "f")
+        return TensorType(dtype, a.x.shape)
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+class LogSoftmax(Softmax):
+    """Logarithm of softmax along an axis."""
+
+    name = "log_softmax"
+    code = "torch.log_softmax({x}, {dim}, dtype={dtype})"
+    calls = {key.replace("softmax", "log_softmax"): signature for key, signature in Softmax.calls.items()}
+
+
+class Softmin(Softmax):
+    """Softmax of −x along an axis."""
+
+    name = "softmin"
+    code = "F.softmin({x}, {dim}, dtype={dtype})"
+    calls = {"F.softmin": "x:input, dim=None, _stacklevel=3, dtype=None"}
+
+
+class GumbelSoftmax(Operator):
+    """Softmax of (x + Gumbel noise) / tau along an axis, one-hot where ``hard``. (Jang et al. 2017)"""
+
+    name = "gumbel_softmax"
+    params = (
+        tensor("x"), attr("tau", real(), 1.0), attr("hard", boolean, False), attr("dim", integer(), -1, axis_of="x"),
+    )  # fmt: skip
+    code = "F.gumbel_softmax({x}, tau={tau}, hard={hard}, dim={dim})"
+    effect = "random"
+    calls = {"F.gumbel_softmax": "x:logits, tau=1, hard=False, eps=1e-10, dim=-1"}
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        call.pop("eps", None)  # torch ignores it
+        return call
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)

@@ -1,0 +1,346 @@
+"""Arithmetic of two or three tensors or numbers: they broadcast and promote as in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from ..errors import ShapeError
+from .dims import Dims, elementwise
+from .dtypes import is_integer, number_dtype, promote
+from .operator import Operator, TensorType, attr, choice, operand, scalar, tensor
+from .pointwise import Binary, Broadcasting, binary_calls, kind_of, require_kind
+
+
+class _Scaled(Binary):
+    """Base of sum and difference, whose second operand may be scaled by ``alpha``."""
+
+    params = (operand("x"), operand("y"), attr("alpha", scalar, 1))
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"alpha": 1} if a.alpha == 1 and not isinstance(a.alpha, bool) else {}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = promote(a.x, a.y)
+        kind = kind_of(dtype)
+        if (isinstance(a.alpha, bool) and kind != "bool") or (isinstance(a.alpha, float) and kind in ("bool", "integer")):
+            raise ShapeError(f"alpha {a.alpha} does not fit a result of {dtype}; use a number of that kind")
+        return dtype
+
+
+class Add(_Scaled):
+    """x + alpha · y."""
+
+    name = "add"
+    commutative = ("x", "y")
+    calls = {
+        "torch.add": "x:input, y:other, alpha=1",
+        "Tensor.add": "x, y:other, alpha=1",
+        "Tensor.__add__": "x, y:other",
+        "Tensor.__radd__": "x, y:other",
+    }
+
+    def commutes(self, args: Mapping[str, Any]) -> bool:
+        return args["alpha"] == 1
+
+    def template(self, a: SimpleNamespace) -> str:
+        return "({x} + {y})" if a.alpha == 1 and not isinstance(a.alpha, bool) else "torch.add({x}, {y}, alpha={alpha})"
+
+
+class Sub(_Scaled):
+    """x − alpha · y."""
+
+    name = "sub"
+    calls = {
+        **dict.fromkeys(("torch.sub", "torch.subtract"), "x:input, y:other, alpha=1"),
+        **dict.fromkeys(("Tensor.sub", "Tensor.subtract"), "x, y:other, alpha=1"),
+        "Tensor.__sub__": "x, y:other",
+        "torch.rsub": "y:input, x:other, alpha=1",
+        "Tensor.__rsub__": "y, x:other",
+    }
+
+    def template(self, a: SimpleNamespace) -> str:
+        return "({x} - {y})" if a.alpha == 1 and not isinstance(a.alpha, bool) else "torch.sub({x}, {y}, alpha={alpha})"
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        for value in (a.x, a.y):
+            require_kind(self.name, value.dtype if isinstance(value, TensorType) else number_dtype(value), "ifc")
+        return super().result_dtype(a)
+
+
+class Mul(Binary):
+    """x · y."""
+
+    name = "mul"
+    commutative = ("x", "y")
+    code = "({x} * {y})"
+    calls = binary_calls("mul", "multiply", dunder="mul rmul")
+
+
+class Div(Binary):
+    """x / y; ``rounding_mode`` "trunc" or "floor" rounds the quotient and keeps integers."""
+
+    name = "div"
+    params = (operand("x"), operand("y"), attr("rounding_mode", choice(None, "trunc", "floor"), None))
+    calls = {
+        **dict.fromkeys(("torch.div", "torch.divide"), "x:input, y:other, rounding_mode=None"),
+        **dict.fromkeys(("Tensor.div", "Tensor.divide"), "x, y:other, rounding_mode=None"),
+        **binary_calls("true_divide", dunder="truediv div"),
+    }
+
+    def template(self, a: SimpleNamespace) -> str:
+        # A number first: Python's operator would multiply by the reciprocal instead (see Reciprocated).
+        if a.rounding_mode is None:
+            return "({x} / {y})" if isinstance(a.x, TensorType) else "torch.div({x}, {y})"
+        return "torch.div({x}, {y}, rounding_mode={rounding_mode})"
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = promote(a.x, a.y)
+        if a.rounding_mode is None:
+            return "float32" if is_integer(dtype) else dtype
+        require_kind(f"div with rounding_mode {a.rounding_mode!r}", dtype, "if")
+        return dtype
+
+
+class Reciprocated(Operator):
+    """number / x, computed as torch computes Python's ``number / tensor``: the reciprocal of x times the number."""
+
+    name = "rdiv"
+    params = (tensor("x"), attr("number", scalar))
+    code = "({number} / {x})"
+    calls = dict.fromkeys(("Tensor.__rtruediv__", "Tensor.__rdiv__"), "x, number:other")
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        floating = TensorType("float32" if is_integer(a.x.dtype) else a.x.dtype, a.x.shape)
+        return TensorType(promote(floating, a.number), a.x.shape)
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+class FloorDivide(Binary):
+    """x / y rounded down."""
+
+    name = "floor_divide"
+    takes = "bif"
+    code = "torch.floor_divide({x}, {y})"
+    calls = binary_calls("floor_divide", dunder="floordiv", swapped="rfloordiv")
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = promote(a.x, a.y)
+        require_kind(self.name, dtype, "if")
+        return dtype
+
+
+class Remainder(FloorDivide):
+    """What is left of x over y, with the sign of y (as Python's %)."""
+
+    name = "remainder"
+    code = "torch.remainder({x}, {y})"
+    calls = binary_calls("remainder", dunder="mod", swapped="rmod")
+
+
+class Fmod(FloorDivide):
+    """What is left of x over y, with the sign of x (as C's fmod)."""
+
+    name = "fmod"
+    code = "torch.fmod({x}, {y})"
+    params = (tensor("x"), operand("y"))
+    calls = binary_calls("fmod")
+
+
+class Pow(Binary):
+    """x to the power of y."""
+
+    name = "pow"
+    code = "torch.pow({x}, {y})"
+    calls = {
+        "torch.pow": "x:input, y:exponent",
+        "Tensor.pow": "x, y:exponent",
+        "Tensor.__pow__": "x, y:exponent",
+        "Tensor.__rpow__": "y, x:other",
+    }
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = promote(a.x, a.y)
+        if isinstance(a.x, TensorType) and isinstance(a.y, TensorType) and dtype == "bool":
+            raise ShapeError("pow does not take two bool tensors; convert one to an integer dtype")
+        if kind_of(dtype) in ("bool", "integer") and isinstance(a.y, int) and not isinstance(a.y, bool) and a.y < 0:
+            raise ShapeError(f"integers to the negative power {a.y} are not integers; convert x to a float dtype first")
+        return dtype
+
+
+class FloatPower(Binary):
+    """x to the power of y in double precision."""
+
+    name = "float_power"
+    code = "torch.float_power({x}, {y})"
+    calls = {"torch.float_power": "x:input, y:exponent", "Tensor.float_power": "x, y:exponent"}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        return "complex128" if kind_of(promote(a.x, a.y)) == "complex" else "float64"
+
+
+# -- of two tensors --------------------------------------------------------------------------------------------------
+class _OfTensors(Binary):
+    """Base of functions that torch defines for tensors only, and not for complex ones."""
+
+    params = (tensor("x"), tensor("y"))
+    takes = "bif"
+
+
+class Maximum(_OfTensors):
+    """The larger of x and y; NaN where either is."""
+
+    name = "maximum"
+    commutative = ("x", "y")
+    code = "torch.maximum({x}, {y})"
+    calls = binary_calls("maximum", "max")
+
+
+class Minimum(Maximum):
+    """The smaller of x and y; NaN where either is."""
+
+    name = "minimum"
+    code = "torch.minimum({x}, {y})"
+    calls = binary_calls("minimum", "min")
+
+
+class Fmax(_OfTensors):
+    """The larger of x and y; the other where one is NaN."""
+
+    name = "fmax"
+    commutative = ("x", "y")
+    code = "torch.fmax({x}, {y})"
+    calls = binary_calls("fmax")
+
+
+class Fmin(_OfTensors):
+    """The smaller of x and y; the other where one is NaN."""
+
+    name = "fmin"
+    commutative = ("x", "y")
+    code = "torch.fmin({x}, {y})"
+    calls = binary_calls("fmin")
+
+
+class Atan2(_OfTensors):
+    """Angle of the point (y, x), first operand over second."""
+
+    name = "atan2"
+    gives = "float"
+    code = "torch.atan2({x}, {y})"
+    calls = binary_calls("atan2", "arctan2")
+
+
+class Hypot(_OfTensors):
+    """√(x² + y²)."""
+
+    name = "hypot"
+    takes = "f"
+    code = "torch.hypot({x}, {y})"
+    calls = binary_calls("hypot")
+
+
+class Logaddexp(_OfTensors):
+    """log(eˣ + eʸ)."""
+
+    name = "logaddexp"
+    takes = "fc"
+    code = "torch.logaddexp({x}, {y})"
+    calls = binary_calls("logaddexp")
+
+
+class Heaviside(_OfTensors):
+    """0 where x < 0, ``values`` where x is 0, else 1."""
+
+    name = "heaviside"
+    params = (tensor("x"), tensor("values"))
+    code = "torch.heaviside({x}, {values})"
+    calls = {"torch.heaviside": "x:input, values", "Tensor.heaviside": "x, values"}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        if a.x.dtype != a.values.dtype:
+            raise ShapeError(f"values are {a.values.dtype} where x is {a.x.dtype}; convert one of them")
+        return a.x.dtype
+
+
+class Copysign(Binary):
+    """|x| with the sign of y."""
+
+    name = "copysign"
+    params = (tensor("x"), operand("y"))
+    takes = "bif"
+    gives = "float"
+    code = "torch.copysign({x}, {y})"
+    calls = binary_calls("copysign")
+
+
+class Xlogy(Binary):
+    """x · log(y), 0 where x is 0."""
+
+    name = "xlogy"
+    takes = "bif"
+    gives = "float"
+    code = "torch.xlogy({x}, {y})"
+    calls = binary_calls("xlogy", special="xlogy")
+
+
+# -- of three tensors ------------------------------------------------------------------------------------------------
+class Lerp(Broadcasting):
+    """x + weight · (end − x): linear interpolation, dtypes all equal."""
+
+    name = "lerp"
+    params = (tensor("x"), tensor("end"), operand("weight"))
+    takes = "fc"
+    code = "torch.lerp({x}, {end}, {weight})"
+    calls = {"torch.lerp": "x:input, end, weight", "Tensor.lerp": "x, end, weight"}
+
+    def operands(self, a: SimpleNamespace) -> dict[str, Any]:
+        found = super().operands(a)
+        return found if isinstance(a.weight, TensorType) else {"x": a.x, "end": a.end}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        found = {value.dtype for value in self.operands(a).values()}
+        if len(found) > 1:
+            raise ShapeError(f"lerp needs equal dtypes, not {' and '.join(sorted(found))}; convert them")
+        return a.x.dtype
+
+
+class Addcmul(Broadcasting):
+    """x + value · tensor1 · tensor2."""
+
+    name = "addcmul"
+    params = (tensor("x"), tensor("tensor1"), tensor("tensor2"), attr("value", scalar, 1))
+    code = "torch.addcmul({x}, {tensor1}, {tensor2}, value={value})"
+    calls = {
+        "torch.addcmul": "x:input, tensor1, tensor2, value=1",
+        "Tensor.addcmul": "x, tensor1, tensor2, value=1",
+    }
+    takes_result: ClassVar[str] = "ifc"
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"value": 1} if a.value == 1 else {}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = super().result_dtype(a)
+        require_kind(self.name, dtype, self.takes_result)
+        return dtype
+
+
+class Addcdiv(Addcmul):
+    """x + value · tensor1 / tensor2, of floats."""
+
+    name = "addcdiv"
+    code = "torch.addcdiv({x}, {tensor1}, {tensor2}, value={value})"
+    calls = {
+        "torch.addcdiv": "x:input, tensor1, tensor2, value=1",
+        "Tensor.addcdiv": "x, tensor1, tensor2, value=1",
+    }
+    takes_result = "fc"
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        if is_integer(promote(a.tensor1, a.tensor2)):
+            raise ShapeError("addcdiv does not divide integers; convert tensor1 or tensor2 to a float dtype")
+        return super().result_dtype(a)

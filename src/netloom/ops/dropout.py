@@ -1,0 +1,86 @@
+"""Dropout: values, or whole feature maps, set to zero at random in training."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import ClassVar
+
+from ..errors import ShapeError
+from .checks import real
+from .operator import MODULE, TensorType, attr, flag, pretty, tensor
+from .pointwise import Unary
+
+_F = "x:input, p=0.5, training={}, inplace=False"
+_TORCH = "x:input, p, training:train"
+
+
+class Dropout(Unary):
+    """Each value zero with probability p, the others scaled by 1 / (1 − p). (Srivastava et al. 2014)"""
+
+    name = "dropout"
+    params = (tensor("x"), attr("p", real(0, 1), 0.5), attr("training", flag, MODULE))
+    takes = "f"
+    code = "F.dropout({x}, {p}, {training})"
+    effect = "random"
+    calls = {"F.dropout": _F.format(True), "torch.dropout": _TORCH}
+
+
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean and variance under selu. (Klambauer et al. 2017)"""
+
+    name = "alpha_dropout"
+    code = "F.alpha_dropout({x}, {p}, {training})"
+    calls = {"F.alpha_dropout": _F.format(False), "torch.alpha_dropout": _TORCH}
+
+
+class _FeatureDropout(Dropout):
+    """Base of dropouts of whole channels (axis 1)."""
+
+    ranks: ClassVar[tuple[int, ...]] = ()
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.x.rank < 2 or (self.ranks and a.x.rank not in self.ranks):
+            expected = " or ".join(map(str, self.ranks)) or "at least 2"
+            raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where {expected} are expected; reshape it")
+        return super().infer(a)
+
+
+class FeatureDropout(_FeatureDropout):
+    """Each channel (axis 1) of each sample zero with probability p, the others scaled by 1 / (1 − p)."""
+
+    name = "feature_dropout"
+    code = "torch.feature_dropout({x}, {p}, {training})"
+    calls = {"torch.feature_dropout": _TORCH}
+
+
+class Dropout1d(_FeatureDropout):
+    """Dropout of whole channels of (N, C, L) or (C, L). (Tompson et al. 2015)"""
+
+    name = "dropout1d"
+    ranks = (2, 3)
+    code = "F.dropout1d({x}, {p}, {training})"
+    calls = {"F.dropout1d": _F.format(True)}
+
+
+class Dropout2d(_FeatureDropout):
+    """Dropout of whole channels (axis 1) of (N, C, H, W). (Tompson et al. 2015)"""
+
+    name = "dropout2d"
+    code = "F.dropout2d({x}, {p}, {training})"
+    calls = {"F.dropout2d": _F.format(True)}
+
+
+class Dropout3d(_FeatureDropout):
+    """Dropout of whole channels (axis 1) of (N, C, D, H, W). (Tompson et al. 2015)"""
+
+    name = "dropout3d"
+    code = "F.dropout3d({x}, {p}, {training})"
+    calls = {"F.dropout3d": _F.format(True)}
+
+
+class FeatureAlphaDropout(_FeatureDropout):
+    """Alpha dropout of whole channels (axis 1)."""
+
+    name = "feature_alpha_dropout"
+    code = "F.feature_alpha_dropout({x}, {p}, {training})"
+    calls = {"F.feature_alpha_dropout": _F.format(False), "torch.feature_alpha_dropout": _TORCH}

@@ -1,0 +1,155 @@
+"""Einstein summation."""
+
+from __future__ import annotations
+
+import string
+from math import prod
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from ..errors import ShapeError
+from .dims import Dims
+from .matmul import same_dtype
+from .operator import Operator, TensorType, attr, pretty, tensors
+
+
+class Equation(NamedTuple):
+    """A parsed equation: letters of each operand and of the output, where ``"..."`` is one entry."""
+
+    operands: tuple[tuple[str, ...], ...]
+    output: tuple[str, ...]
+
+
+def parse_equation(text: str) -> Equation:
+    """The operands and output of an equation; an output left out is every letter that occurs once, in order.
+
+    >>> parse_equation("bij, bjk")
+    Equation(operands=(('b', 'i', 'j'), ('b', 'j', 'k')), output=('b', 'i', 'k'))
+    """
+    left, arrow, right = text.replace(" ", "").partition("->")
+    operands = tuple(_letters(part, text) for part in left.split(","))
+    if arrow:
+        output = _letters(right, text)
+        known = {entry for row in operands for entry in row}
+        unknown = [entry for entry in output if entry not in known and entry != "..."]
+        if unknown or len(set(output)) != len(output):
+            raise ValueError(f"an equation whose output repeats no letter and takes them from the operands, not {text!r}")
+    else:
+        flat = [entry for row in operands for entry in row if entry != "..."]
+        once = tuple(sorted(letter for letter in set(flat) if flat.count(letter) == 1))
+        output = (("...",) if any("..." in row for row in operands) else ()) + once
+    return Equation(operands, output)
+
+
+def _letters(part: str, text: str) -> tuple[str, ...]:
+    row = tuple(part.replace("...", "\0"))
+    if any(c not in string.ascii_letters and c != "\0" for c in row) or row.count("\0") > 1:
+        raise ValueError(f"an equation such as 'bij,bjk->bik', not {text!r}")
+    return tuple("..." if c == "\0" else c for c in row)
+
+
+def normal_equation(value: Any) -> str:
+    """The equation with its output written out and letters renamed in order, so that equal sums read equal.
+
+    The order of the letters is kept: torch sums in alphabetical order, and the order shows in the last bits.
+
+    >>> normal_equation("B q d, B k d")
+    'abd,acd->bc'
+    """
+    if not isinstance(value, str) or len(value) > 500:
+        raise ValueError("an equation such as 'bij,bjk->bik'")
+    parsed = parse_equation(value)
+    used = sorted({entry for row in parsed.operands for entry in row if entry != "..."})
+    alphabet = string.ascii_lowercase if len(used) <= 26 else string.ascii_uppercase + string.ascii_lowercase
+    rename = dict(zip(used, alphabet)) | {"...": "..."}
+    rows = ["".join(rename[entry] for entry in row) for row in (*parsed.operands, parsed.output)]
+    return f"{','.join(rows[:-1])}->{rows[-1]}"
+
+
+class Einsum(Operator):
+    """Sums of products of tensors, by an equation: ``nl.einsum(q, k, "bhid,bhjd->bhij")``."""
+
+    name = "einsum"
+    params = (tensors("operands"), attr("equation", normal_equation))
+    code = "torch.einsum({equation}, {operands})"
+    calls = dict.fromkeys(("torch.einsum", "torch.functional.einsum"), "equation, *operands")
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        operands = call["operands"]
+        if len(operands) == 1 and type(operands[0]) in (tuple, list):
+            operands = tuple(operands[0])
+        return {"operands": operands, "equation": call["equation"]} if isinstance(call["equation"], str) else None
+
+    def rows(self, a: SimpleNamespace) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+        """Labels of every axis of the operands and of the output: ``...`` becomes e0, e1, … from the right."""
+        equation = parse_equation(a.equation)
+        if len(equation.operands) != len(a.operands):
+            raise ShapeError(f"equation {a.equation!r} has {len(equation.operands)} operands, got {len(a.operands)}")
+        hidden = []
+        for row, operand in zip(equation.operands, a.operands):
+            extra = operand.rank - sum(entry != "..." for entry in row)
+            if extra < 0 or (extra and "..." not in row):
+                letters = "".join(row)
+                raise ShapeError(f"'{letters}' in {a.equation!r} does not name the {operand.rank} axes of {pretty(operand.shape)}")
+            hidden.append(extra)
+        most = max(hidden)
+        rows = [_expand(row, most, extra) for row, extra in zip(equation.operands, hidden)]
+        return rows, _expand(equation.output, most, most)
+
+    def sizes(self, a: SimpleNamespace, rows: list[tuple[str, ...]]) -> dict[str, Any]:
+        """Size of every label; `ShapeError` where axes of one label differ (1 stretches)."""
+        sizes: dict[str, Any] = {}
+        for row, operand in zip(rows, a.operands):
+            within: dict[str, Any] = {}
+            for label, size in zip(row, operand.shape):
+                if within.setdefault(label, size) != size:
+                    raise ShapeError(f"'{label}' has sizes {within[label]} and {size} in one operand of {a.equation!r}")
+                known = sizes.get(label, 1)
+                if known == 1:
+                    sizes[label] = size
+                elif size not in (1, known):
+                    raise ShapeError(f"'{label}' has sizes {known} and {size} in {a.equation!r}; they must be equal")
+        return sizes
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        rows, output = self.rows(a)
+        sizes = self.sizes(a, rows)
+        dtype = same_dtype(self.name, *a.operands) if len(a.operands) > 1 else a.operands[0].dtype
+        return TensorType(dtype, tuple(sizes[label] for label in output))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        rows, output = self.rows(a)
+        sizes = self.sizes(a, rows)
+        tied: list[tuple[str, ...]] = []
+        fixed: set[str] = set()
+        for k, (row, operand) in enumerate(zip(rows, a.operands)):
+            labels = tuple(label if size == sizes[label] else f"{label}_{k}" for label, size in zip(row, operand.shape))
+            fixed.update(label for label in labels if "_" in label)
+            tied.append(labels)
+        return Dims({"operands": tuple(tied)}, (output,), fixed=frozenset(fixed))
+
+    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
+        """Operands are contracted from left to right, as torch does without an optimising package."""
+        rows, output = self.rows(a)
+        sizes = self.sizes(a, rows)
+        total: Any = 0
+        shapes = [dict(zip(row, operand.shape)) for row, operand in zip(rows, a.operands)]
+        left = shapes[0]
+        for k, right in enumerate(shapes[1:], 1):
+            needed = set(output).union(*shapes[k + 1 :])
+            gone = [label for label in {**left, **right} if label not in needed]
+            if gone:
+                both = [label for label in gone if left.get(label, 1) != 1 and right.get(label, 1) != 1]
+                kept = [label for label in {**left, **right} if label not in gone]
+                total = total + 2 * prod(sizes[label] for label in both) * prod(_larger(left, right, label) for label in kept)
+            left = {label: _larger(left, right, label) for label in {**left, **right} if label in needed}
+        return total
+
+
+def _larger(left: dict[str, Any], right: dict[str, Any], label: str) -> Any:
+    return right.get(label, 1) if left.get(label, 1) == 1 else left[label]
+
+
+def _expand(row: tuple[str, ...], most: int, extra: int) -> tuple[str, ...]:
+    hidden = tuple(f"e{i}" for i in range(most - extra, most))
+    return tuple(label for entry in row for label in (hidden if entry == "..." else (entry,)))

@@ -1,0 +1,82 @@
+"""Choosing between values by a condition, a mask or bounds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ..errors import ShapeError
+from .dims import Dims, elementwise
+from .dtypes import is_complex, number_dtype, promote
+from .operator import Operator, TensorType, broadcast, operand, tensor
+from .pointwise import Broadcasting, kind_of, require_kind, tensor_shapes
+
+
+class Where(Broadcasting):
+    """x where the condition (bool) holds, else y."""
+
+    name = "where"
+    params = (tensor("condition"), operand("x"), operand("y"))
+    code = "torch.where({condition}, {x}, {y})"
+    calls = {"torch.where": "condition, x:input, y:other", "Tensor.where": "x, condition, y:other"}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        if a.condition.dtype not in ("bool", "uint8"):
+            raise ShapeError(f"the condition is {a.condition.dtype} where bool is expected; compare it with something")
+        return promote(a.x, a.y)
+
+
+class Clamp(Broadcasting):
+    """x kept between min and max: numbers or tensors, one of them at least."""
+
+    name = "clamp"
+    params = (tensor("x"), operand("min", None), operand("max", None))
+    takes = "bif"
+    calls = {
+        **dict.fromkeys(("torch.clamp", "torch.clip"), "x:input, min=None, max=None"),
+        **dict.fromkeys(("Tensor.clamp", "Tensor.clip"), "x, min=None, max=None"),
+        "torch.clamp_min": "x:input, min",
+        "Tensor.clamp_min": "x, min",
+        "torch.clamp_max": "x:input, max",
+        "Tensor.clamp_max": "x, max",
+    }
+
+    def template(self, a: SimpleNamespace) -> str:
+        bounds = [f"{bound}={{{bound}}}" for bound in ("min", "max") if getattr(a, bound) is not None]
+        return f"torch.clamp({{x}}, {', '.join(bounds)})"
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        bounds = [bound for bound in (a.min, a.max) if bound is not None]
+        if not bounds:
+            raise ShapeError("clamp needs min, max or both")
+        if len({isinstance(bound, TensorType) for bound in bounds}) > 1:
+            raise ShapeError("clamp takes two numbers or two tensors as bounds; make both of one kind")
+        dtype = promote(a.x, *bounds)
+        if dtype == "bool":
+            raise ShapeError("clamp does not take bool; convert x to another dtype first")
+        return dtype
+
+
+class MaskedFill(Operator):
+    """``value`` (a number or a tensor without axes) where the mask (bool) holds, else x."""
+
+    name = "masked_fill"
+    params = (tensor("x"), tensor("mask"), operand("value"))
+    code = "torch.masked_fill({x}, {mask}, {value})"
+    calls = {"torch.masked_fill": "x:input, mask, value", "Tensor.masked_fill": "x, mask, value"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind("the mask of masked_fill", a.mask.dtype, "b")
+        if isinstance(a.value, TensorType):
+            if a.value.rank:
+                raise ShapeError(f"value is {a.value} where a number or a tensor without axes is expected; use where instead")
+            complex_value = is_complex(a.value.dtype)
+        else:
+            complex_value = is_complex(number_dtype(a.value))
+        if complex_value and kind_of(a.x.dtype) != "complex":
+            raise ShapeError(f"a complex value does not fit {a.x.dtype}; convert x first")
+        return TensorType(a.x.dtype, broadcast(a.x.shape, a.mask.shape))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        values: dict[str, Any] = {"x": a.x, "mask": a.mask, "value": a.value}
+        return elementwise(tensor_shapes(values), outputs[0].shape)

@@ -1,0 +1,372 @@
+"""Normalisation layers: over the batch, a layer, groups of channels, an instance, or a vector's length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from ..errors import AttributeValueError, ShapeError
+from .checks import real
+from .dims import Dims, Product, elementwise, names
+from .dtypes import promote, real_of, to_float
+from .operator import (
+    MODULE,
+    Operator,
+    TensorType,
+    attr,
+    axis,
+    boolean,
+    broadcast,
+    flag,
+    integer,
+    ints,
+    optional,
+    pretty,
+    tensor,
+    weight,
+)  # fmt: skip
+from .pointwise import require_kind, tensor_shapes
+
+_SCALE = (weight("weight", optional=True), weight("bias", optional=True))
+_RUNNING = (weight("running_mean", optional=True), weight("running_var", optional=True))
+
+
+class _Normalisation(Operator):
+    """Base of norms that own a scale and a shift."""
+
+    def init(self, role: str, a: SimpleNamespace) -> tuple[Any, ...]:
+        return ("constant", 1.0 if role in ("weight", "running_var") else 0.0)
+
+    def check_weights(self, a: SimpleNamespace) -> None:
+        """Refuse weights whose shape does not fit, wherever they come from."""
+        for role, expected in self.weights(a).items():
+            have = getattr(a, role, None)
+            if have is not None and have.shape != expected.shape:
+                fitting = pretty(expected.shape)
+                raise ShapeError(f"{role} {pretty(have.shape)} does not fit {pretty(a.x.shape)}; it must be {fitting}")
+
+
+class _ChannelNorm(_Normalisation):
+    """Base of norms with one scale and shift per channel (axis 1)."""
+
+    def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
+        if a.x.rank < 2:
+            raise ShapeError(f"{pretty(a.x.shape)} has no channels; (N, C, …) is expected")
+        found = {role: TensorType(a.x.dtype, (a.x.shape[1],)) for role in ("weight", "bias", "running_mean", "running_var")}
+        found["num_batches_tracked"] = TensorType("int64", ())
+        return {role: type for role, type in found.items() if role in self.by_name}
+
+    def check_running(self, a: SimpleNamespace) -> None:
+        """Refuse half of the running statistics, and evaluation without them."""
+        if (a.running_mean is None) != (a.running_var is None):
+            raise AttributeValueError("running_mean and running_var belong together; give both or neither")
+        if a.running_mean is None and a.training is False:
+            raise AttributeValueError("training=False needs running_mean and running_var; add them or use training=True")
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        roles = [param.name for param in self.params if param.kind == "weight" and getattr(a, param.name) is not None]
+        operands: dict[str, Any] = {role: (axes[1],) for role in roles if role != "num_batches_tracked"}
+        if "num_batches_tracked" in roles:
+            operands["num_batches_tracked"] = ()
+        return Dims({"x": axes, **operands}, (axes,))
+
+
+class BatchNorm(_ChannelNorm):
+    """Each channel to mean 0 and variance 1 over the batch, scaled and shifted: (N, C, …) → (N, C, …).
+
+    In training with the batch's own statistics, which move the running ones by ``momentum`` (None: their plain average);
+    otherwise with the running statistics. (Ioffe and Szegedy 2015)
+    """
+
+    name = "batch_norm"
+    params = (
+        tensor("x"), attr("eps", real(), 1e-5), attr("momentum", optional(real()), 0.1), attr("training", flag, MODULE),
+        *_SCALE, *_RUNNING, weight("num_batches_tracked", optional=True),
+    )  # fmt: skip
+    effect = "write"
+    calls = {
+        "F.batch_norm": "x:input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05",
+        "torch.batch_norm": "x:input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled=True",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        call.pop("cudnn_enabled", None)
+        return call
+
+    def buffers(self) -> frozenset[str]:
+        return frozenset({"running_mean", "running_var", "num_batches_tracked"})
+
+    def template(self, a: SimpleNamespace) -> str:
+        momentum = "{momentum}"
+        if a.momentum is None:
+            momentum = "1.0 / float({num_batches_tracked}) if {training} else 0.0"
+        tensors = "{x}, {running_mean}, {running_var}, {weight}, {bias}"
+        return f"F.batch_norm({tensors}, {{training}}, {momentum}, {{eps}})"
+
+    def statements(self, a: SimpleNamespace) -> list[str]:
+        return [] if a.num_batches_tracked is None else ["if {training}: {num_batches_tracked}.add_(1)"]
+
+    def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
+        # A module with momentum=None hands on 0.0 in evaluation, where it does not matter, and 1 / count in training.
+        differing = {name for name in training if training[name] != evaluation[name]}
+        modes = (evaluation["training"], training["training"])
+        if differing == {"momentum", "training"} and modes == (False, True) and training["momentum"] is None:
+            return {**training, "training": MODULE}
+        return None
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        self.check_weights(a)
+        self.check_running(a)
+        if a.momentum is None and a.running_mean is not None and a.num_batches_tracked is None:
+            raise AttributeValueError("momentum=None averages over all batches; it needs num_batches_tracked, or give a number")
+        if a.training is True and a.x.numel // a.x.shape[1] == 1:
+            raise ShapeError(f"one value per channel in {pretty(a.x.shape)} has no variance to train with; use a larger batch")
+        return a.x
+
+
+class InstanceNorm(_ChannelNorm):
+    """Each channel of each sample to mean 0 and variance 1: (N, C, …) → (N, C, …). (Ulyanov et al. 2016)
+
+    ``training=False`` uses the running statistics, where there are any.
+    """
+
+    name = "instance_norm"
+    params = (
+        tensor("x"), attr("eps", real(), 1e-5), attr("momentum", real(), 0.1), attr("training", flag, MODULE),
+        *_SCALE, *_RUNNING,
+    )  # fmt: skip
+    code = "F.instance_norm({x}, {running_mean}, {running_var}, {weight}, {bias}, {training}, {momentum}, {eps})"
+    effect = "write"
+    calls = {
+        "F.instance_norm": (
+            "x:input, running_mean=None, running_var=None, weight=None, bias=None, training:use_input_stats=True, "
+            "momentum=0.1, eps=1e-05"
+        )
+    }
+
+    def buffers(self) -> frozenset[str]:
+        return frozenset({"running_mean", "running_var"})
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"training": True} if a.training == MODULE and a.running_mean is None else {}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        self.check_weights(a)
+        self.check_running(a)
+        if a.training is True and a.x.numel == a.x.shape[0] * a.x.shape[1]:
+            raise ShapeError(f"one value per channel and sample in {pretty(a.x.shape)} has no variance; use larger maps")
+        return a.x
+
+
+class GroupNorm(_ChannelNorm):
+    """Each group of channels of each sample to mean 0 and variance 1: (N, C, …) → (N, C, …). (Wu and He 2018)"""
+
+    name = "group_norm"
+    params = (tensor("x"), attr("groups", integer(1)), attr("eps", real(), 1e-5), *_SCALE)
+    code = "F.group_norm({x}, {groups}, {weight}, {bias}, {eps})"
+    calls = {
+        "F.group_norm": "x:input, groups:num_groups, weight=None, bias=None, eps=1e-05",
+        "torch.group_norm": "x:input, groups:num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        call.pop("cudnn_enabled", None)
+        return call
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        self.check_weights(a)
+        if a.x.shape[1] % a.groups != 0:
+            raise ShapeError(f"groups {a.groups} does not divide the {a.x.shape[1]} channels; use a divisor of {a.x.shape[1]}")
+        if a.x.numel // a.groups == 1:
+            raise ShapeError(f"one value per group in {pretty(a.x.shape)} has no variance; use fewer groups than {a.groups}")
+        return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes: tuple[Any, ...] = names("d", a.x.rank)
+        channels = Product(("g", "c"))
+        axes = (axes[0], channels, *axes[2:])
+        operands: dict[str, Any] = {role: (channels,) for role in ("weight", "bias") if getattr(a, role) is not None}
+        return Dims({"x": axes, **operands}, (axes,), attrs={"groups": "g"})
+
+
+class _LastAxesNorm(_Normalisation):
+    """Base of norms over the last axes, with a scale (and shift) for each of their elements."""
+
+    def shape_of(self, a: SimpleNamespace) -> tuple[Any, ...]:
+        """The shape it normalises over: the last axis unless given."""
+        if a.normalized_shape is None and not a.x.rank:
+            raise ShapeError("a tensor without axes has nothing to normalise over")
+        return a.x.shape[-1:] if a.normalized_shape is None else a.normalized_shape
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"normalized_shape": self.shape_of(a)} if a.normalized_shape is None else {}
+
+    def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
+        found = TensorType(a.x.dtype, self.shape_of(a))
+        return {role: found for role in ("weight", "bias") if role in self.by_name}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        shape = a.normalized_shape
+        if not shape or a.x.shape[-len(shape) :] != shape:
+            raise ShapeError(f"normalized_shape {pretty(shape)} is not the end of {pretty(a.x.shape)}; give its last sizes")
+        self.check_weights(a)
+        return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        last = axes[-len(a.normalized_shape) :]
+        operands = {role: last for role in ("weight", "bias") if getattr(a, role, None) is not None}
+        return Dims({"x": axes, **operands}, (axes,), attrs={"normalized_shape": last})
+
+
+class LayerNorm(_LastAxesNorm):
+    """The last axes to mean 0 and variance 1, scaled and shifted; the last one unless normalized_shape says more.
+
+    (Ba et al. 2016)
+    """
+
+    name = "layer_norm"
+    params = (tensor("x"), attr("normalized_shape", optional(ints()), None), attr("eps", real(), 1e-5), *_SCALE)
+    code = "F.layer_norm({x}, {normalized_shape}, {weight}, {bias}, {eps})"
+    calls = {
+        "F.layer_norm": "x:input, normalized_shape, weight=None, bias=None, eps=1e-05",
+        "torch.layer_norm": "x:input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
+        call.pop("cudnn_enable", None)
+        return call
+
+
+class RMSNorm(_LastAxesNorm):
+    """The last axes divided by their root mean square, scaled; eps None is the dtype's machine epsilon.
+
+    (Zhang and Sennrich 2019)
+    """
+
+    name = "rms_norm"
+    params = (
+        tensor("x"), attr("normalized_shape", optional(ints()), None), attr("eps", optional(real()), None), _SCALE[0],
+    )  # fmt: skip
+    code = "F.rms_norm({x}, {normalized_shape}, {weight}, {eps})"
+    calls = dict.fromkeys(("F.rms_norm", "torch.rms_norm"), "x:input, normalized_shape, weight=None, eps=None")
+
+
+class LocalResponseNorm(Operator):
+    """Each value over a power of the mean square of ``size`` neighbouring channels. (Krizhevsky et al. 2012)"""
+
+    name = "local_response_norm"
+    params = (
+        tensor("x"), attr("size", integer(1)), attr("alpha", real(), 1e-4), attr("beta", real(), 0.75), attr("k", real(), 1.0),
+    )  # fmt: skip
+    code = "F.local_response_norm({x}, {size}, {alpha}, {beta}, {k})"
+    calls = {"F.local_response_norm": "x:input, size, alpha=0.0001, beta=0.75, k=1.0"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "f")
+        if a.x.rank < 3:
+            raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where (N, C, …) with at least 3 is expected")
+        return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        return Dims({"x": axes}, (axes,))
+
+
+class Normalize(Operator):
+    """x divided by its p-norm along axes, or by eps where that is larger."""
+
+    name = "normalize"
+    params = (
+        tensor("x"), attr("p", real(), 2.0), attr("dim", ints(), 1, axis_of="x"), attr("eps", real(), 1e-12),
+    )  # fmt: skip
+    code = "F.normalize({x}, {p}, {dim}, {eps})"
+    calls = {"F.normalize": "x:input, p=2.0, dim=1, eps=1e-12"}
+
+    def template(self, a: SimpleNamespace) -> str:
+        return self.code.replace("{dim}", str(a.dim[0])) if len(a.dim) == 1 else self.code
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "fc")
+        return a.x
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+class WeightNorm(Operator):
+    """A weight from its direction v and its length g along an axis (−1: one length for all). (Salimans and Kingma 2016)"""
+
+    name = "weight_norm"
+    params = (tensor("v"), tensor("g"), attr("dim", integer(-1), 0))
+    code = "torch._weight_norm({v}, {g}, {dim})"
+    calls = {"torch._weight_norm": "v, g, dim=0"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.v.dtype, "f")
+        expected = () if a.dim == -1 else tuple(size if i == a.dim else 1 for i, size in enumerate(a.v.shape))
+        if a.dim >= a.v.rank:
+            raise ShapeError(f"dim {a.dim} is out of range for {a.v.rank} axes; use one in [-1, {a.v.rank - 1}]")
+        if a.g.shape != expected:
+            raise ShapeError(f"lengths {pretty(a.g.shape)} do not fit {pretty(a.v.shape)}; they must be {pretty(expected)}")
+        if a.v.dtype != a.g.dtype:
+            raise ShapeError(f"v is {a.v.dtype} where g is {a.g.dtype}; convert one of them")
+        return a.v
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.v.rank)
+        lengths = tuple(axes[i] if i == a.dim else f"g{i}" for i in range(a.g.rank))
+        return Dims({"v": axes, "g": lengths}, (axes,), fixed=frozenset(label for label in lengths if label[0] == "g"))
+
+
+class CosineSimilarity(Operator):
+    """Cosine of the angle between two tensors along an axis, which goes away."""
+
+    name = "cosine_similarity"
+    params = (tensor("x1"), tensor("x2"), attr("dim", integer(), 1), attr("eps", real(0), 1e-8))
+    code = "F.cosine_similarity({x1}, {x2}, {dim}, {eps})"
+    calls = dict.fromkeys(("F.cosine_similarity", "torch.cosine_similarity"), "x1, x2, dim=1, eps=1e-08")
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        return {"dim": axis(a.dim, len(broadcast(a.x1.shape, a.x2.shape)), "dim")}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        dtype = promote(a.x1, a.x2)
+        require_kind(self.name, dtype, "f")
+        shape = broadcast(a.x1.shape, a.x2.shape)
+        return TensorType(dtype, shape[: a.dim] + shape[a.dim + 1 :])
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
+        out = tied.outputs[0]
+        return Dims(tied.operands, (out[: a.dim] + out[a.dim + 1 :],), fixed=tied.fixed)
+
+
+class PairwiseDistance(Operator):
+    """p-norm of the difference of two tensors (plus eps) along the last axis."""
+
+    name = "pairwise_distance"
+    params = (
+        tensor("x1"), tensor("x2"), attr("p", real(), 2.0), attr("eps", real(), 1e-6), attr("keepdim", boolean, False),
+    )  # fmt: skip
+    code = "F.pairwise_distance({x1}, {x2}, {p}, {eps}, {keepdim})"
+    calls = dict.fromkeys(("F.pairwise_distance", "torch.pairwise_distance"), "x1, x2, p=2.0, eps=1e-06, keepdim=False")
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        shape = broadcast(a.x1.shape, a.x2.shape)
+        if not shape:
+            raise ShapeError("tensors without axes have no distance; give them at least one axis")
+        if "bool" in (a.x1.dtype, a.x2.dtype):
+            raise ShapeError("pairwise_distance does not take bool; convert it to a float dtype first")
+        return TensorType(real_of(to_float(promote(a.x1, a.x2))), shape[:-1] + ((1,) if a.keepdim else ()))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
+        out = tied.outputs[0][:-1] + (("one",) if a.keepdim else ())
+        return Dims(tied.operands, (out,), fixed=tied.fixed | ({"one"} if a.keepdim else frozenset()))

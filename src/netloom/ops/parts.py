@@ -1,0 +1,276 @@
+"""Rounding, signs, absolute values, and the parts of complex numbers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ..errors import ShapeError
+from .checks import real
+from .dims import Dims, elementwise, names
+from .dtypes import real_of
+from .operator import Operator, TensorType, attr, broadcast, integer, optional, tensor
+from .pointwise import Unary, kind_of, require_kind, tensor_shapes, unary_calls
+
+
+class Neg(Unary):
+    """−x."""
+
+    name = "neg"
+    takes = "ifc"
+    code = "torch.neg({x})"
+    calls = unary_calls("neg", "negative")
+
+
+class Sign(Unary):
+    """−1, 0 or 1."""
+
+    name = "sign"
+    takes = "bif"
+    code = "torch.sign({x})"
+    calls = unary_calls("sign")
+
+
+class Sgn(Unary):
+    """x / |x|, 0 at 0: the sign, also of complex numbers."""
+
+    name = "sgn"
+    code = "torch.sgn({x})"
+    calls = unary_calls("sgn")
+
+
+class Floor(Unary):
+    """The largest integer at most x."""
+
+    name = "floor"
+    takes = "if"
+    code = "torch.floor({x})"
+    calls = unary_calls("floor")
+
+
+class Ceil(Unary):
+    """The smallest integer at least x."""
+
+    name = "ceil"
+    takes = "if"
+    code = "torch.ceil({x})"
+    calls = unary_calls("ceil")
+
+
+class Trunc(Unary):
+    """x without its fraction."""
+
+    name = "trunc"
+    takes = "if"
+    code = "torch.trunc({x})"
+    calls = unary_calls("trunc", "fix")
+
+
+class Frac(Unary):
+    """x − trunc(x)."""
+
+    name = "frac"
+    takes = "f"
+    code = "torch.frac({x})"
+    calls = unary_calls("frac")
+
+
+class Positive(Unary):
+    """x itself (Python's ``+x``)."""
+
+    name = "positive"
+    takes = "ifc"
+    view = True
+    code = "torch.positive({x})"
+    calls = unary_calls("positive") | {"Tensor.__pos__": "x"}
+
+
+class Abs(Unary):
+    """|x|; real for complex numbers."""
+
+    name = "abs"
+    takes = "ifc"
+    gives = "real"
+    code = "torch.abs({x})"
+    calls = unary_calls("abs", "absolute") | {"Tensor.__abs__": "x"}
+
+
+class Square(Unary):
+    """x²."""
+
+    name = "square"
+    code = "torch.square({x})"
+    calls = unary_calls("square")
+
+    def result_dtype(self, dtype: str) -> str:
+        return "int64" if dtype == "bool" else dtype
+
+
+class Round(Unary):
+    """The nearest integer, halves to even; with ``decimals`` that many digits stay."""
+
+    name = "round"
+    params = (tensor("x"), attr("decimals", integer(), 0))
+    takes = "if"
+    calls = dict.fromkeys(("torch.round", "torch.special.round"), "x:input, decimals=0") | {"Tensor.round": "x, decimals=0"}
+
+    def template(self, a: SimpleNamespace) -> str:
+        return "torch.round({x}, decimals={decimals})" if a.decimals else "torch.round({x})"
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.decimals:
+            require_kind("round with decimals", a.x.dtype, "f")
+        return super().infer(a)
+
+
+class Logit(Unary):
+    """log(x / (1 − x)), x first kept between eps and 1 − eps where eps is given."""
+
+    name = "logit"
+    params = (tensor("x"), attr("eps", optional(real()), None))
+    takes = "bif"
+    gives = "float"
+    code = "torch.logit({x}, {eps})"
+    calls = dict.fromkeys(("torch.logit", "torch.special.logit"), "x:input, eps=None") | {"Tensor.logit": "x, eps=None"}
+
+
+class NanToNum(Unary):
+    """x with numbers in place of NaN, +∞ and −∞ (0 and the dtype's largest and smallest unless given)."""
+
+    name = "nan_to_num"
+    params = (
+        tensor("x"), attr("nan", optional(real()), None), attr("posinf", optional(real()), None),
+        attr("neginf", optional(real()), None),
+    )  # fmt: skip
+    code = "torch.nan_to_num({x}, {nan}, {posinf}, {neginf})"
+    calls = {
+        "torch.nan_to_num": "x:input, nan=None, posinf=None, neginf=None",
+        "Tensor.nan_to_num": "x, nan=None, posinf=None, neginf=None",
+    }
+
+
+# -- complex numbers ---------------------------------------------------------------------------------------------------
+class Angle(Unary):
+    """Angle of complex numbers; 0 or π for real ones."""
+
+    name = "angle"
+    code = "torch.angle({x})"
+    calls = unary_calls("angle")
+
+    def result_dtype(self, dtype: str) -> str:
+        return "float32" if kind_of(dtype) in ("bool", "integer") else real_of(dtype)
+
+
+class Real(Unary):
+    """The real part."""
+
+    name = "real"
+    gives = "real"
+    view = True
+    code = "torch.real({x})"
+    calls = {"torch.real": "x:input", "Tensor.real": "x"}
+
+
+class Imag(Unary):
+    """The imaginary part of complex numbers."""
+
+    name = "imag"
+    takes = "c"
+    gives = "real"
+    view = True
+    code = "torch.imag({x})"
+    calls = {"torch.imag": "x:input", "Tensor.imag": "x"}
+
+
+class Conj(Unary):
+    """The complex conjugate; x itself where real."""
+
+    name = "conj"
+    view = True
+    code = "torch.conj({x})"
+    calls = unary_calls("conj")
+
+
+class ConjPhysical(Unary):
+    """The complex conjugate, computed at once rather than noted for later."""
+
+    name = "conj_physical"
+    code = "torch.conj_physical({x})"
+    calls = unary_calls("conj_physical")
+
+
+class ResolveConj(Unary):
+    """x with a pending conjugation carried out."""
+
+    name = "resolve_conj"
+    view = True
+    code = "torch.resolve_conj({x})"
+    calls = unary_calls("resolve_conj")
+
+
+class ViewAsReal(Operator):
+    """Complex numbers as pairs (real, imaginary) along a new last axis: (…) → (…, 2)."""
+
+    name = "view_as_real"
+    params = (tensor("x"),)
+    view = True
+    code = "torch.view_as_real({x})"
+    calls = {"torch.view_as_real": "x:input"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, "c")
+        return TensorType(real_of(a.x.dtype), (*a.x.shape, 2))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        return Dims({"x": axes}, ((*axes, "two"),), fixed=frozenset({"two"}))
+
+
+class ViewAsComplex(Operator):
+    """Pairs along the last axis as complex numbers: (…, 2) → (…)."""
+
+    name = "view_as_complex"
+    params = (tensor("x"),)
+    view = True
+    code = "torch.view_as_complex({x})"
+    calls = {"torch.view_as_complex": "x:input"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.x.dtype not in ("float16", "float32", "float64"):
+            raise ShapeError(f"view_as_complex does not take {a.x.dtype}; convert it to float32 first")
+        if not a.x.rank or a.x.shape[-1] != 2:
+            raise ShapeError(f"the last axis of {a.x} must have size 2: real and imaginary part")
+        return TensorType(complex_of(a.x.dtype), a.x.shape[:-1])
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("d", a.x.rank)
+        return Dims({"x": axes}, (axes[:-1],), fixed=frozenset({axes[-1]}))
+
+
+class Complex(Operator):
+    """Complex numbers from their real and imaginary parts, of one float dtype."""
+
+    name = "complex"
+    params = (tensor("x"), tensor("y"))
+    code = "torch.complex({x}, {y})"
+    calls = {"torch.complex": "x:real, y:imag"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.x.dtype != a.y.dtype or a.x.dtype not in ("float16", "float32", "float64"):
+            raise ShapeError(f"{self.name} needs two tensors of one float dtype, not {a.x.dtype} and {a.y.dtype}; convert them")
+        return TensorType(complex_of(a.x.dtype), broadcast(a.x.shape, a.y.shape))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise(tensor_shapes({"x": a.x, "y": a.y}), outputs[0].shape)
+
+
+class Polar(Complex):
+    """Complex numbers from their absolute value and angle."""
+
+    name = "polar"
+    code = "torch.polar({x}, {y})"
+    calls = {"torch.polar": "x:abs, y:angle"}
+
+
+def complex_of(dtype: str) -> str:
+    """The complex dtype whose parts have this float dtype."""
+    return {"float16": "complex32", "float32": "complex64", "float64": "complex128"}[dtype]

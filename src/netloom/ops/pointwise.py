@@ -1,0 +1,110 @@
+"""What elementwise operators have in common: which dtypes they take and give, and how their axes tie."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from ..errors import ShapeError
+from .dims import Dims, elementwise
+from .dtypes import DTYPES, number_dtype, promote, real_of, to_float
+from .operator import Operator, Param, TensorType, broadcast, operand, tensor
+
+_KINDS = ("bool", "integer", "float", "complex")
+
+
+def kind_of(dtype: str) -> str:
+    """``"bool"``, ``"integer"``, ``"float"`` or ``"complex"``."""
+    return _KINDS[DTYPES[dtype][0]]
+
+
+def require_kind(op: str, dtype: str, takes: str) -> None:
+    """Refuse a dtype whose kind is not among ``takes``: initials of bool, integer, float, complex."""
+    kind = kind_of(dtype)
+    if kind[0] not in takes:
+        accepted = [name for name in _KINDS if name[0] in takes]
+        raise ShapeError(f"{op} does not take {dtype}; convert it to a {' or '.join(accepted)} dtype first")
+
+
+def unary_calls(*names: str, special: str = "") -> dict[str, str]:
+    """``torch.NAME`` and ``Tensor.NAME`` for each of the names, and the names (by spaces) in torch.special."""
+    calls = {f"torch.special.{name}": "x:input" for name in special.split()}
+    for name in names:
+        calls |= {f"torch.{name}": "x:input", f"Tensor.{name}": "x"}
+    return calls
+
+
+def binary_calls(*names: str, dunder: str = "", swapped: str = "", special: str = "") -> dict[str, str]:
+    """``torch.NAME`` and ``Tensor.NAME`` for each name; Python's operator methods, straight and swapped (by spaces)."""
+    calls = {f"torch.special.{name}": "x:input, y:other" for name in special.split()}
+    for name in names:
+        calls |= {f"torch.{name}": "x:input, y:other", f"Tensor.{name}": "x, y:other"}
+    calls |= {f"Tensor.__{name}__": "x, y:other" for name in dunder.split()}
+    calls |= {f"Tensor.__{name}__": "y, x:other" for name in swapped.split()}
+    return calls
+
+
+class Unary(Operator):
+    """Base of elementwise functions of one tensor.
+
+    ``takes``: initials of the kinds of dtype it accepts (bool, integer, float, complex). ``gives``: ``same``, ``float``
+    (integers become float32), ``bool``, or ``real`` (complex numbers become real).
+    """
+
+    params: ClassVar[tuple[Param, ...]] = (tensor("x"),)
+    takes: ClassVar[str] = "bifc"
+    gives: ClassVar[str] = "same"
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(self.name, a.x.dtype, self.takes)
+        return TensorType(self.result_dtype(a.x.dtype), a.x.shape)
+
+    def result_dtype(self, dtype: str) -> str:
+        """The dtype it makes of ``dtype``."""
+        return {"same": dtype, "float": to_float(dtype), "bool": "bool", "real": real_of(dtype)}[self.gives]
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+class Broadcasting(Operator):
+    """Base of elementwise functions of several tensors or numbers, which broadcast and promote together.
+
+    ``gives``: ``same`` (the promoted dtype), ``float`` (integers become float32), ``bool``.
+    """
+
+    takes: ClassVar[str] = "bifc"
+    gives: ClassVar[str] = "same"
+
+    def operands(self, a: SimpleNamespace) -> dict[str, Any]:
+        """The arguments that broadcast and promote, by name; absent ones left out."""
+        values = {p.name: getattr(a, p.name) for p in self.params if p.kind in ("operand", "tensor")}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        values = self.operands(a)
+        shapes = tensor_shapes(values)
+        if not shapes:
+            raise ShapeError(f"{self.name} needs a tensor among {', '.join(values)}; plain numbers are computed by Python")
+        for value in values.values():
+            require_kind(self.name, value.dtype if isinstance(value, TensorType) else number_dtype(value), self.takes)
+        return TensorType(self.result_dtype(a), broadcast(*shapes.values()))
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        """The dtype of the result."""
+        dtype = promote(*self.operands(a).values())
+        return {"same": dtype, "float": to_float(dtype), "bool": "bool"}[self.gives]
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise(tensor_shapes(self.operands(a)), outputs[0].shape)
+
+
+class Binary(Broadcasting):
+    """Base of elementwise functions of two operands."""
+
+    params: ClassVar[tuple[Param, ...]] = (operand("x"), operand("y"))
+
+
+def tensor_shapes(values: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Shapes of those values that are tensors."""
+    return {name: value.shape for name, value in values.items() if isinstance(value, TensorType)}
