@@ -213,7 +213,7 @@ class Scanner:
             index = self.integer("the index of a result")
             self.expect("]")
         if not 0 <= index < self.results[name]:
-            raise self.error(f"expected a result of {name[:100]!r}, which has {self.results[name]}, not {str(index)[:20]}", start)
+            raise self.error(f"expected a result of {name[:100]!r} ({self.results[name]} in all), not {str(index)[:20]}", start)
         return Edge(name, index)
 
     def weight(self) -> Weight:

@@ -120,7 +120,7 @@ class TableReader:
                 if block is not None and (digest, size) not in unfolded:
                     total += size
                     if size > MAX_CONSTANT or total > MAX_TOTAL:
-                        raise FormatError(f"constants take {size}, together {total} bytes; {MAX_CONSTANT} and {MAX_TOTAL} are allowed")
+                        raise FormatError(f"{size} bytes, {total} so far; at most {MAX_CONSTANT} and {MAX_TOTAL} are read")
                     unfolded[digest, size] = unpack("".join(block.lines), size)
                 if block is not None:
                     data = unfolded[digest, size]
