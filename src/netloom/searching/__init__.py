@@ -2,8 +2,8 @@
 
 from .budget import Budget
 from .executors import EXECUTORS
-from .resuming import resume
 from .result import Best, SearchResult
+from .resuming import resume
 from .run import search
 from .settings import Settings
 from .strategy import STRATEGIES, RandomSearch, Strategy

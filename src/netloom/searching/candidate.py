@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One candidate to score. Trained weights come back only where the score beats ``keep_above``."""
+    """One candidate to score. Trained weights come back only where the score is ``keep_from`` or more."""
 
     ticket: int
     graph: Graph
-    keep_above: float
+    keep_from: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def score_candidate(job: Job, task: Task, settings: Settings) -> Outcome:
     score = None if result.status == "diverged" or not result.curve else result.score
     record = EvaluationRecord(result.status, score, result.seconds, _remark(result.status), result.curve)
     weights = None
-    if score is not None and score > job.keep_above:
+    if score is not None and score >= job.keep_from:
         weights = {key: tensor.detach().numpy().copy() for key, tensor in result.network.state_dict().items()}
     return Outcome(job.ticket, record, weights)
 
@@ -55,4 +55,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _remark(status: str) -> str:
-    return {"diverged": "the loss was no longer finite", "time_limit": "stopped by the time limit of one candidate"}.get(status, "")
+    remarks = {"diverged": "the loss was no longer finite", "time_limit": "stopped by the time limit of one candidate"}
+    return remarks.get(status, "")

@@ -65,9 +65,7 @@ class Loop:
         finally:
             self._executor.close()
         self.store.update_run(self.run_id, status=status, seconds=self._seconds())
-        return SearchResult(
-            self.run_id, self.store, self.settings, self.task, status, self._seconds(), self._weights
-        )
+        return SearchResult(self.run_id, self.store, self.settings, self.task, status, self._seconds(), self._weights)
 
     def _seconds(self) -> float:
         return self._earlier + time.perf_counter() - self._start
@@ -116,12 +114,8 @@ class Loop:
     def _finish(self, outcome: Outcome) -> None:
         """Record what the executor gives back."""
         graph = self._waiting.pop(outcome.ticket)
-        key = self.settings.key(graph.hash)
-        row = self.store.record(graph, key, outcome.record)
-        record = self.store.find(key) or outcome.record
-        assert record.id == row
-        score = record.score
-        if outcome.weights is not None and score is not None and score > self._best():
+        record = self.store.record(graph, self.settings.key(graph.hash), outcome.record)
+        if outcome.weights is not None and self._improves(graph, record):
             self._weights = {graph.hash: outcome.weights}
         self._told(outcome.ticket, graph, record, reused=False)
 
@@ -130,7 +124,7 @@ class Loop:
         standing = self._standing
         standing.candidates += 1
         standing.failures += record.score is None
-        if record.score is not None and record.score > self._best():
+        if self._improves(graph, record):
             standing.best_score, standing.best_graph = record.score, graph
         self._hashes[graph.hash] = record
         self._note(ask, graph, record, reused=reused)
@@ -144,6 +138,13 @@ class Loop:
         self._done.add(ask)
         self._strategy.tell(ask, graph, record.score)
         self.store.add_proposal(self.run_id, ask, record.id, reused=reused, elapsed=self._seconds())
+
+    def _improves(self, graph: Graph, record: EvaluationRecord) -> bool:
+        """Whether this is the incumbent from now on: a higher score, or as high a one with fewer parameters."""
+        best = self._standing.best_graph
+        if record.score is None or best is None:
+            return record.score is not None
+        return (record.score, -graph.num_params) > (self._best(), -best.num_params)
 
     def _best(self) -> float:
         score = self._standing.best_score
@@ -165,7 +166,7 @@ class Loop:
                 self._standing.failures += score is None
                 self._hashes[row.graph_hash] = EvaluationRecord(row.status, score, row.seconds, row.error, id=int(row.id))
             graph = graphs[row.graph_hash]
-            if score is not None and score > self._best():
+            if self._improves(graph, EvaluationRecord(row.status, score, row.seconds)):
                 self._standing.best_score, self._standing.best_graph = score, graph
             self._done.add(int(row.ask))
             self._strategy.tell(int(row.ask), graph, score)

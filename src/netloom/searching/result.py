@@ -70,7 +70,8 @@ class SearchResult:
         """The incumbent; `SearchError` where no candidate has a score."""
         ranked = rank(self.evaluations)
         if ranked.empty:
-            raise SearchError(f"none of the {len(self.evaluations)} candidates of run {self.run_id} has a score; see .evaluations")
+            count = len(self.evaluations)
+            raise SearchError(f"none of the {count} candidates of run {self.run_id} has a score; see .evaluations")
         top = ranked.iloc[0]
         weights = self._weights.get(top["graph_hash"])
         return Best(self.store.graph(top["graph_hash"]), float(top["score"]), self._task, self.settings, weights)

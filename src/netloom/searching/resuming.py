@@ -42,7 +42,8 @@ def resume(
             raise SearchError(f"run {run_id} used data of its own ({settings.task_name}); give them again as task=")
         task = tasks.load(settings.task)
     if task.hash != settings.task_hash:
-        raise SearchError(f"the data of task {task.name!r} are not those of run {run_id}: hash {task.hash[:12]}… where the run has {settings.task_hash[:12]}…")
+        hashes = f"hash {task.hash[:12]}… where the run has {settings.task_hash[:12]}…"
+        raise SearchError(f"the data of task {task.name!r} are not those of run {run_id}: {hashes}")
     if space is None:
         if not settings.space:
             raise SearchError(f"run {run_id} used a space of its own; give it again as space=")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError, SearchError
 from ..store import Store
-from ..training import Recipe, recipe as find_recipe
+from ..training import Recipe
+from ..training import recipe as find_recipe
 from ..training.fit import check_fit
 from .budget import Budget
 from .executors import check_executor

@@ -6,15 +6,15 @@ draws, and draws attributes from a fixed list, has them checked once for each at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from ..graph.builder import fresh_entry, weight_key
-from ..graph.graph import Argument, Graph, Step, default_scope
+from ..graph.builder import fresh_entry
+from ..graph.graph import Argument, Graph, Step
 from ..graph.table import TensorEntry
-from ..ops import DType, Edge, Operator, Size, TensorType, Weight, operator
+from ..ops import MODULE, DType, Edge, Size, TensorType, Weight, operator
 
 #: As the value of an attribute: the number of channels (axis 1) of the layer's input.
 CHANNELS = "channels"
@@ -40,23 +40,40 @@ class _Form(NamedTuple):
     flagged: bool
 
 
+_N, _FLOAT, _X = Size.symbol("N"), DType("float32"), Edge("x")
+#: A size that no window is too large for.
+_LONG = 1 << 20
+
+
+@lru_cache(maxsize=4096)
+def _arguments(layer: Layer, rank: int, dtype: str) -> dict[str, Any]:
+    """The layer's arguments in normal form, checked once: they do not depend on the sizes of its input."""
+    kind = operator(layer.op)
+    type = TensorType(dtype, (_N, *(_LONG,) * (rank - 1)))
+    args: dict[str, Any] = {name: _LONG if value is CHANNELS else value for name, value in layer.attrs}
+    args["x"] = _X
+    args |= {param.name: Weight(param.name) for param in kind.params if param.kind == "weight"}
+    return kind.evaluate(args, lambda ref: type if ref is _X else None).args
+
+
 @lru_cache(maxsize=100_000)
 def _form(layer: Layer, type: TensorType) -> _Form:
     kind = operator(layer.op)
-    args: dict[str, Any] = {name: type.shape[1] if value is CHANNELS else value for name, value in layer.attrs}
-    args["x"] = _X
-    args |= {param.name: Weight(param.name) for param in kind.params if param.kind == "weight"}
-    made = kind.evaluate(args, lambda ref: type if ref is _X else None)
-    own = kind.weights(made.types)
-    entries = [(role, _entry(kind, role, own[role], made.types)) for role, v in made.args.items() if isinstance(v, Weight)]
-    return _Form(made.args, made.outputs, tuple(entries), made.args.get("training") == "module")
-
-
-_X = Edge("x")
-
-
-def _entry(kind: Operator, role: str, type: TensorType, a: SimpleNamespace) -> TensorEntry:
-    return fresh_entry(kind, role, type, a)
+    args = _arguments(layer, len(type.shape), type.dtype).copy()
+    for name, value in layer.attrs:
+        if value is CHANNELS:
+            args[name] = type.shape[1]
+    a = SimpleNamespace(**args)
+    a.x = type
+    roles = [name for name, value in args.items() if value.__class__ is Weight]
+    if roles:
+        own = kind.weights(a)
+        for role in roles:
+            setattr(a, role, own[role])
+    result = kind.infer(a)
+    outputs = (result,) if isinstance(result, TensorType) else tuple(result)
+    entries = tuple((role, fresh_entry(kind, role, own[role], a)) for role in roles)
+    return _Form(args, outputs, entries, args.get("training") == MODULE)
 
 
 def chain(input_shape: Sequence[int], layers: Iterable[Layer]) -> Graph:
@@ -87,10 +104,6 @@ def chain(input_shape: Sequence[int], layers: Iterable[Layer]) -> Graph:
     return Graph.make(steps, tensors, [Argument("x", _X)], previous, symbols={"N": 1}, types=types)
 
 
-_N = Size.symbol("N")
-_FLOAT = DType("float32")
-
-
 def layers_of(graph: Graph, known: dict[tuple[str, frozenset[Any]], Layer]) -> list[Layer] | None:
     """The layers whose chain the graph may be, or None; ``known`` maps `signature` to layer.
 
@@ -98,9 +111,14 @@ def layers_of(graph: Graph, known: dict[tuple[str, frozenset[Any]], Layer]) -> l
     """
     found = []
     for step in graph.steps[1:]:
-        attrs = {k: v for k, v in step.args.items() if not isinstance(v, Edge | Weight)}
+        attrs = _attrs(step.args)
+        source = step.args.get("x")
+        if type(source) is not Edge or graph.type_of(source).rank < 2:
+            return None
+        channels = graph.type_of(source).shape[1]
+        relative = {name: CHANNELS if value == channels and name != "out" else value for name, value in attrs.items()}
         try:
-            layer = known.get((step.op, frozenset(attrs.items())))
+            layer = known.get((step.op, frozenset(attrs.items()))) or known.get((step.op, frozenset(relative.items())))
         except TypeError:  # an attribute that cannot be hashed is none of ours
             return None
         if layer is None:
@@ -111,5 +129,9 @@ def layers_of(graph: Graph, known: dict[tuple[str, frozenset[Any]], Layer]) -> l
 
 def signature(layer: Layer, type: TensorType) -> tuple[str, frozenset[Any]]:
     """How a layer shows in a graph: its operator and attributes in normal form, for an input of this type."""
-    form = _form(layer, type)
-    return layer.op, frozenset((k, v) for k, v in form.args.items() if not isinstance(v, Edge | Weight))
+    relative = {name: value for name, value in layer.attrs if value is CHANNELS}
+    return layer.op, frozenset((_attrs(_form(layer, type).args) | relative).items())
+
+
+def _attrs(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in args.items() if not isinstance(value, Edge | Weight)}

@@ -27,7 +27,7 @@ def load(spec: str, *, input_shape: tuple[int, ...] | None = None, num_classes: 
     ``input_shape`` and ``num_classes``, usually those of a task, count where the spec does not give them. Raises `SpaceError`.
 
     >>> load("conv?max_macs=5e6&conv_num=3", input_shape=(1, 8, 8)).spec
-    'conv?input_shape=1x8x8&num_classes=10&conv_num=3&max_macs=5000000'
+    'conv?input_shape=1x8x8&num_classes=10&conv_num=3&lin_num=3&max_macs=5000000'
     """
     name, _, rest = str(spec).partition("?")
     if name not in _SPACES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -97,17 +97,26 @@ class Store:
             row = connection.execute(sa.select(evaluations).where(*_matches(key))).first()
             return _record(row, _curve(connection, row.id)) if row else None
 
-    def record(self, graph: Graph, key: EvaluationKey, result: EvaluationRecord) -> int:
-        """Store a result (and its graph) and give the id of the row that holds the key's result from now on.
+    def record(self, graph: Graph, key: EvaluationKey, result: EvaluationRecord) -> EvaluationRecord:
+        """Store a result (and its graph) and give what the store holds for its key from now on.
 
         A result that is there already stays, unless its status is one of `INEXACT`.
         """
+        try:
+            return self._record(graph, key, result)
+        except StoreError as error:
+            if not isinstance(error.__cause__, sa.exc.IntegrityError):
+                raise
+            # Another process committed the same key in between: now it is there to be read.
+            return self._record(graph, key, result)
+
+    def _record(self, graph: Graph, key: EvaluationKey, result: EvaluationRecord) -> EvaluationRecord:
         with self._transaction(write=True) as connection:
             self._add_graph(connection, graph)
-            there = connection.execute(sa.select(evaluations.c.id, evaluations.c.status).where(*_matches(key))).first()
+            there = connection.execute(sa.select(evaluations).where(*_matches(key))).first()
             if there and there.status not in INEXACT:
-                return int(there.id)
-            values = {
+                return _record(there, _curve(connection, there.id))
+            values: dict[str, Any] = {
                 "status": result.status,
                 "score": None if result.score is None or math.isnan(result.score) else result.score,
                 "seconds": result.seconds,
@@ -123,7 +132,7 @@ class Store:
                 row_id = int(inserted.inserted_primary_key[0])  # type: ignore[index]
             if result.curve:
                 connection.execute(sa.insert(curves), [{"evaluation_id": row_id, **asdict(p)} for p in result.curve])
-            return row_id
+            return replace(result, id=row_id, score=values["score"])
 
     def evaluations(self, run: str | None = None) -> pandas.DataFrame:
         """Every evaluation, or those of one run in the order told, as a DataFrame.
