@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import FormatError, NetloomError
 from ..ops import DType, Edge, Operator, Size, Slice, TensorType, Weight, operator
+from ..ops.operator import Param
 from .assembly import is_weight, own_weights, plain_arguments, usual_weights
 from .builder import fresh_entry
 from .graph import Argument, Graph, Step, default_scope
@@ -63,14 +64,19 @@ def to_text(graph: Graph) -> str:
     for step in graph.steps:
         line = _line(step, previous, values)
         values.declared.update(input_symbols((step,)))
-        shapes = ", ".join(f"({', '.join(map(str, t.shape))})" for t in graph.types(step.name))
-        lines.append(line if _source_type(step) else f"{line}  # {shapes}")
+        lines.append(line if _source_type(step) else f"{line}  # {_shapes(graph.types(step.name))}")
         previous = step
     lines.append(f"return {values.text(graph.result)}")
     if graph.train_result is not None:
         lines.append(f"train_return {values.text(graph.train_result)}")
     lines += _table(graph, values)
     return "\n".join(lines) + "\n"
+
+
+def _shapes(types: Sequence[TensorType]) -> str:
+    """The shapes of a node's results; of many, the first few."""
+    shown = [f"({', '.join(map(str, type.shape))})" for type in types[:4]]
+    return ", ".join(shown) + (f", … {len(types)} results" if len(types) > 4 else "")
 
 
 def node_line(node: Node) -> str:
@@ -235,9 +241,11 @@ def _operands(step: Step, kind: Operator, previous: Step | None, values: Values)
     return names, [values.text(value) for value in given]
 
 
-def _compact(param: Any, value: Any) -> Any:
+def _compact(param: Param, value: Any) -> Any:
     """One number for a tuple of equal ones, where the operator reads it as that tuple."""
-    if type(value) is tuple and value and type(value[0]) is int and all(same(v, value[0]) for v in value) and param.check:
+    equal = type(value) is tuple and bool(value) and type(value[0]) is int and all(same(v, value[0]) for v in value)
+    # Where an attribute names axes, one axis and a tuple of one axis can differ.
+    if equal and param.check is not None and not param.axis_of:
         try:
             if same(param.check(value[0]), value):
                 return value[0]
