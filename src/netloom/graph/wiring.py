@@ -19,6 +19,7 @@ from .tree import edges, weights
 
 if TYPE_CHECKING:
     from .graph import Argument, Graph, Step
+    from .table import TensorEntry
 
 _PLAIN = frozenset({int, float, bool, str, complex, bytes, type(None), type(Ellipsis)})
 #: Orders of symbols that are tried where an input's first free axis mixes several (``N*T``) and none is known before.
@@ -98,11 +99,12 @@ class _Reader:
         for step in reversed(self.graph.steps):
             kind = operator(step.op)
             plan = _plans.get(kind) or _plan(kind)
-            if plan.writes and _targets(plan, step.args):
+            targets = plan.writes and _targets(plan, step.args)
+            if targets:
                 if step.name not in live:
                     writes.append(step.name)
                 self.read(step, plan)
-                self.written.update([self.canonical[weight.key].key for weight in _targets(plan, step.args)])
+                self.written.update([self.canonical[weight[0]][0] for weight in targets])
             elif step.name in live:
                 self.read(step, plan)
         shared = self.written & self.repeated
@@ -163,11 +165,16 @@ class _Reader:
 
     def tensor(self, weight: Weight, step: Step) -> Weight:
         """The weight by its canonical key; notes what it is, and whether it is used more than once."""
-        found = self.canonical.get(weight[0])
+        key, tensors = weight[0], self.wires.tensors
+        found = self.canonical.get(key)
         if found is None:
-            found = self.canonical[weight[0]] = Weight(_canonical_key(self.graph, weight.key, step))
-            if found[0] not in self.wires.tensors:
-                self.wires.tensors[found[0]] = _tensor_text(self.graph, found[0], self.naming)
+            found, entry = weight, self.graph.tensors.get(key)
+            if entry is None or entry.alias_of is not None:
+                own, entry = _canonical(self.graph, key, step)
+                found = Weight(own)
+            self.canonical[key] = found
+            if found[0] not in tensors:
+                tensors[found[0]] = _tensor_text(entry, self.naming)
                 return found
         self.repeated.add(found[0])
         return found
@@ -194,7 +201,9 @@ def _targets(plan: _Plan, args: Mapping[str, Any]) -> list[Weight]:
     """The tensors that a call may write."""
     if not plan.writes or args.get("training") is False:
         return []
-    return [weight for role in plan.writes for weight in weights(args.get(role))]
+    values = [args.get(role) for role in plan.writes]
+    found = [value for value in values if type(value) is Weight]
+    return found + weights([value for value in values if type(value) is tuple])
 
 
 def text(value: Any, refs: list[Ref], naming: Naming) -> str:
@@ -233,22 +242,29 @@ def _edge_first(args: Mapping[str, Any], pair: tuple[str, ...]) -> Mapping[str, 
 
 
 # -- the tensor table --------------------------------------------------------------------------------------------------
-def _canonical_key(graph: Graph, key: str, step: Step) -> str:
-    """The key of the entry that holds the tensor, behind all aliases."""
-    tensors, current, hops = graph.tensors, key, 0
-    while True:
+def _canonical(graph: Graph, key: str, step: Step) -> tuple[str, TensorEntry]:
+    """The entry that holds the tensor, behind all aliases, with its key."""
+    tensors, current = graph.tensors, key
+    for _ in range(len(tensors)):
         entry = tensors.get(current)
-        if entry is None or hops > len(tensors):
-            raise GraphError(f"{step.op} {step.name!r} uses the tensor {key!r}, which the table does not have")
+        if entry is None:
+            break
         if entry.alias_of is None:
-            return current
-        current, hops = entry.alias_of, hops + 1
+            return current, entry
+        current = entry.alias_of
+    raise GraphError(f"{step.op} {step.name!r} uses the tensor {key!r}, which the table does not have")
 
 
-def _tensor_text(graph: Graph, key: str, naming: Naming) -> str:
-    entry = graph.tensors[key]
+def _tensor_text(entry: TensorEntry, naming: Naming) -> str:
+    dtype, shape = entry.type
+    for size in shape:
+        if type(size) is not int:
+            shown = text(shape, [], naming)
+            break
+    else:
+        shown = ascii(shape)
     value = f" = {entry.constant.sha256!a}" if entry.constant is not None else ""
-    return f"{entry.kind!a} {entry.type.dtype!a} {text(entry.type.shape, [], naming)}{value}"
+    return f"{entry.kind!a} {dtype!a} {shown}{value}"
 
 
 # -- arguments and free symbols ------------------------------------------------------------------------------------------
