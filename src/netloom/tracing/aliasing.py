@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import TraceError
 from ..ops import DType, Edge, Slice
 from ..ops.operator import TensorType
+from .state import type_of_tensor
 
 if TYPE_CHECKING:
     from .recorder import Record, Recorder
@@ -128,7 +129,7 @@ class Aliases:
         if handle is None:
             return
         recorder = self.recorder
-        value = self._fitted(value, _type(tensor))
+        value = self._fitted(value, type_of_tensor(tensor))
         root = handle.root
         sources = [self.root_edge(root)]
         for end in range(1, len(handle.path)):
@@ -190,10 +191,6 @@ class Aliases:
             start = sum(t.shape[dim] for t in record.types[:index])
             return (*[Slice()] * dim, Slice(start, start + record.types[index].shape[dim]))
         return None
-
-
-def _type(tensor: Any) -> TensorType:
-    return TensorType(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
 
 
 def _tensors(value: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..ops import MODULE, DType, Edge, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from .merging import Merger
 from .recorder import Record
-from .state import Held, constant_of, entry_of, observed_init
+from .state import Held, constant_of, observed_init, type_of_tensor
 
 
 class Assembly:
@@ -27,6 +26,9 @@ class Assembly:
         self.leaf = {path for path, module in model.named_modules() if not module._modules}
         self.table: dict[str, TensorEntry] = {}
         self.names: dict[int, str] = {}
+        self.held: dict[str, TensorType] = {}
+        self.types: dict[Any, tuple[TensorType, ...]] = {}
+        self.operands: dict[int, SimpleNamespace] = {}
 
     # -- results and writes ------------------------------------------------------------------------------------------
     def results(self, trees: dict[str, Any]) -> tuple[Any, Any]:
@@ -77,7 +79,7 @@ class Assembly:
 
     def _assign(self, key: str, edge: Edge, mode: str, grad: bool) -> None:
         entry = next(item for item in self.entries if item.key == key)
-        kind = TensorType(str(entry.tensor.dtype).removeprefix("torch."), tuple(entry.tensor.shape))
+        kind = type_of_tensor(entry.tensor)
         args = {"target": Weight(key), "value": edge, "dtype": DType(kind.dtype), "shape": kind.shape}
         scope = key.rpartition(".")[0]
         self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", False, mode=mode))
@@ -150,7 +152,7 @@ class Assembly:
             return kind(*(self._named(v) for v in value))
         return value
 
-    def fill_table(self, types: dict[str, tuple[TensorType, ...]]) -> None:
+    def fill_table(self) -> None:
         """The tensor table: the model's entries in order, then the constants that calls hold."""
         used: dict[str, tuple[str, str, Record]] = {}
         written = set()
@@ -162,11 +164,15 @@ class Assembly:
                     elif record.op != "parameter" or key not in used:
                         used[key] = (record.op, role, record)
         canonical: dict[int, str] = {}
-        by_number = {record.number: record.types for record in self.records}
+        self.held = {item.key: type_of_tensor(item.tensor) for item in self.entries}
+        self.types = {record.number: record.types for record in self.records}
         for item in self.entries:
             first = canonical.setdefault(id(item.tensor), item.key)
-            entry = entry_of(item, None if first == item.key else first)
-            self.table[item.key] = self._with_rule(item, entry, used, written, by_number)
+            init, constant = self._rule(item, used.get(item.key), item.key in written)
+            self.table[item.key] = TensorEntry(
+                self.held[item.key], item.kind, init, bool(item.tensor.requires_grad), item.persistent,
+                None if first == item.key else first, constant,
+            )  # fmt: skip
         for record in self.records:
             if record.op == "constant":
                 value: Constant = record.args["value"]
@@ -174,29 +180,26 @@ class Assembly:
                     value.type, "buffer", ("constant", 0.0), requires_grad=False, persistent=False, constant=value
                 )
 
-    def _with_rule(self, item: Held, entry: TensorEntry, used: Any, written: set[str], by_number: Any) -> TensorEntry:
-        op, role, record = used.get(item.key, ("", "", None))
-        if record is not None and op != "parameter":
+    def _rule(self, item: Held, use: Any, is_written: bool) -> tuple[tuple[Any, ...], Constant | None]:
+        """How a fresh value of an entry comes about: the operator's rule, its constant value, or what it looks like now."""
+        if use is not None and use[0] != "parameter":
+            op, role, record = use
             kind = operator(op)
             if item.kind == "parameter" or role in kind.buffers():
+                return kind.init(role, self._operands(record)), None
+        if item.kind == "buffer" and not is_written:
+            return ("constant", 0.0), constant_of(item.tensor)
+        return observed_init(item.tensor), None
 
-                def type_of(ref: Any) -> TensorType:
-                    if type(ref) is Edge:
-                        return by_number[ref.node][ref.index]  # type: ignore[no-any-return]
-                    return self._held_type(ref.key)
+    def _operands(self, record: Record) -> SimpleNamespace:
+        found = self.operands.get(record.number)
+        if found is None:
+            found = SimpleNamespace(**{k: resolve_types(v, self._type_of) for k, v in record.args.items()})
+            self.operands[record.number] = found
+        return found
 
-                a = SimpleNamespace(**{k: resolve_types(v, type_of) for k, v in record.args.items()})
-                return replace(entry, init=kind.init(role, a))
-        if item.kind == "buffer" and item.key not in written:
-            return replace(entry, constant=constant_of(item.tensor))
-        return replace(entry, init=observed_init(item.tensor))
-
-    def _held_type(self, key: str) -> TensorType:
-        if not hasattr(self, "_types"):
-            self._types = {
-                i.key: TensorType(str(i.tensor.dtype).removeprefix("torch."), tuple(i.tensor.shape)) for i in self.entries
-            }
-        return self._types[key]
+    def _type_of(self, ref: Any) -> TensorType:
+        return self.types[ref.node][ref.index] if type(ref) is Edge else self.held[ref.key]
 
 
 def assemble(
@@ -216,7 +219,7 @@ def assemble(
     assembly.give_names()
     steps = assembly.steps()
     types = {assembly.names[r.number]: r.types for r in assembly.records}
-    assembly.fill_table(types)
+    assembly.fill_table()
     arguments = [
         Argument(name, _with_edges(tree, name, {p: Edge(p) for p in inputs}), keyword) for name, tree, keyword in tracing.arguments
     ]

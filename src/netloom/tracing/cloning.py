@@ -9,7 +9,8 @@ import copy
 from collections import OrderedDict
 from typing import Any
 
-_ATOMS = (int, float, bool, str, bytes, complex, type(None), type)
+_ATOMS = frozenset((int, float, bool, str, bytes, complex, type(None), type))
+_EMPTIED = frozenset((dict, OrderedDict, set, list))
 _PLAIN_MODULE_SLOTS = ("__deepcopy__", "__reduce__", "__getstate__")
 
 
@@ -27,6 +28,7 @@ class Cloner:
         self.memo: dict[int, Any] = {}
         self.origin: dict[int, Any] = {}
         self.keep: list[Any] = []
+        self.plain: dict[type, bool] = {}
 
     def clone(self, value: Any) -> Any:
         """A deep copy of any value, tensors replaced."""
@@ -56,7 +58,15 @@ class Cloner:
         if isinstance(value, self.torch.nn.Module) and self._is_plain(kind):
             made = object.__new__(kind)
             self._note(value, made)
-            made.__dict__.update({key: self.clone(item) for key, item in value.__dict__.items()})
+            fields = made.__dict__
+            for key, item in value.__dict__.items():
+                item_kind = type(item)
+                if item_kind in _ATOMS:
+                    fields[key] = item
+                elif item_kind in _EMPTIED and not item:
+                    fields[key] = item_kind()
+                else:
+                    fields[key] = self.clone(item)
             return made
         if isinstance(value, self.torch.Generator):
             made = self.torch.Generator(value.device)
@@ -71,17 +81,14 @@ class Cloner:
         if found is not None:
             return found
         torch = self.torch
-        with torch.no_grad():
-            if self.meta:
-                made = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-            else:
-                made = value.detach().clone()
+        if self.meta:
+            made = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
+        else:
+            made = value.detach().clone()
         if type(value) is torch.nn.Parameter:
             made = torch.nn.Parameter(made, requires_grad=False)
-        elif isinstance(value, torch.nn.Buffer):
+        elif type(value) is torch.nn.Buffer:
             made = torch.nn.Buffer(made, persistent=value.persistent)
-        if not self.meta and value.requires_grad:
-            made.requires_grad_(False)
         self._note(value, made)
         self.origin[id(made)] = value
         return made
@@ -93,8 +100,12 @@ class Cloner:
 
     def _is_plain(self, kind: type) -> bool:
         """Modules that copy by their ``__dict__``: those that do not define copying themselves."""
-        module = self.torch.nn.Module
-        return all(getattr(kind, s, None) is getattr(module, s, getattr(object, s, None)) for s in _PLAIN_MODULE_SLOTS)
+        known = self.plain.get(kind)
+        if known is None:
+            module = self.torch.nn.Module
+            known = all(getattr(kind, s, None) is getattr(module, s, getattr(object, s, None)) for s in _PLAIN_MODULE_SLOTS)
+            self.plain[kind] = known
+        return known
 
     def _deepcopy(self, value: Any) -> Any:
         """copy.deepcopy with our stand-ins for every tensor that hangs off the value."""

@@ -44,6 +44,7 @@ class Probes:
         self.others = [s for s in assignments[0] if s != prime]
         self.symbol = Size.symbol(prime) if prime else None
         self.memo: dict[Any, Any] = {}
+        self.bound = assignments[0][prime] // 2 if prime else 0
 
     def number(self, values: tuple[int, ...]) -> Any:
         """The size with these values in the runs; raises `Frozen` where none fits."""
@@ -99,6 +100,34 @@ class Probes:
         factor, rest = divmod(values[0], at[0])
         return factor * whole if not rest and all(factor * a == v for a, v in zip(at, values)) else None
 
+    def _free(self, record: Record) -> None:
+        """One run on a prime batch: long division on every int."""
+        args = record.args
+        for name, value in args.items():
+            kind = type(value)
+            if kind is int or kind is tuple or isinstance(value, tuple):
+                freed = self._divided(value)
+                if freed is not value:
+                    args[name] = freed
+        record.types = tuple([self._divided_type(t) for t in record.types])
+
+    def _divided(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is int:
+            return value if -self.bound < value < self.bound else self.number((value,))
+        if kind is Edge or not isinstance(value, tuple):
+            return value
+        parts = [self._divided(v) for v in value]
+        if all(a is b for a, b in zip(parts, value)):
+            return value
+        return tuple(parts) if kind is tuple else kind(*parts)
+
+    def _divided_type(self, kind: TensorType) -> TensorType:
+        found = self.memo.get(kind)
+        if found is None:
+            found = self.memo[kind] = TensorType(kind.dtype, self._divided(kind.shape))
+        return found
+
     def value(self, values: tuple[Any, ...]) -> Any:
         """Any argument: ints inside it become sizes."""
         first = values[0]
@@ -128,6 +157,11 @@ class Probes:
     def records(self, runs: list[list[Record]]) -> list[Record]:
         """The records of all runs as one list with symbolic sizes."""
         base = runs[0]
+        if len(runs) == 1:
+            if self.symbol is not None:
+                for record in base:
+                    self._free(record)
+            return base
         for other in runs[1:]:
             if len(other) != len(base):
                 shorter, longer = sorted((base, other), key=len)

@@ -47,18 +47,29 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
         "nested": None,
     }
     record = recorder.add("opaque", data, types, constant=False)
-    inplace = target.endswith("_") and not target.endswith("__") and any(r is a for r in results for a in _flat(args))
     for index, tensor in enumerate(results):
         edge = Edge(record.number, index)  # type: ignore[arg-type]
-        if inplace:
-            raise TraceError(f"{target} writes in place and netloom has no operator for it; use its pure form")
         if recorder.aliases.handle(tensor) is not None:
-            tensor_alias = tensor.view_as(tensor)
-            recorder.aliases.fresh(tensor_alias, edge)
-            if tensor is actual:
-                return tensor_alias
-            continue
-        recorder.aliases.fresh(tensor, edge)
+            if tensor is not actual:
+                continue
+            actual = tensor.view_as(tensor)
+            recorder.aliases.fresh(actual, edge)
+        else:
+            recorder.aliases.fresh(tensor, edge)
+    return actual
+
+
+def inplace(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
+    """Record an in-place call without operator: made on a private copy, whose value the first tensor then takes."""
+    target = args[0]
+    handle = recorder.aliases.handle(target) or recorder._ir(target)
+    before = recorder.emit("clone", x=recorder.aliases.read(handle))
+    actual = recorder._execute(func, args, kwargs)
+    stand_in = target.detach().clone()
+    recorder.aliases.fresh(stand_in, before)
+    result = target.detach().clone()
+    made = opaque(recorder, func, (stand_in, *args[1:]), kwargs, result, [result], target_name(func))
+    recorder.aliases.write(target, recorder.aliases.read(recorder.aliases.handle(made)))  # type: ignore[arg-type]
     return actual
 
 

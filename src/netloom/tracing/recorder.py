@@ -20,7 +20,7 @@ from .aliasing import Aliases, Handle
 from .calls import Resolved, bind, entered, resolve
 from .cloning import Cloner
 from .evaluating import Values
-from .state import Held, constant_of
+from .state import Held, constant_of, dtype_name, type_of_tensor
 
 #: Families whose results are fresh contiguous tensors when all operands are: their shape rules stand in for meta kernels.
 _QUICK = {"conv", "linear", "norm", "activation", "arithmetic", "dropout", "pool", "matmul", "math", "reduce", "pointwise"}
@@ -473,6 +473,10 @@ class Recorder(TorchFunctionMode):
                         return entered(func)(*args, **kwargs)
                 finally:
                     self.entering.pop()
+        if name.endswith("_") and not name.endswith("__") and args and isinstance(args[0], torch.Tensor):
+            from .opaque import inplace
+
+            return inplace(self, func, args, kwargs)
         actual = self._execute(func, args, kwargs)
         results = [t for t in _flat(actual) if isinstance(t, torch.Tensor)]
         if not results:
@@ -498,7 +502,7 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, tuple | list):
             return tuple(self._ir(v) for v in value)
         if kind is torch.dtype:
-            return DType(str(value).removeprefix("torch."))
+            return DType(dtype_name(value))
         if kind is torch.memory_format:
             return str(value).removeprefix("torch.")
         if kind is torch.device or kind is torch.layout:
@@ -611,13 +615,9 @@ class _Retry(Exception):
     """A tensor from outside has just got its stand-in: make the call again with it."""
 
 
-def type_of_tensor(tensor: Any) -> TensorType:
-    return TensorType(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-
-
 def _autocast() -> str:
     if torch.is_autocast_enabled("cpu"):
-        return f"cpu:{str(torch.get_autocast_dtype('cpu')).removeprefix('torch.')}"
+        return f"cpu:{dtype_name(torch.get_autocast_dtype('cpu'))}"
     return ""
 
 

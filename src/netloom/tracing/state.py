@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import TraceError
-from ..graph.table import Constant, TensorEntry
+from ..graph.table import Constant
 from ..ops import TensorType
 
 
@@ -41,13 +42,13 @@ def refuse_unfit(entries: list[Held]) -> None:
         tensor = entry.tensor
         if torch.nn.parameter.is_lazy(tensor):
             raise TraceError(f"{entry.kind} {entry.key!r} is lazy and has no shape yet; run the model once before tracing it")
-        if tensor.is_quantized or tensor.is_sparse or tensor.layout != torch.strided:
+        if tensor.layout != torch.strided or tensor.is_quantized:
             raise TraceError(f"{entry.kind} {entry.key!r} is quantised or sparse; netloom takes dense tensors only")
 
 
 def constant_of(tensor: Any) -> Constant:
     """The tensor by value (without data where it lies on the meta device)."""
-    kind = TensorType(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+    kind = type_of_tensor(tensor)
     if tensor.device.type == "meta":
         return Constant(kind, None, "")
     dense = tensor.detach().cpu().contiguous()
@@ -71,8 +72,12 @@ def observed_init(tensor: Any) -> tuple[Any, ...]:
     return ("normal", float(wide.mean()), std)
 
 
-def entry_of(item: Held, alias_of: str | None) -> TensorEntry:
-    """The table's entry before it is known which call uses it."""
-    tensor = item.tensor
-    kind = TensorType(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-    return TensorEntry(kind, item.kind, ("constant", 0.0), bool(tensor.requires_grad), item.persistent, alias_of, None)
+def type_of_tensor(tensor: Any) -> TensorType:
+    """dtype and shape of a tensor."""
+    return TensorType(dtype_name(tensor.dtype), tuple(tensor.shape))
+
+
+@cache
+def dtype_name(dtype: Any) -> str:
+    """``"float32"`` for ``torch.float32``."""
+    return str(dtype).removeprefix("torch.")
