@@ -41,6 +41,8 @@ class Network(torch.nn.Module):
 
     graph: Graph
     code: str
+    #: Line of ``code`` → (name, scope) of the node computed there: how a trace of a network finds the names again.
+    origins: dict[int, tuple[str, str]]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise BuildError("a Network is made by nl.build(graph), not directly")
@@ -111,6 +113,7 @@ def _skeleton(graph: Graph, live: bool) -> Network:
     network: Network = type("Network", (Network,), {"forward": forward, "__module__": Network.__module__})()
     network.__dict__["graph"] = graph
     network.__dict__["code"] = code
+    network.__dict__["origins"] = source.origins
     for key in graph.tensors:
         _part(network, key.rpartition(".")[0])
     for step in graph.steps:

@@ -36,6 +36,7 @@ class Source:
         self.functions: dict[str, str] = {}
         self.classes: dict[str, str] = {}
         self.device = ""
+        self.origins: dict[int, tuple[str, str]] = {}
         self.last = self._last_uses()
         self.readers = self._count_readers()
 
@@ -182,6 +183,8 @@ class Source:
         else:
             target = ", ".join(targets) + ("," if len(targets) == 1 and _gives_tuple(kind, step) else "")
         dead = self._dead_after(step)
+        for back in range(len(statements) + 1):
+            self.origins[len(self.lines) + 2 - back] = (step.name, step.scope)
         self.line(f"{target} = {source}" + (f"; {' = '.join(dead)} = None" if dead else ""))
 
     def _expression(self, step: Step, kind: Operator) -> tuple[list[str], str]:

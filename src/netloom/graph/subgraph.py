@@ -47,7 +47,7 @@ def subgraph(graph: Graph, prefix: str) -> Graph:
     def moved(value: Any) -> Any:
         if isinstance(value, Edge):
             return Edge(names[value]) if value in names else value
-        return map_leaves(value, moved) if isinstance(value, tuple | list | dict) else value
+        return map_leaves(value, moved) if type(value) in (tuple, list, dict) else value
 
     steps += [replace(step, args={key: moved(value) for key, value in step.args.items()}) for step in inside.values()]
     types: dict[str, tuple[TensorType, ...]] = {names[edge]: (graph.type_of(edge),) for edge in entering}

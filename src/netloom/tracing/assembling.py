@@ -104,10 +104,14 @@ class Assembly:
             if not own[record.number] and record.op not in ("input", "constant", "by_mode"):
                 calls_of.setdefault(record.scope, set()).add(record.op)
         weighted = {record.scope for record in self.records if own[record.number] and record.op != "parameter"}
-        taken: set[str] = {record.name for record in self.records if record.op == "input"}
+        taken: set[str] = set()
+        for record in self.records:
+            if record.name and record.name in taken:
+                record.name = ""
+            taken.add(record.name)
         seen: Counter[str] = Counter()
         for record in self.records:
-            if record.op == "input":
+            if record.name:
                 self.names[record.number] = record.name
                 continue
             path = self._path(record, own[record.number], calls_of, weighted)

@@ -30,10 +30,13 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
         if path is None:
             return original_call(module, *args, **kwargs)
         stack.append(path)
+        origins = module.__dict__.get("origins")
+        recorder.generated.append((type(module).forward.__code__, origins) if origins else None)
         try:
             return original_call(module, *args, **kwargs)
         finally:
             stack.pop()
+            recorder.generated.pop()
 
     def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
         return _autograd_function(recorder, original_apply.__func__, kind, args, kwargs)

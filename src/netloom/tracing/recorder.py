@@ -104,6 +104,7 @@ class Recorder(TorchFunctionMode):
         self.guards: list[str] = []
         self.stand_ins: dict[int, Any] = {}
         self.entering: list[Any] = []
+        self.generated: list[Any] = []
 
     # -- beginning and end -------------------------------------------------------------------------------------------
     def take_state(self, originals: list[Held], copies: list[Held], module: Any) -> None:
@@ -164,9 +165,24 @@ class Recorder(TorchFunctionMode):
         number = len(self.records)
         if constant is None:
             constant = not operator(op).effect and self._is_constant(tuple(args.values()))
-        record = Record(number, op, args, types, self.stack[-1], torch.is_grad_enabled(), _autocast(), constant)
+        name, scope = self.place()
+        record = Record(number, op, args, types, scope, torch.is_grad_enabled(), _autocast(), constant, name)
         self.records.append(record)
         return record
+
+    def place(self) -> tuple[str, str]:
+        """Name (where it is known) and owner of the call being made: of a network's node, or by the running module."""
+        path = self.stack[-1]
+        if not self.generated or self.generated[-1] is None:
+            return "", path
+        code, origins = self.generated[-1]
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_code is not code:
+            frame = frame.f_back  # type: ignore[assignment]
+        name, scope = origins.get(frame.f_lineno, ("", "")) if frame is not None else ("", "")
+        if path:
+            name, scope = f"{path}.{name}" if name else "", f"{path}.{scope}" if scope else path
+        return name, scope
 
     def emit(self, op: str, **args: Any) -> Edge:
         """Add a call that netloom itself needs (undoing a view, casting a written value)."""
@@ -568,7 +584,7 @@ class Recorder(TorchFunctionMode):
         names = self.owners.get(key)
         if names is None:
             return key
-        here = self.stack[-1]
+        here = self.place()[1]
         for name in names:
             if name.rpartition(".")[0] == here:
                 return name
@@ -587,7 +603,7 @@ class Recorder(TorchFunctionMode):
     def _count_batches(self, args: dict[str, Any]) -> None:
         """Give batch norm its counter: the increment beside it becomes part of the call."""
         mean = args.get("running_mean")
-        here = self.stack[-1]
+        here = self.place()[1]
         key = f"{here}.num_batches_tracked" if here else "num_batches_tracked"
         if type(mean) is not Weight or mean.key.rpartition(".")[0] != here or key not in self.entries:
             return
