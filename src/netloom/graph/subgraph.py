@@ -40,8 +40,8 @@ def subgraph(graph: Graph, prefix: str) -> Graph:
     names = _input_names(entering, inside)
     steps = []
     for edge in entering:
-        type = graph.type_of(edge)
-        steps.append(Step(names[edge], "input", {"dtype": DType(type.dtype), "shape": type.shape}))
+        kind = graph.type_of(edge)
+        steps.append(Step(names[edge], "input", {"dtype": DType(kind.dtype), "shape": kind.shape}))
     inputs = [step.name for step in (*steps, *inside.values()) if step.op == "input"]
 
     def moved(value: Any) -> Any:
