@@ -1,0 +1,29 @@
+"""For those who extend netloom: generated examples and the suites that hold extensions to their contracts.
+
+`netloom.testing` needs hypothesis (``pip install hypothesis``), which netloom itself does not.
+"""
+
+from __future__ import annotations
+
+try:
+    import hypothesis  # noqa: F401  (named here, so that its absence is reported with the mend)
+except ImportError as error:
+    raise ImportError("netloom.testing needs hypothesis; install it with: pip install hypothesis") from error
+
+from .capturing import check_written
+from .conformance import (
+    check_calls,
+    check_cost,
+    check_dims,
+    check_free_sizes,
+    check_rule,
+    check_template,
+)
+from .execution import with_computed_weights
+from .expressions import written_calls
+from .operators import EXAMPLES, Call, Operand, altered, operator_calls
+
+__all__ = [
+    "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_dims", "check_free_sizes", "check_rule",
+    "check_template", "check_written", "operator_calls", "with_computed_weights", "written_calls",
+]  # fmt: skip

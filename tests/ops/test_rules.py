@@ -1,0 +1,121 @@
+"""Every registered operator, held to torch by the conformance suite of `netloom.testing`.
+
+``NETLOOM_SLOW=1`` runs the same tests over many more examples.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import netloom.testing as conformance
+from netloom.ops import REGISTRY
+from netloom.testing import altered, operator_calls, with_computed_weights
+from netloom.testing.capturing import resolve_path
+
+torch.set_num_threads(1)
+
+SLOW = os.environ.get("NETLOOM_SLOW") == "1"
+OPERATORS = sorted(REGISTRY)
+#: Operators whose result no torch callable gives by itself.
+WITHOUT_CALLS = {"input", "parameter", "opaque"}
+
+
+def over_calls(name: str, examples: int, body: Callable[[Any, Any], None]) -> None:
+    """Run ``body(data, call)`` over generated calls of an operator: always the same ones."""
+
+    @seed(0)
+    @settings(
+        max_examples=examples * (25 if SLOW else 1),
+        derandomize=False,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+    )
+    @given(st.data())
+    def holds(data: Any) -> None:
+        body(data, data.draw(operator_calls(name)))
+
+    holds()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_rule_agrees_with_torch(name: str) -> None:
+    """Types and refusals of valid calls and of calls with one thing changed."""
+    valid = []
+
+    def body(data: Any, call: Any) -> None:
+        valid.append(conformance.check_rule(call))
+        conformance.check_rule(data.draw(altered(call)))
+        computed = with_computed_weights(call)
+        if computed != call and name != "parameter":
+            # Attributes that state a weight's size are netloom's own: only operands can be compared with torch's verdict.
+            conformance.check_rule(data.draw(altered(computed, attributes=False)))
+
+    over_calls(name, 10, body)
+    assert sum(valid) * 3 >= len(valid), f"only {sum(valid)} of {len(valid)} examples of {name} are valid: give it better ones"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_dimension_rule(name: str) -> None:
+    tested = []
+
+    def body(data: Any, call: Any) -> None:
+        def choose(label: str, factor: int) -> int:
+            return factor * data.draw(st.integers(2, 6), label=label)
+
+        tested.append(conformance.check_dims(call, choose))
+
+    over_calls(name, 8, body)
+    assert any(tested), f"no example of {name} has axes to resize"
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_free_sizes(name: str) -> None:
+    over_calls(name, 5, lambda data, call: conformance.check_free_sizes(call))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cost_and_template(name: str) -> None:
+    def body(data: Any, call: Any) -> None:
+        conformance.check_cost(call)
+        conformance.check_template(call)
+
+    over_calls(name, 4, body)
+
+
+@pytest.mark.parametrize("source", conformance.written_calls())
+def test_written_call(source: str) -> None:
+    conformance.check_written(source)
+
+
+@cache
+def written() -> frozenset[tuple[str, Any]]:
+    """(operator, torch callable) of all written expressions; those that fail have a test of their own."""
+    found: set[tuple[str, Any]] = set()
+    for source in conformance.written_calls():
+        with suppress(Exception):
+            found |= conformance.check_written(source)
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name not in WITHOUT_CALLS])
+def test_calls(name: str) -> None:
+    """Recorded torch calls bind to nodes that compute the same bits, and every callable that is claimed was tried."""
+    paths = REGISTRY[name].calls
+    absent = [path for path in paths if resolve_path(path) is None]
+    assert not absent, f"{name} claims {absent}, which torch {torch.__version__} does not have"
+    exercised = {path for path in paths if (name, resolve_path(path)) in written()}
+    over_calls(name, 6, lambda data, call: exercised.update(conformance.check_calls(call)))
+    missing = sorted(set(paths) - exercised)
+    assert not missing, f"{name} claims {missing}, which no example and no written call binds to it"
