@@ -81,7 +81,7 @@ def search(
     check_space(space, task, seed)
     opened = store if isinstance(store, Store) else Store(store or "sqlite://")
     run_id = new_run_id()
-    opened.add_run(run_id, settings.to_data(), environment())
+    opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]})
     return run(run_id, space, task, settings, opened, progress)
 
 

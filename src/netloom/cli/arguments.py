@@ -1,0 +1,120 @@
+"""The arguments of every command, with the help that teaches them. Imports argparse alone."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+#: Where a command looks for a store that it is not told of.
+DEFAULT_STORE = "sqlite:///netloom.db"
+_STORE = "URL of the store: sqlite:///FILE, or another database"
+
+
+def add_all(commands: Any) -> None:
+    """Add every command to the parser."""
+    _add_search(commands)
+    _add_sample(commands)
+    _add_trace(commands)
+    _add_report(commands)
+    _add_store(commands)
+
+
+def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, description=description, epilog="examples:\n" + examples, usage=f"netloom {usage}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    made.set_defaults(module=module)
+    return made
+
+
+def _add_search(commands: Any) -> None:
+    made = _command(
+        commands,
+        "search",
+        "search_command",
+        "search [--space SPACE] [--task TASK] [--budget BUDGET] [--store URL] [--report DIR] …",
+        "Look for the network of a space that does best on the validation part of a task.\n\n"
+        "Every result goes to the store; a network that the store has already is not trained again. Ctrl-C finishes\n"
+        "the candidates in training and stops; --resume goes on from there.",
+        "  netloom search --task digits --budget 60s\n"
+        "  netloom search --space 'conv?max_macs=2e6' --task digits --budget 10m --executor local \\\n"
+        "                 --store sqlite:///runs.db --report out\n"
+        "  netloom search --task digits --budget 25 --seed 1           25 different candidates, however long it takes\n"
+        "  netloom search --resume RUN --store sqlite:///runs.db       go on; 'netloom store ls URL' lists runs\n",
+    )
+    made.add_argument("--space", help="where candidates come from, settings after '?' (default: conv)")
+    made.add_argument("--task", help="the data (default: digits)")
+    made.add_argument("--strategy", help="how candidates are chosen (default: random)")
+    made.add_argument("--budget", help="a time such as 60s, 20m, 1h30m, or a number of candidates (default: 60s)")
+    made.add_argument("--recipe", help="how each is trained: express, thorough, or a .json file (default: express)")
+    made.add_argument("--seed", type=int, help="draws candidates and weights (default: 0)")
+    made.add_argument("--executor", help="inprocess, or local: a process for each processor (default: inprocess)")
+    made.add_argument("--candidate-seconds", type=float, metavar="S", help="stop training a candidate after S seconds")
+    made.add_argument("--store", metavar="URL", help=f"{_STORE} (default: {DEFAULT_STORE})")
+    made.add_argument("--report", metavar="DIR", help="write the HTML report to DIR/index.html")
+    made.add_argument("--resume", metavar="RUN", help="go on with a run of the store; --budget and --executor may change")
+    made.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_sample(commands: Any) -> None:
+    made = _command(
+        commands,
+        "sample",
+        "sample_command",
+        "sample [--space SPACE] [-n N] [--seed SEED] [--format text|json] [--out FILE]",
+        "Print random networks of a space.",
+        "  netloom sample -n 3\n"
+        "  netloom sample --space 'conv?input_shape=1x8x8&max_params=20000' -n 100 --format json --out networks.jsonl\n",
+    )
+    made.add_argument("--space", default="conv", help="the space, settings after '?' (default: conv)")
+    made.add_argument("-n", type=int, default=1, metavar="N", help="how many (default: 1)")
+    made.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    made.add_argument("--format", choices=("text", "json"), default="text", help="text, or one JSON document a line")
+    made.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+
+
+def _add_trace(commands: Any) -> None:
+    made = _command(
+        commands,
+        "trace",
+        "trace_command",
+        "trace MODULE:FUNCTION [--input SIZES] [--format text|json] [--out FILE]",
+        "Print the architecture of a PyTorch model.\n\n"
+        "MODULE:FUNCTION is imported from the Python path or the current directory and called without arguments. It returns\n"
+        "the model, or a pair (model, example inputs).",
+        "  netloom trace torchvision.models:resnet18\n"
+        "  netloom trace my_models:small_net --input 1x28x28 --format json --out small.json\n",
+    )
+    made.add_argument("model", metavar="MODULE:FUNCTION", help="what returns the model")
+    made.add_argument("--input", metavar="SIZES", help="shape of one sample (default: 3x224x224, unless a pair comes back)")
+    made.add_argument("--format", choices=("text", "json"), default="text", help="the readable notation, or JSON")
+    made.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+
+
+def _add_report(commands: Any) -> None:
+    made = _command(
+        commands,
+        "report",
+        "report_command",
+        "report [RUN] [--store URL] [--out DIR]",
+        "Write the HTML report of a run: one page that needs no network.",
+        "  netloom report --store sqlite:///runs.db --out out             the latest run\n"
+        "  netloom report 20260102-030405-ab12 --store sqlite:///runs.db --out out\n",
+    )
+    made.add_argument("run", nargs="?", help="id of the run (default: the latest)")
+    made.add_argument("--store", metavar="URL", default=DEFAULT_STORE, help=f"{_STORE} (default: {DEFAULT_STORE})")
+    made.add_argument("--out", metavar="DIR", default="report", help="directory of the page (default: report)")
+
+
+def _add_store(commands: Any) -> None:
+    made = _command(
+        commands,
+        "store",
+        "store_command",
+        "store ls|check URL",
+        "List the runs of a store, or check that everything in it is whole.",
+        "  netloom store ls sqlite:///runs.db\n  netloom store check sqlite:///runs.db\n",
+    )
+    made.add_argument("action", choices=("ls", "check"), help="ls: its runs; check: exit code 0 and one line when it is whole")
+    made.add_argument("url", metavar="URL", help=_STORE)

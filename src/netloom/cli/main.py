@@ -1,0 +1,70 @@
+"""``netloom``: the entry point.
+
+Commands are imported when they are called, so that ``netloom --help`` needs nothing but argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from .. import __version__
+from ..errors import NetloomError
+from . import arguments
+
+_DESCRIPTION = """\
+Neural networks as data: sample, trace, train and search architectures, all written to one store.
+
+commands:
+  search   look for the network that does best on a task
+  sample   random networks of a space
+  trace    the architecture of a PyTorch model
+  report   the HTML page of a finished search
+  store    list the runs of a store, or check that it is whole
+"""
+_EXAMPLES = """\
+first steps:
+  netloom search --task digits --budget 60s --report out      then open out/index.html
+  netloom sample --space conv -n 3                            three random networks, as text
+  netloom trace torchvision.models:resnet18                   what resnet18 is made of
+  netloom COMMAND --help                                      settings and examples of one command
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="netloom", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="netloom [-h] [--version] COMMAND …",
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"netloom {__version__}")
+    commands = top.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="netloom"
+    )
+    arguments.add_all(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0 done, 1 problems found, 2 a mistake in what was asked for."""
+    given = parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = import_module(f"netloom.cli.{given.module}").run
+    try:
+        return run(given)
+    except NetloomError as error:
+        print(f"netloom {given.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"netloom {given.command}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``): not an error, and nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
