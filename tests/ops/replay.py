@@ -232,7 +232,8 @@ def resized(kind: Operator, made: Evaluated, dims: Any, sizes: Mapping[str, Any]
                 refs(v, o, r)
 
     for name, old in kind.typed(made.types):
-        refs(args[name], old, dims.operands[name])
+        given = args[name] if type(args[name]) is Edge or kind.by_name[name].kind == "tensors" else tuple(_edges(args[name]))
+        refs(given, old, dims.operands[name])
     for name in args:
         for edge in _edges(args[name]):
             if edge not in types:  # inside an index: keeps its shape

@@ -188,48 +188,6 @@ class Bitcast(Operator):
         return Dims({"x": rows}, ((*rows[:-1], "last"),), fixed=frozenset({rows[-1], "last"}))
 
 
-class ViewAsReal(Operator):
-    """A complex tensor as real numbers with a last axis of 2 (real, imaginary)."""
-
-    name = "view_as_real"
-    params = (tensor("x"),)
-    code = "torch.view_as_real({x})"
-    view = True
-    calls = {"torch.view_as_real": "x:input"}
-
-    def infer(self, a: SimpleNamespace) -> TensorType:
-        real = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}.get(a.x.dtype)
-        if real is None:
-            raise ShapeError(f"view_as_real takes complex numbers, not {a.x.dtype}")
-        return TensorType(real, (*a.x.shape, 2))
-
-    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        rows = names("d", a.x.rank)
-        return Dims({"x": rows}, ((*rows, "pair"),), fixed=frozenset({"pair"}))
-
-
-class ViewAsComplex(Operator):
-    """Real numbers with a last axis of 2 (real, imaginary) as complex numbers."""
-
-    name = "view_as_complex"
-    params = (tensor("x"),)
-    code = "torch.view_as_complex({x})"
-    view = True
-    calls = {"torch.view_as_complex": "x:input"}
-
-    def infer(self, a: SimpleNamespace) -> TensorType:
-        whole = {"float16": "complex32", "float32": "complex64", "float64": "complex128"}.get(a.x.dtype)
-        if whole is None:
-            raise ShapeError(f"view_as_complex takes float16, float32 or float64, not {a.x.dtype}")
-        if not a.x.shape or a.x.shape[-1] != 2:
-            raise ShapeError(f"the last axis of {pretty(a.x.shape)} must have the size 2: real and imaginary part")
-        return TensorType(whole, a.x.shape[:-1])
-
-    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        rows = names("d", a.x.rank - 1)
-        return Dims({"x": (*rows, "pair")}, (rows,), fixed=frozenset({"pair"}))
-
-
 def dropped(rows: tuple[Any, ...], axes: Any) -> tuple[Any, ...]:
     """``rows`` (labels or sizes) without those at ``axes``."""
     gone = set(axes) if isinstance(axes, tuple | list) else {axes}
