@@ -1,8 +1,9 @@
 """Operators: each declared once, as one class, in the file of its family."""
 
 from . import activation, linear, source  # noqa: F401  (importing registers them)
-from . import diagonal, expand, indexing, join, padding, permute, rearrange, view  # noqa: F401
+from . import cast, create, diagonal, expand, indexing, join, padding, permute, rearrange, view  # noqa: F401
 from . import arithmetic, conv, dropout, einsum, elementary, logic, masking, matmul, norm, parts, pool  # noqa: F401
+from . import cast, layout, state  # noqa: F401
 from . import opaque as _opaque  # noqa: F401
 from .dims import Concat, Dims, Product
 from .operator import MODULE, REGISTRY, DType, Edge, Operator, Slice, TensorType, Weight, operator

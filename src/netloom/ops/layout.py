@@ -1,0 +1,58 @@
+"""Operators that keep every number: copies, memory layout, and the end of gradients."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from .dims import Dims, elementwise
+from .operator import Operator, TensorType, attr, choice, tensor
+
+FORMATS = choice("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
+
+
+class _Same(Operator):
+    """Base of operators whose result has the numbers of their operand."""
+
+    params = (tensor("x"),)
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        return a.x  # type: ignore[no-any-return]
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+class Contiguous(_Same):
+    """x laid out in memory in row-major order, or in another format."""
+
+    name = "contiguous"
+    params = (tensor("x"), attr("memory_format", FORMATS, "contiguous_format"))
+    code = "{x}.contiguous(memory_format=torch.{memory_format})"
+    calls = {"Tensor.contiguous": "x, memory_format='contiguous_format'"}
+
+    def template(self, a: SimpleNamespace) -> str:
+        return f"{{x}}.contiguous(memory_format=torch.{a.memory_format})"
+
+
+class Clone(_Same):
+    """A copy of x."""
+
+    name = "clone"
+    params = (tensor("x"), attr("memory_format", FORMATS, "preserve_format"))
+    code = "{x}.clone(memory_format=torch.{memory_format})"
+    calls = {
+        "Tensor.clone": "x, memory_format='preserve_format'",
+        "torch.clone": "x:input, memory_format='preserve_format'",
+    }
+
+    def template(self, a: SimpleNamespace) -> str:
+        return f"{{x}}.clone(memory_format=torch.{a.memory_format})"
+
+
+class Detach(_Same):
+    """x, through which no gradient flows."""
+
+    name = "detach"
+    code = "{x}.detach()"
+    view = True
+    calls = {"Tensor.detach": "x", "torch.detach": "x:input", "Tensor.data": "x"}
