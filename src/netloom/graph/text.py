@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ def to_text(graph: Graph) -> str:
     return relu
     <BLANKLINE>
     """
-    values = Values(graph.symbols)
+    values = Values(graph)
     lines = [f"netloom {VERSION}"]
     if dict(graph.symbols) != dict.fromkeys(input_symbols(graph.steps), 1):
         values.declared.update(graph.symbols)
@@ -87,7 +87,7 @@ def node_line(node: Node) -> str:
     >>> node_line(nl.Graph(x, nl.linear(x, 4, name="head"))["head"])
     'head = linear(x, 4)'
     """
-    values = Values(node.graph.symbols)
+    values = Values(node.graph)
     values.declared.update(node.graph.symbols)
     return _line(node.step, None, values)
 
@@ -107,8 +107,8 @@ def input_symbols(steps: Sequence[Step]) -> list[str]:
 class Values:
     """Writes values; free sizes are bare where all their symbols are declared by what stands above."""
 
-    def __init__(self, symbols: Collection[str]) -> None:
-        self.symbols = frozenset(symbols)
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.symbols = graph, frozenset(graph.symbols)
         self.declared: set[str] = set()
 
     def name(self, name: str) -> str:
@@ -210,7 +210,7 @@ def _call(step: Step, previous: Step | None, values: Values) -> str:
         if is_weight(param, kind):
             if not same(value, usual[param.name]):
                 args.append(f"{param.name}={'false' if value is None else values.text(value)}")
-        elif param.required or param is implied or not same(value, param.default):
+        elif param.required or param is implied or not _is_default(param, value, step, values.graph):
             shown = values.text(_compact(param, value))
             # The one attribute that a reader knows by its place: the first, where the operator cannot do without it.
             by_place = param is leading and param.kind == "attr" and param.required and type(value) is not Edge
@@ -219,6 +219,16 @@ def _call(step: Step, previous: Step | None, values: Values) -> str:
     if not args:
         return head
     return f"{head}{' ' if source else ''}({', '.join(args)})"
+
+
+def _is_default(param: Param, value: Any, step: Step, graph: Graph) -> bool:
+    """Whether the operator gives an argument this value by itself."""
+    of = step.args.get(param.axis_of)
+    first = of[0] if type(of) is tuple and of else of
+    if type(param.default) is int and param.default < 0 and type(first) is Edge:
+        # An axis counted from the end, in its normal form.
+        return same(value, param.default + max(graph.type_of(first).rank, 1))
+    return same(value, param.default)
 
 
 def _operands(step: Step, kind: Operator, previous: Step | None, values: Values) -> tuple[list[str], list[str]]:
