@@ -3,7 +3,7 @@
 from . import activation, linear, source  # noqa: F401  (importing registers them)
 from . import cast, create, diagonal, expand, indexing, join, padding, permute, rearrange, view  # noqa: F401
 from . import arithmetic, conv, dropout, einsum, elementary, logic, masking, matmul, norm, parts, pool  # noqa: F401
-from . import cast, layout, state  # noqa: F401
+from . import cast, layout  # noqa: F401
 from . import opaque as _opaque  # noqa: F401
 from .dims import Concat, Dims, Product
 from .operator import MODULE, REGISTRY, DType, Edge, Operator, Slice, TensorType, Weight, operator
