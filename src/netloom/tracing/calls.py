@@ -101,7 +101,7 @@ def bind(candidate: Candidate, args: tuple[Any, ...], kwargs: Mapping[str, Any])
         if slot.rest:
             rest = args[position:]
             position = len(args)
-            if len(rest) == 1 and isinstance(rest[0], tuple | list):
+            if len(rest) == 1 and type(rest[0]) in (tuple, list):
                 rest = tuple(rest[0])
             if not rest and slot.keyword in kwargs:
                 given = kwargs[slot.keyword]
