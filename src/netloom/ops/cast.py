@@ -7,13 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from .dims import Dims, elementwise
-from .layout import FORMATS
+from .layout import FORMATS, check_format
 from .operator import DType, Operator, TensorType, attr, dtype_attr, optional, tensor
 
 _METHODS = {
     "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",
     "short": "int16", "char": "int8", "byte": "uint8", "bool": "bool", "cfloat": "complex64", "cdouble": "complex128",
     "chalf": "complex32",
+}  # fmt: skip
+_OLD_TYPES = {
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16",
+    "LongTensor": "int64", "IntTensor": "int32", "ShortTensor": "int16", "CharTensor": "int8", "ByteTensor": "uint8",
+    "BoolTensor": "bool",
 }  # fmt: skip
 
 
@@ -26,31 +31,45 @@ class To(Operator):
     """
 
     name = "to"
-    params = (tensor("x"), attr("dtype", dtype_attr), attr("memory_format", optional(FORMATS), None))
+    params = (tensor("x"), attr("dtype", optional(dtype_attr), None), attr("memory_format", optional(FORMATS), None))
     code = "{x}.to({dtype})"
     calls = {
-        "Tensor.to": "x, *rest, dtype=None, memory_format=None, copy=None, other=None",
-        "Tensor.type": "x, dtype=None",
+        "Tensor.to": "x, first:dtype=None, second=None, third=None, fourth=None, other=None, copy=False, memory_format=None",
+        "Tensor.type": "x, first:dtype",
         "Tensor.type_as": "x, other",
-        **{f"Tensor.{method}": f"x, memory_format=None, dtype='{dtype}'" for method, dtype in _METHODS.items()},
+        **{f"Tensor.{method}": f"x, memory_format=None, first='{dtype}'" for method, dtype in _METHODS.items()},
     }
 
     def template(self, a: SimpleNamespace) -> str:
-        return "{x}.to({dtype})" if a.memory_format is None else f"{{x}}.to({{dtype}}, memory_format=torch.{a.memory_format})"
+        return self.code if a.memory_format is None else f"{{x}}.to({{dtype}}, memory_format=torch.{a.memory_format})"
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
-        dtype = call.get("dtype")
-        for given in (*call.get("rest", ()), call.get("other")):
-            if isinstance(given, DType):
-                dtype = given
-            elif not isinstance(given, bool | str) and given is not None:
-                dtype = DType(type_of(given).dtype)
-        if isinstance(dtype, str):
-            dtype = DType(dtype.removeprefix("torch."))
-        return {"x": call["x"], "dtype": dtype or DType(type_of(call["x"]).dtype), "memory_format": call.get("memory_format")}
+        if call.get("copy"):
+            return None
+        dtype = None
+        for name in ("first", "second", "third", "fourth", "other"):
+            dtype = dtype or _dtype_of(call.get(name), type_of)
+        return {"x": call["x"], "dtype": dtype, "memory_format": call.get("memory_format")}
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        plain = a.memory_format in (None, "preserve_format")
+        return {"dtype": a.dtype or DType(a.x.dtype), "memory_format": None if plain else a.memory_format}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
+        check_format(a.memory_format, a.x.shape)
         return TensorType(a.dtype.name, a.x.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         return elementwise({"x": a.x.shape}, outputs[0].shape)
+
+
+def _dtype_of(value: Any, type_of: Callable[[Any], TensorType]) -> DType | None:
+    """The dtype that an argument of ``Tensor.to`` names: a dtype, its name, or a tensor that has it; None for a device."""
+    if isinstance(value, DType):
+        return value
+    if isinstance(value, str):
+        name = value.removeprefix("torch.")
+        name = _OLD_TYPES.get(name, name)
+        return DType(name) if name in _METHODS.values() else None
+    kind = None if value is None or isinstance(value, bool) else type_of(value)
+    return DType(kind.dtype) if kind is not None else None

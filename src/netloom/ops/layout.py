@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
+from ..errors import ShapeError
 from .dims import Dims, elementwise
-from .operator import Operator, TensorType, attr, choice, tensor
+from .operator import Operator, TensorType, attr, choice, pretty, tensor
 
 FORMATS = choice("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
+
+
+def check_format(memory_format: str | None, shape: tuple[Any, ...]) -> None:
+    """Refuse a memory format that is for another number of axes."""
+    rank = {"channels_last": 4, "channels_last_3d": 5}.get(memory_format or "")
+    if rank is not None and len(shape) != rank:
+        raise ShapeError(f"memory format {memory_format} is for {rank} axes, not for {pretty(shape)}")
 
 
 class _Same(Operator):
@@ -16,6 +25,7 @@ class _Same(Operator):
     params = (tensor("x"),)
 
     def infer(self, a: SimpleNamespace) -> TensorType:
+        check_format(getattr(a, "memory_format", None), a.x.shape)
         return a.x  # type: ignore[no-any-return]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
