@@ -145,14 +145,20 @@ class TriangleIndices(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.dtype.name not in ("int32", "int64"):
             raise ShapeError(f"indices are int32 or int64, not {a.dtype.name}")
-        inside = 0
-        for i in range(a.row):
-            below = min(max(i + a.offset + (0 if self.upper else 1), 0), a.col)
-            inside += a.col - below if self.upper else below
-        return TensorType(a.dtype.name, (2, inside))
+        if type(a.row) is not int or type(a.col) is not int:
+            raise ShapeError(f"the triangle of {a.row} × {a.col} has an unknown number of entries; rows and columns must be known")
+        first = a.offset + (0 if self.upper else 1)
+        below = _ramp(first, a.row) - _ramp(first - a.col, a.row)
+        return TensorType(a.dtype.name, (2, a.row * a.col - below if self.upper else below))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         return _frozen(a, outputs)
+
+
+def _ramp(first: int, count: int) -> int:
+    """The sum of ``max(first + i, 0)`` over i below ``count``."""
+    last, before = max(first + count - 1, 0), max(first - 1, 0)
+    return (last * (last + 1) - before * (before + 1)) // 2
 
 
 class TrilIndices(TriangleIndices):

@@ -18,6 +18,9 @@ def _skipped(t: TensorType) -> bool:
     """cat leaves out empty tensors with one axis, whatever the rank of the others."""
     return bool(t.shape == (0,))
 
+#: More results than this of one call is a mistake, or an attack on memory.
+MAX_PARTS = 100_000
+
 
 class Cat(Operator):
     """Tensors one after another along ``dim``; their other axes must be equal.
@@ -193,6 +196,8 @@ def _pieces(size: Any, piece: Any) -> tuple[Any, ...]:
     count = -(-size // piece)
     if isinstance(count, Size):
         raise ShapeError(f"the free size {size} splits into an unknown number of parts of {piece}; use chunk")
+    if count > MAX_PARTS:
+        raise ShapeError(f"{size} splits into {count} parts of {piece}; at most {MAX_PARTS} make sense, use reshape")
     return (*(piece,) * (count - 1), size - piece * (count - 1))
 
 
@@ -241,6 +246,8 @@ class Unbind(Operator):
         count = a.x.shape[a.dim]
         if isinstance(count, Size) or count == 0:
             raise ShapeError(f"axis {a.dim} of {pretty(a.x.shape)} must have a known size ≥ 1 to be unbound")
+        if count > MAX_PARTS:
+            raise ShapeError(f"axis {a.dim} of {pretty(a.x.shape)} has more than {MAX_PARTS} slices; use getitem")
         return (TensorType(a.x.dtype, dropped(a.x.shape, a.dim)),) * count
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
