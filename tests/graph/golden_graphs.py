@@ -95,9 +95,10 @@ def marked() -> Graph:
 def opaque_args(size: Any) -> dict[str, Any]:
     """Every kind of plain data."""
     values = (
-        Edge("x"), (Edge("drop"), (Weight("mask"),)), DType("float32"), DType("odd"), Slice(None, None, None), Slice(1, size, -2),
-        Slice(Slice(), None, Edge("x")), Size.symbol("T"), size, Size.symbol("unseen"), ..., None, True, False, 0, -7, 10**40,
-        1.0, -0.0, 1e-5, 0.1, math.inf, -math.inf, math.nan, complex(0.0, -0.0), complex(math.inf, 1.5), "", "a\\\"`\n\t\x00é\ud800",
+        Edge("x"), (Edge("drop"), (Weight("mask"),)), DType("float32"), DType("odd"), Slice(None, None, None),
+        Slice(1, size, -2), Slice(Slice(), None, Edge("x")), Size.symbol("T"), size, Size.symbol("unseen"), ..., None, True, False, 0, -7, 10**40,
+        1.0, -0.0, 1e-5, 0.1, math.inf, -math.inf, math.nan, complex(0.0, -0.0), complex(math.inf, 1.5),
+        "", "a\\\"`\n\t\x00é\ud800",
         (), ((),), ((((1,),),),),
     )  # fmt: skip
     types = (("float32", (size, 2)), ("int64", ()))
@@ -106,8 +107,8 @@ def opaque_args(size: Any) -> dict[str, Any]:
 
 def hostile() -> Graph:
     """Names that are numbers, words of the notation, code, or no words at all."""
-    names = ["N", "inf", "float32", "return", "0", "1.5", "a-b", "", "x y", "`", '"', "\n", "\\", "# no", "é", "__import__('os')",
-             "a..b", "size", "@a", "layer.0@2", "..", "\ud800", "true"]  # fmt: skip
+    names = ["N", "inf", "float32", "return", "0", "1.5", "a-b", "", "x y", "`", '"', "\n", "\\", "# no", "é",
+             "__import__('os')", "a..b", "size", "@a", "layer.0@2", "..", "\ud800", "true"]  # fmt: skip
     steps = [Step(names[0], "input", {"dtype": DType("float32"), "shape": (Size.symbol("N"), 2)})]
     for previous, name in zip(names, names[1:]):
         steps.append(Step(name, "add", {"x": Edge(previous), "y": Edge(names[0]), "alpha": 1}, previous))

@@ -17,6 +17,7 @@ from ..ops import DType, Edge, Size, Slice, TensorType, Weight
 from ..ops.dtypes import DTYPES
 from .notation import CALLS, IDENTIFIER, LINE_NAME, LITERALS, MAX_DEPTH, MAX_DIGITS, WORD
 
+_BLANKS = (" ", "\t")
 _BLANK = re.compile(r"[ \t]*+")
 _NUMBER = re.compile(r"-?(?:[0-9]++(\.[0-9]*+)?|(\.[0-9]++))([eE][+-]?[0-9]++)?")
 _STRING = {mark: re.compile(rf"{mark}([^{mark}\\]*+(?:\\.[^{mark}\\]*+)*+){mark}", re.DOTALL) for mark in '"`'}
@@ -41,12 +42,15 @@ class Scanner:
         return TextError(message, self.line, (self.position if at is None else at) + 1, self.source)
 
     def blank(self) -> None:
-        self.position = _BLANK.match(self.source, self.position).end()  # type: ignore[union-attr]
+        if self.source[self.position : self.position + 1] in _BLANKS:
+            self.position = _BLANK.match(self.source, self.position).end()  # type: ignore[union-attr]
 
     def peek(self) -> str:
         """The next character that is not blank; "" at the end of the line or before a comment."""
-        self.blank()
         char = self.source[self.position : self.position + 1]
+        if char in _BLANKS:
+            self.blank()
+            char = self.source[self.position : self.position + 1]
         return "" if char == "#" else char
 
     def accept(self, word: str) -> bool:

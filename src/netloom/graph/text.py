@@ -108,7 +108,8 @@ class Values:
     """Writes values; free sizes are bare where all their symbols are declared by what stands above."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph, self.symbols = graph, frozenset(graph.symbols)
+        self.graph = graph
+        self.symbols = frozenset(graph.symbols) | frozenset(input_symbols(graph.steps))
         self.declared: set[str] = set()
 
     def name(self, name: str) -> str:
