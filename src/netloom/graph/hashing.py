@@ -8,12 +8,13 @@ choice: they are put in the order of their digests (of all that they are compute
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ..errors import GraphError
 from ..ops import Edge
-from .wiring import Ref, Wiring, namings, wiring
+from .wiring import Wiring, namings, wiring
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -55,28 +56,26 @@ def _fingerprint(wires: Wiring) -> str:
 
 def certificate(wires: Wiring) -> str:
     """Digest of the list of everything live in the order of the walk, with numbers for what each item reads."""
-    contents, operands = wires.contents, wires.operands
+    contents, operands, weights = wires.contents, wires.operands, wires.weights
     number: dict[str, int] = {}
-    stack = [*reversed(wires.writes), *[ref[0] for ref in reversed(wires.results)]]
+    stack = [*reversed(wires.writes), *[edge[0] for edge in reversed(wires.results)]]
     while stack:
         name = stack.pop()
         if name not in number:
             number[name] = len(number)
-            for ref in reversed(operands[name]):
-                if type(ref) is Edge:
-                    stack.append(ref[0])
-    lines = [wires.returned, " ".join([f"{number[ref[0]]}.{ref[1]}" for ref in wires.results])]
+            stack += [edge[0] for edge in reversed(operands[name])]
+    lines = [wires.returned, " ".join([f"{number[node]}:{index}" for node, index in wires.results])]
     lines.append(" ".join([str(number[name]) for name in wires.writes]))
-    tensor_number: dict[str, int] = {}
+    tensors: dict[str, int] = {}
     for name in number:
-        shown = [contents[name]]
-        for ref in operands[name]:
-            if type(ref) is Edge:
-                shown.append(f"{number[ref.node]}.{ref.index}" if ref.index else str(number[ref.node]))
-            else:
-                shown.append(f"w{tensor_number.setdefault(ref[0], len(tensor_number))}")
-        lines.append(" ".join(shown))
-    lines += [wires.tensors[key] for key in tensor_number]
+        line = contents[name]
+        for node, index in operands[name]:
+            line += f" {number[node]}:{index}" if index else f" {number[node]}"
+        if name in weights:
+            for key in weights[name]:
+                line += f" w{tensors.setdefault(key, len(tensors))}"
+        lines.append(line)
+    lines += [wires.tensors[key] for key in tensors]
     return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
@@ -86,11 +85,10 @@ def _digests(wires: Wiring) -> dict[str, bytes]:
     tensors = {key: _digest(shown.encode()) for key, shown in wires.tensors.items()}
     pairs = set(wires.pairs)
     for name in reversed(wires.contents):
-        parts = [
-            found[ref[0]] + b"%d;" % ref[1] if type(ref) is Edge else tensors[ref[0]] for ref in wires.operands[name]
-        ]  # fmt: skip
+        parts = [found[edge[0]] + b"%d;" % edge[1] for edge in wires.operands[name]]
         if name in pairs:
             parts[:2] = sorted(parts[:2])
+        parts += [tensors[key] for key in wires.weights.get(name, ())]
         found[name] = _digest(wires.contents[name].encode() + b"\0" + b"".join(parts))
     return found
 
@@ -104,7 +102,7 @@ def _order_by(wires: Wiring, digests: dict[str, bytes]) -> bool:
     tied = False
     for name in wires.pairs:
         refs = wires.operands[name]
-        first, second = [(digests[ref[0]], ref[-1]) for ref in refs[:2]]
+        first, second = [(digests[ref[0]], ref[1]) for ref in refs[:2]]
         if first == second:
             tied = True
         elif second < first:
@@ -113,5 +111,5 @@ def _order_by(wires: Wiring, digests: dict[str, bytes]) -> bool:
     return tied or any(digests[a] == digests[b] for a, b in zip(wires.writes, wires.writes[1:]))
 
 
-def _reordered(wires: Wiring, pairs: dict[str, list[Ref]], writes: list[str]) -> Wiring:
-    return Wiring(wires.contents, wires.operands | pairs, [], writes, wires.tensors, wires.returned, wires.results)
+def _reordered(wires: Wiring, pairs: dict[str, list[Edge]], writes: list[str]) -> Wiring:
+    return replace(wires, operands=wires.operands | pairs, writes=writes)

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from ..errors import GraphError
 from ..ops import Edge
 from .refinement import Partition
-from .wiring import Ref, Wiring
+from .wiring import Wiring
 
 #: Steps (edges looked at, cells copied) after which a hash gives up: ten seconds or so.
 MAX_WORK = 10_000_000
 
-Leaf = Callable[[dict[str, list[Ref]], list[str]], str]
+Leaf = Callable[[dict[str, list[Edge]], list[str]], str]
 
 
 def canonical_order(wires: Wiring, digests: dict[str, bytes], certificate: Leaf) -> str:
@@ -60,11 +60,10 @@ class _Search:
         self.ordered: list[list[tuple[int, int]]] = [[(self.vertex[ref[0]], ref[1]) for ref in wires.results]]
         self.group: list[list[tuple[int, int]]] = [[(self.vertex[name], 0) for name in wires.writes]]
         for name in wires.contents:
-            refs = [
-                (self.vertex[ref[0]], ref[1]) if type(ref) is Edge else (tensor[ref[0]], 0) for ref in wires.operands[name]
-            ]  # fmt: skip
-            self.ordered.append(refs[2:] if name in pairs else refs)
-            self.group.append(refs[:2] if name in pairs else [])
+            edges = [(self.vertex[node], index) for node, index in wires.operands[name]]
+            fixed = [(tensor[key], 0) for key in wires.weights.get(name, ())]
+            self.ordered.append((edges[2:] if name in pairs else edges) + fixed)
+            self.group.append(edges[:2] if name in pairs else [])
         self.ordered += [[] for _ in keys]
         self.group += [[] for _ in keys]
         self._connect()
@@ -173,7 +172,7 @@ class _Search:
         pairs = {}
         for name in wires.pairs:
             refs = wires.operands[name]
-            pairs[name] = sorted(refs[:2], key=lambda ref: (colour[vertex[ref[0]]], ref[-1])) + refs[2:]
+            pairs[name] = sorted(refs[:2], key=lambda ref: (colour[vertex[ref[0]]], ref[1])) + refs[2:]
         return self.certificate(pairs, sorted(wires.writes, key=lambda name: colour[vertex[name]]))
 
     # -- symmetries that exchange two vertices -----------------------------------------------------------------------

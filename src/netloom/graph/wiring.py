@@ -14,7 +14,7 @@ from math import factorial, prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import GraphError
-from ..ops import DType, Edge, Operator, Size, Slice, Weight, operator
+from ..ops import REGISTRY, DType, Edge, Operator, Size, Slice, TensorType, Weight, operator
 from .tree import edges, weights
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ Naming = Mapping[str, str]
 
 @dataclass(slots=True)
 class Wiring:
-    """Live nodes by name, those that read before those that are read; operands are edges, and weights by canonical key."""
+    """Live nodes by name, those that read before those that are read: what they are, and what they read."""
 
     contents: dict[str, str] = field(default_factory=dict)
-    operands: dict[str, list[Ref]] = field(default_factory=dict)
-    #: Nodes whose first two operands are different edges that may change places.
+    operands: dict[str, list[Edge]] = field(default_factory=dict)
+    #: Canonical keys of the tensors of nodes that use some.
+    weights: dict[str, list[str]] = field(default_factory=dict)
+    #: Nodes whose first two operands are different and may change places.
     pairs: list[str] = field(default_factory=list)
     #: Nodes that write and that nothing else reaches.
     writes: list[str] = field(default_factory=list)
@@ -45,15 +47,16 @@ class Wiring:
 
 
 class _Plan(NamedTuple):
-    """How to read the arguments of an operator: (name, text of the default), interchangeable ones first."""
+    """How to read the arguments of an operator: (name, default, its text), interchangeable ones first."""
 
     kind: Operator
-    params: tuple[tuple[str, str], ...]
+    params: tuple[tuple[str, Any, str], ...]
+    pair: tuple[str, ...]
     #: The arguments that may hold tensors it writes.
     writes: tuple[str, ...]
 
 
-_plans: dict[Operator, _Plan] = {}
+_plans: dict[str, _Plan] = {}
 
 
 def _plan(kind: Operator) -> _Plan:
@@ -61,8 +64,15 @@ def _plan(kind: Operator) -> _Plan:
     params = [kind.by_name[name] for name in names]
     defaults = ["" if param.required else text(param.default, [], {}) for param in params]
     writes = tuple(sorted(kind.buffers()) or names) if kind.effect == "write" else ()
-    _plans[kind] = _Plan(kind, tuple(zip(names, defaults)), writes)
-    return _plans[kind]
+    described = tuple((param.name, param.default, default) for param, default in zip(params, defaults))
+    return _Plan(kind, described, kind.commutative, writes)
+
+
+def _plan_of(op: str) -> _Plan:
+    plan = _plans.get(op)
+    if plan is None or plan.kind is not REGISTRY.get(op):
+        plan = _plans[op] = _plan(operator(op))
+    return plan
 
 
 def wiring(graph: Graph, naming: Naming) -> Wiring:
@@ -84,99 +94,105 @@ def wiring(graph: Graph, naming: Naming) -> Wiring:
 class _Reader:
     """Reads the steps of a graph backwards, so that each is known to be live or not when its turn comes."""
 
-    __slots__ = ("graph", "naming", "wires", "live", "places", "canonical", "repeated", "written")
+    __slots__ = ("graph", "naming", "wires", "live", "places", "canonical", "repeated")
 
     def __init__(self, graph: Graph, naming: Naming, wires: Wiring) -> None:
         self.graph, self.naming, self.wires = graph, naming, wires
         self.live = {edge[0] for edge in wires.results}
         self.places = {node: place for place, node in argument_places(graph.arguments)}
-        self.canonical: dict[str, Weight] = {}
+        #: Key → canonical key, of every tensor met.
+        self.canonical: dict[str, str] = {}
         self.repeated: set[str] = set()
-        self.written: set[str] = set()
 
     def read_all(self) -> None:
-        live, writes = self.live, self.wires.writes
+        live = self.live
+        writing: list[tuple[Step, _Plan]] = []
         for step in reversed(self.graph.steps):
-            kind = operator(step.op)
-            plan = _plans.get(kind) or _plan(kind)
-            targets = plan.writes and _targets(plan, step.args)
-            if targets:
+            plan = _plan_of(step.op)
+            if plan.writes:
                 if step.name not in live:
-                    writes.append(step.name)
-                self.read(step, plan)
-                self.written.update([self.canonical[weight[0]][0] for weight in targets])
-            elif step.name in live:
-                self.read(step, plan)
-        shared = self.written & self.repeated
-        if shared:
-            self.order_effects(shared)
+                    if not _targets(plan, step.args):
+                        continue
+                    self.wires.writes.append(step.name)
+                writing.append((step, plan))
+            elif step.name not in live:
+                continue
+            self.read(step, plan)
+        if self.repeated and writing:
+            written = {self.canonical[key] for step, plan in writing for key in _targets(plan, step.args)}
+            if not written.isdisjoint(self.repeated):
+                self.order_effects(written & self.repeated)
 
     def read(self, step: Step, plan: _Plan) -> None:
         """Take down the content and the operands of a live step."""
-        args, live, wires = step.args, self.live, self.wires
-        pair = plan.kind.commutative if plan.kind.commutative and plan.kind.commutes(args) else ()
+        args, live, wires, name = step.args, self.live, self.wires, step.name
+        pair = plan.pair if plan.pair and plan.kind.commutes(args) else ()
         if pair:
             args = _edge_first(args, pair)
-        refs: list[Ref] = []
+        operands: list[Edge] = []
+        keys: list[str] = []
         parts = [step.op]
-        for name, default in plan.params:
-            value = args[name]
+        for param, default, default_text in plan.params:
+            value = args[param]
+            if value is default:
+                continue
             kind = type(value)
             if kind is Edge:
-                refs.append(value)
+                operands.append(value)
                 live.add(value[0])
-                parts.append(name)
-                continue
-            if kind is Weight:
-                refs.append(self.tensor(value, step))
-                parts.append(name)
-                continue
-            if kind is tuple:
-                # Tuples of plain data are by far the most frequent, and quicker to write whole.
-                for entry in value:
-                    if type(entry) not in _PLAIN:
-                        shown = self.nested(value, refs, step)
-                        break
-                else:
-                    shown = ascii(value)
+                parts.append(param)
+            elif kind is Weight:
+                keys.append(self.tensor(value[0], step))
+                parts.append(param + "=#")
             else:
-                shown = ascii(value) if kind in _PLAIN else self.nested(value, refs, step)
-            if shown != default:
-                parts.append(f"{name}={shown}")
+                shown = ascii(value) if kind in _PLAIN else self.nested(value, operands, keys, step)
+                if shown != default_text:
+                    parts.append(f"{param}={shown}")
         if step.mode or step.autocast or not step.grad:
             parts.append(f"/{step.mode!a} {step.grad} {step.autocast!a}")
         if step.op == "input":
-            parts.append("at " + self.places.get(step.name, "nowhere"))
-        outputs = len(self.graph.types(step.name))
+            parts.append("at " + self.places.get(name, "nowhere"))
+        outputs = len(self.graph.types(name))
         if outputs != 1:
             parts.append(f"/{outputs}")
-        wires.contents[step.name] = " ".join(parts)
-        wires.operands[step.name] = refs
-        if pair and type(args[pair[0]]) is type(args[pair[1]]) is Edge and refs[0] != refs[1]:
-            wires.pairs.append(step.name)
+        wires.contents[name] = " ".join(parts)
+        wires.operands[name] = operands
+        if keys:
+            wires.weights[name] = keys
+        if pair and type(args[pair[0]]) is type(args[pair[1]]) is Edge and operands[0] != operands[1]:
+            wires.pairs.append(name)
 
-    def nested(self, value: Any, refs: list[Ref], step: Step) -> str:
+    def nested(self, value: Any, operands: list[Edge], keys: list[str], step: Step) -> str:
         """The text of an argument that may hold edges, weights and free sizes inside."""
+        if type(value) is tuple:
+            # Tuples of plain data are by far the most frequent, and quicker to write whole.
+            for entry in value:
+                if type(entry) not in _PLAIN:
+                    break
+            else:
+                return ascii(value)
         inner: list[Ref] = []
         shown = text(value, inner, self.naming)
-        refs += [self.tensor(ref, step) if type(ref) is Weight else ref for ref in inner]
-        self.live.update([ref[0] for ref in inner if type(ref) is Edge])
+        for ref in inner:
+            if type(ref) is Edge:
+                operands.append(ref)
+                self.live.add(ref.node)
+            else:
+                keys.append(self.tensor(ref[0], step))
         return shown
 
-    def tensor(self, weight: Weight, step: Step) -> Weight:
-        """The weight by its canonical key; notes what it is, and whether it is used more than once."""
-        key, tensors = weight[0], self.wires.tensors
-        found = self.canonical.get(key)
+    def tensor(self, key: str, step: Step) -> str:
+        """The canonical key of a tensor; notes what it is, and whether it is used more than once."""
+        found, tensors = self.canonical.get(key), self.wires.tensors
         if found is None:
-            found, entry = weight, self.graph.tensors.get(key)
+            found, entry = key, self.graph.tensors.get(key)
             if entry is None or entry.alias_of is not None:
-                own, entry = _canonical(self.graph, key, step)
-                found = Weight(own)
+                found, entry = _canonical(self.graph, key, step)
             self.canonical[key] = found
-            if found[0] not in tensors:
-                tensors[found[0]] = _tensor_text(entry, self.naming)
+            if found not in tensors:
+                tensors[found] = _tensor_text(entry)
                 return found
-        self.repeated.add(found[0])
+        self.repeated.add(found)
         return found
 
     def order_effects(self, shared: set[str]) -> None:
@@ -184,26 +200,24 @@ class _Reader:
         wires, writer = self.wires, dict[str, str]()
         reached: set[str] = set()
         for step in self.graph.steps:
-            refs = wires.operands.get(step.name, [])
-            used = dict.fromkeys(ref for ref in refs if type(ref) is Weight and ref.key in shared)
-            for weight, place in [(weight, refs.index(weight)) for weight in used]:
-                if weight.key in writer:
-                    refs.append(Edge(writer[weight.key]))
-                    reached.add(writer[weight.key])
-                    wires.contents[step.name] += f" after {place}"
+            keys = wires.weights.get(step.name, [])
+            used = [key for key in dict.fromkeys(keys) if key in shared]
+            for key in used:
+                if key in writer:
+                    wires.operands[step.name].append(Edge(writer[key]))
+                    wires.contents[step.name] += f" after {keys.index(key)}"
+                    reached.add(writer[key])
             if used:
-                targets = [self.canonical[weight.key] for weight in _targets(_plans[operator(step.op)], step.args)]
-                writer.update({weight.key: step.name for weight in targets if weight in used})
+                targets = [self.canonical[key] for key in _targets(_plan_of(step.op), step.args)]
+                writer.update((key, step.name) for key in targets if key in shared)
         wires.writes[:] = [name for name in wires.writes if name not in reached]
 
 
-def _targets(plan: _Plan, args: Mapping[str, Any]) -> list[Weight]:
-    """The tensors that a call may write."""
+def _targets(plan: _Plan, args: Mapping[str, Any]) -> list[str]:
+    """The keys of the tensors that a call may write."""
     if not plan.writes or args.get("training") is False:
         return []
-    values = [args.get(role) for role in plan.writes]
-    found = [value for value in values if type(value) is Weight]
-    return found + weights([value for value in values if type(value) is tuple])
+    return [weight.key for role in plan.writes for weight in weights(args.get(role))]
 
 
 def text(value: Any, refs: list[Ref], naming: Naming) -> str:
@@ -255,16 +269,17 @@ def _canonical(graph: Graph, key: str, step: Step) -> tuple[str, TensorEntry]:
     raise GraphError(f"{step.op} {step.name!r} uses the tensor {key!r}, which the table does not have")
 
 
-def _tensor_text(entry: TensorEntry, naming: Naming) -> str:
-    dtype, shape = entry.type
-    for size in shape:
-        if type(size) is not int:
-            shown = text(shape, [], naming)
-            break
-    else:
-        shown = ascii(shape)
-    value = f" = {entry.constant.sha256!a}" if entry.constant is not None else ""
-    return f"{entry.kind!a} {dtype!a} {shown}{value}"
+def _tensor_text(entry: TensorEntry) -> str:
+    if entry.constant is not None:
+        return f"{_type_text(entry.kind, entry.type)} = {entry.constant.sha256!a}"
+    return _type_text(entry.kind, entry.type)
+
+
+@lru_cache(1 << 16)
+def _type_text(kind: str, type: TensorType) -> str:
+    # Not the sizes' own text: equal types must have one text, whichever of 1 and True comes first.
+    sizes = ", ".join(str(int(size)) if isinstance(size, int) else f"<{size}>" for size in type.shape)
+    return f"{kind!a} {type.dtype!a} ({sizes})"
 
 
 # -- arguments and free symbols ------------------------------------------------------------------------------------------
@@ -327,8 +342,7 @@ def _add_group(groups: list[list[str]], seen: set[str], symbols: frozenset[str])
 def _live(graph: Graph) -> set[str]:
     live = {edge.node for edge in edges([graph.result, graph.train_result])}
     for step in reversed(graph.steps):
-        kind = operator(step.op)
-        if step.name in live or _targets(_plans.get(kind) or _plan(kind), step.args):
+        if step.name in live or _targets(_plan_of(step.op), step.args):
             live.add(step.name)
             live.update(edge.node for edge in edges(tuple(step.args.values())))
     return live
@@ -341,7 +355,5 @@ def _symbols(size: Size) -> frozenset[str]:
 
 @lru_cache(4096)
 def _size_text(size: Size, naming: tuple[tuple[str, str], ...]) -> str:
-    unknown = sorted(size.symbols.difference(dict(naming)))
-    if unknown:
-        raise GraphError(f"the size {size} depends on {unknown[0]!r}, a symbol that no input of the graph has")
-    return f"<{size.substitute({symbol: Size.symbol(name) for symbol, name in naming})}>"
+    names = dict(naming)
+    return f"<{size.substitute({symbol: Size.symbol(names.get(symbol, f'?{symbol!a}')) for symbol in size.symbols})}>"
