@@ -75,7 +75,7 @@ class Prelu(Unary):
         return {"weight": TensorType(a.x.dtype, (a.num_parameters,))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, self.takes)
+        require_kind(a.x.dtype, self.takes)
         channels = a.x.shape[1] if a.x.rank > 1 else 1
         if a.weight.shape != (a.num_parameters,) or a.num_parameters not in (1, channels):
             raise ShapeError(
@@ -312,7 +312,7 @@ class Glu(Operator):
     calls = {"F.glu": "x:input, dim=-1"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         if a.x.rank == 0 or a.x.shape[a.dim] % 2 != 0:
             raise ShapeError(f"axis {a.dim} of {pretty(a.x.shape)} cannot be halved; its size must be even")
         return TensorType(a.x.dtype, (*a.x.shape[: a.dim], a.x.shape[a.dim] // 2, *a.x.shape[a.dim + 1 :]))
@@ -348,7 +348,7 @@ class Softmax(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         dtype = a.dtype.name if a.dtype is not None else a.x.dtype
-        require_kind(self.name, dtype, "f")
+        require_kind(dtype, "f")
         return TensorType(dtype, a.x.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -387,7 +387,7 @@ class GumbelSoftmax(Operator):
         return call
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         return a.x
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

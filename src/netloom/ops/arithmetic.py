@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 from ..errors import ShapeError
 from .dims import Dims, elementwise
@@ -65,7 +65,7 @@ class Sub(_Scaled):
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         for value in (a.x, a.y):
-            require_kind(self.name, value.dtype if isinstance(value, TensorType) else number_dtype(value), "ifc")
+            require_kind(value.dtype if isinstance(value, TensorType) else number_dtype(value), "ifc")
         return super().result_dtype(a)
 
 
@@ -99,7 +99,7 @@ class Div(Binary):
         dtype = promote(a.x, a.y)
         if a.rounding_mode is None:
             return "float32" if is_integer(dtype) else dtype
-        require_kind(f"div with rounding_mode {a.rounding_mode!r}", dtype, "if")
+        require_kind(dtype, "if", f"a quotient with rounding_mode={a.rounding_mode!r}")
         return dtype
 
 
@@ -123,14 +123,9 @@ class FloorDivide(Binary):
     """x / y rounded down."""
 
     name = "floor_divide"
-    takes = "bif"
+    takes_promoted = "if"
     code = "torch.floor_divide({x}, {y})"
     calls = binary_calls("floor_divide", dunder="floordiv", swapped="rfloordiv")
-
-    def result_dtype(self, a: SimpleNamespace) -> str:
-        dtype = promote(a.x, a.y)
-        require_kind(self.name, dtype, "if")
-        return dtype
 
 
 class Remainder(FloorDivide):
@@ -165,7 +160,7 @@ class Pow(Binary):
     def result_dtype(self, a: SimpleNamespace) -> str:
         dtype = promote(a.x, a.y)
         if isinstance(a.x, TensorType) and isinstance(a.y, TensorType) and dtype == "bool":
-            raise ShapeError("pow does not take two bool tensors; convert one to an integer dtype")
+            raise ShapeError("x and y cannot both be bool; convert one to an integer dtype")
         if kind_of(dtype) in ("bool", "integer") and isinstance(a.y, int) and not isinstance(a.y, bool) and a.y < 0:
             raise ShapeError(f"integers to the negative power {a.y} are not integers; convert x to a float dtype first")
         return dtype
@@ -238,7 +233,7 @@ class Hypot(_OfTensors):
     """√(x² + y²)."""
 
     name = "hypot"
-    takes = "f"
+    takes_promoted = "f"
     code = "torch.hypot({x}, {y})"
     calls = binary_calls("hypot")
 
@@ -247,7 +242,8 @@ class Logaddexp(_OfTensors):
     """log(eˣ + eʸ)."""
 
     name = "logaddexp"
-    takes = "fc"
+    takes = "bifc"
+    takes_promoted = "fc"
     code = "torch.logaddexp({x}, {y})"
     calls = binary_calls("logaddexp")
 
@@ -302,7 +298,7 @@ class Lerp(Broadcasting):
         return found if isinstance(a.weight, TensorType) else {"x": a.x, "end": a.end}
 
     def result_dtype(self, a: SimpleNamespace) -> str:
-        found = {value.dtype for value in self.operands(a).values()}
+        found = {value.dtype for value in self.operands(a).values() if value.rank or value is not a.weight}
         if len(found) > 1:
             raise ShapeError(f"lerp needs equal dtypes, not {' and '.join(sorted(found))}; convert them")
         return a.x.dtype
@@ -318,15 +314,10 @@ class Addcmul(Broadcasting):
         "torch.addcmul": "x:input, tensor1, tensor2, value=1",
         "Tensor.addcmul": "x, tensor1, tensor2, value=1",
     }
-    takes_result: ClassVar[str] = "ifc"
+    takes_promoted = "ifc"
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         return {"value": 1} if a.value == 1 else {}
-
-    def result_dtype(self, a: SimpleNamespace) -> str:
-        dtype = super().result_dtype(a)
-        require_kind(self.name, dtype, self.takes_result)
-        return dtype
 
 
 class Addcdiv(Addcmul):
@@ -338,7 +329,7 @@ class Addcdiv(Addcmul):
         "torch.addcdiv": "x:input, tensor1, tensor2, value=1",
         "Tensor.addcdiv": "x, tensor1, tensor2, value=1",
     }
-    takes_result = "fc"
+    takes_promoted = "fc"
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         if is_integer(promote(a.tensor1, a.tensor2)):

@@ -39,7 +39,7 @@ class _FeatureDropout(Dropout):
     ranks: ClassVar[tuple[int, ...]] = ()
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if a.x.rank < 2 or (self.ranks and a.x.rank not in self.ranks):
+        if (a.x.rank < 2 and a.training is True) or (self.ranks and a.x.rank not in self.ranks):
             expected = " or ".join(map(str, self.ranks)) or "at least 2"
             raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where {expected} are expected; reshape it")
         return super().infer(a)

@@ -89,8 +89,8 @@ class Einsum(Operator):
         for row, operand in zip(equation.operands, a.operands):
             extra = operand.rank - sum(entry != "..." for entry in row)
             if extra < 0 or (extra and "..." not in row):
-                letters = "".join(row)
-                raise ShapeError(f"'{letters}' in {a.equation!r} does not name the {operand.rank} axes of {pretty(operand.shape)}")
+                letters, shape = "".join(row), pretty(operand.shape)
+                raise ShapeError(f"'{letters}' in {a.equation!r} does not name the {operand.rank} axes of {shape}")
             hidden.append(extra)
         most = max(hidden)
         rows = [_expand(row, most, extra) for row, extra in zip(equation.operands, hidden)]
@@ -114,7 +114,7 @@ class Einsum(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         rows, output = self.rows(a)
         sizes = self.sizes(a, rows)
-        dtype = same_dtype(self.name, *a.operands) if len(a.operands) > 1 else a.operands[0].dtype
+        dtype = same_dtype(*a.operands) if len(a.operands) > 1 else a.operands[0].dtype
         return TensorType(dtype, tuple(sizes[label] for label in output))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -136,13 +136,14 @@ class Einsum(Operator):
         shapes = [dict(zip(row, operand.shape)) for row, operand in zip(rows, a.operands)]
         left = shapes[0]
         for k, right in enumerate(shapes[1:], 1):
-            needed = set(output).union(*shapes[k + 1 :])
+            needed = {*output, *(label for later in shapes[k + 1 :] for label, size in later.items() if size != 1)}
             gone = [label for label in {**left, **right} if label not in needed]
-            if gone:
-                both = [label for label in gone if left.get(label, 1) != 1 and right.get(label, 1) != 1]
-                kept = [label for label in {**left, **right} if label not in gone]
-                total = total + 2 * prod(sizes[label] for label in both) * prod(_larger(left, right, label) for label in kept)
-            left = {label: _larger(left, right, label) for label in {**left, **right} if label in needed}
+            both = [label for label in gone if left.get(label, 1) != 1 and right.get(label, 1) != 1]
+            joint = {label: _larger(left, right, label) for label in {**left, **right} if label in needed}
+            # Labels of one operand alone are summed before; without common ones torch multiplies elementwise.
+            if both:
+                total = total + 2 * prod(sizes[label] for label in both) * prod(joint.values())
+            left = joint
         return total
 
 

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 from ..errors import ShapeError
 from .checks import real
-from .dtypes import promote
 from .operator import attr, boolean, operand, tensor
-from .pointwise import Binary, Unary, binary_calls, require_kind, unary_calls
+from .pointwise import Binary, Unary, binary_calls, unary_calls
 
 
 class _Comparison(Binary):
@@ -168,13 +167,9 @@ class ShiftLeft(Binary):
 
     name = "bitwise_left_shift"
     takes = "bi"
+    takes_promoted = "i"
     code = "torch.bitwise_left_shift({x}, {y})"
     calls = binary_calls("bitwise_left_shift", dunder="lshift", swapped="rlshift")
-
-    def result_dtype(self, a: SimpleNamespace) -> str:
-        dtype = promote(a.x, a.y)
-        require_kind(self.name, dtype, "i")
-        return dtype
 
 
 class ShiftRight(ShiftLeft):

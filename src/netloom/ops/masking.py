@@ -48,12 +48,12 @@ class Clamp(Broadcasting):
     def result_dtype(self, a: SimpleNamespace) -> str:
         bounds = [bound for bound in (a.min, a.max) if bound is not None]
         if not bounds:
-            raise ShapeError("clamp needs min, max or both")
+            raise ShapeError("give min, max or both; without bounds there is nothing to clamp to")
         if len({isinstance(bound, TensorType) for bound in bounds}) > 1:
-            raise ShapeError("clamp takes two numbers or two tensors as bounds; make both of one kind")
+            raise ShapeError("one bound is a number and the other a tensor; make both of one kind")
         dtype = promote(a.x, *bounds)
         if dtype == "bool":
-            raise ShapeError("clamp does not take bool; convert x to another dtype first")
+            raise ShapeError("x cannot be bool; convert it to another dtype first")
         return dtype
 
 
@@ -66,14 +66,14 @@ class MaskedFill(Operator):
     calls = {"torch.masked_fill": "x:input, mask, value", "Tensor.masked_fill": "x, mask, value"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind("the mask of masked_fill", a.mask.dtype, "b")
+        require_kind(a.mask.dtype, "b", "the mask")
         if isinstance(a.value, TensorType):
             if a.value.rank:
                 raise ShapeError(f"value is {a.value} where a number or a tensor without axes is expected; use where instead")
             complex_value = is_complex(a.value.dtype)
         else:
             complex_value = is_complex(number_dtype(a.value))
-        if complex_value and kind_of(a.x.dtype) != "complex":
+        if complex_value and kind_of(a.x.dtype) not in ("complex", "bool"):
             raise ShapeError(f"a complex value does not fit {a.x.dtype}; convert x first")
         return TensorType(a.x.dtype, broadcast(a.x.shape, a.mask.shape))
 

@@ -13,13 +13,13 @@ from .dtypes import is_float, promote
 from .operator import Operator, TensorType, attr, axes, broadcast, choice, dtype_attr, optional, pretty, scalar, tensor
 
 
-def same_dtype(op: str, *operands: TensorType) -> str:
+def same_dtype(*operands: TensorType) -> str:
     """The dtype that all operands share; `ShapeError` where they differ or are bool."""
     found = sorted({operand.dtype for operand in operands})
     if len(found) > 1:
-        raise ShapeError(f"{op} needs equal dtypes, not {' and '.join(found)}; convert them")
+        raise ShapeError(f"the operands must have equal dtypes, not {' and '.join(found)}; convert them")
     if found[0] == "bool":
-        raise ShapeError(f"{op} does not take bool; convert to a number dtype first")
+        raise ShapeError("the operands cannot be bool; convert them to a number dtype first")
     return found[0]
 
 
@@ -41,7 +41,7 @@ class Matmul(Operator):
     }
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        dtype = same_dtype(self.name, a.x, a.y)
+        dtype = same_dtype(a.x, a.y)
         if not a.x.rank or not a.y.rank:
             raise ShapeError("a tensor without axes has no matrix product; multiply it elementwise")
         rows = a.x.shape[-2:-1]
@@ -62,11 +62,8 @@ class Matmul(Operator):
         return Dims({"x": x, "y": y}, (out,), fixed=lead.fixed)
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
-        # torch counts matrices times matrices only; a stack times a vector is folded into a matrix times a vector.
-        ranks = sorted((a.x.rank, a.y.rank))
-        if ranks[0] == 1 and (ranks[1] <= 2 or a.y.rank == 1):
-            return 0
-        return 2 * outputs[0].numel * a.x.shape[-1]
+        # torch counts products with matrices on the right; those with a vector there are kernels it leaves out.
+        return 0 if a.y.rank == 1 else 2 * outputs[0].numel * a.x.shape[-1]
 
 
 class _Ranked(Matmul):
@@ -77,11 +74,12 @@ class _Ranked(Matmul):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if (a.x.rank, a.y.rank) != self.ranks:
             raise ShapeError(
-                f"{self.name} takes operands of {self.ranks[0]} and {self.ranks[1]} axes, not {pretty(a.x.shape)} "
+                f"the operands must have {self.ranks[0]} and {self.ranks[1]} axes, not {pretty(a.x.shape)} "
                 f"and {pretty(a.y.shape)}; use matmul"
             )
         if a.x.shape[:-2] != a.y.shape[:-2]:
-            raise ShapeError(f"{self.name} does not broadcast {pretty(a.x.shape)} and {pretty(a.y.shape)}; use matmul")
+            shapes = f"{pretty(a.x.shape)} and {pretty(a.y.shape)}"
+            raise ShapeError(f"{shapes} differ in their batch axis, which does not stretch here; use matmul")
         return super().infer(a)
 
 
@@ -179,11 +177,11 @@ class Addmm(Operator):
         return {name: 1 for name in ("beta", "alpha") if getattr(a, name) == 1}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        dtype = same_dtype(self.name, a.x, a.a, a.b)
+        dtype = same_dtype(a.x, a.a, a.b)
         if (a.a.rank, a.b.rank) != self.ranks:
             raise ShapeError(
-                f"{self.name} takes operands of {self.ranks[0]} and {self.ranks[1]} axes, not {pretty(a.a.shape)} "
-                f"and {pretty(a.b.shape)}"
+                f"a and b must have {self.ranks[0]} and {self.ranks[1]} axes, not {pretty(a.a.shape)} and {pretty(a.b.shape)}; "
+                "reshape them"
             )
         inner = a.b.shape[-2] if a.b.rank > 1 else a.b.shape[0]
         if a.a.shape[-1] != inner or a.a.shape[:-2] != a.b.shape[:-2]:
@@ -210,7 +208,8 @@ class Addmm(Operator):
         )  # fmt: skip
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
-        return 2 * a.a.numel * a.b.shape[-1]
+        # torch counts addmm and baddbmm only.
+        return 0 if self.summed or a.b.rank == 1 else 2 * a.a.numel * a.b.shape[-1]
 
 
 class Addmv(Addmm):
@@ -223,9 +222,6 @@ class Addmv(Addmm):
         "Tensor.addmv": "x, a:mat, b:vec, beta=1, alpha=1",
     }
     ranks = (2, 1)
-
-    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
-        return 0
 
 
 class Baddbmm(Addmm):
@@ -285,7 +281,7 @@ class Tensordot(Operator):
         return {"dims": (tuple(range(a.x.rank - a.dims, a.x.rank)), tuple(range(a.dims)))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        dtype = same_dtype(self.name, a.x, a.y)
+        dtype = same_dtype(a.x, a.y)
         for i, j in zip(*a.dims):
             if a.x.shape[i] != a.y.shape[j] and 1 not in (a.x.shape[i], a.y.shape[j]):
                 raise ShapeError(f"axis {i} of {pretty(a.x.shape)} and axis {j} of {pretty(a.y.shape)} differ; pair equal axes")
@@ -303,6 +299,8 @@ class Tensordot(Operator):
         return Dims({"x": tuple(x), "y": tuple(y)}, (out,), fixed=frozenset(fixed))
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
+        if outputs[0].numel == 1:
+            return 0  # a dot product, which torch leaves out
         # A paired axis of size 1 on either side is summed away before the product.
         inner = prod(a.x.shape[i] for i, j in zip(*a.dims) if a.x.shape[i] == a.y.shape[j])
         return 2 * outputs[0].numel * inner
@@ -333,9 +331,9 @@ class Cdist(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x1.rank < 2 or a.x2.rank < 2 or a.x1.shape[-1] != a.x2.shape[-1]:
             raise ShapeError(f"{pretty(a.x1.shape)} and {pretty(a.x2.shape)} are not rows of equal length (…, P, M), (…, R, M)")
-        dtype = same_dtype(self.name, a.x1, a.x2)
+        dtype = same_dtype(a.x1, a.x2)
         if not is_float(dtype):
-            raise ShapeError(f"cdist does not take {dtype}; convert to a float dtype first")
+            raise ShapeError(f"rows cannot be {dtype}; convert them to a float dtype first")
         lead = broadcast(a.x1.shape[:-2], a.x2.shape[:-2])
         return TensorType(dtype, (*lead, a.x1.shape[-2], a.x2.shape[-2]))
 
@@ -367,7 +365,7 @@ class GroupedMm(Operator):
         return {"dtype": None} if a.dtype is not None and a.dtype.name == a.x.dtype else {}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        dtype = a.dtype.name if a.dtype is not None else same_dtype(self.name, a.x, a.y)
+        dtype = a.dtype.name if a.dtype is not None else same_dtype(a.x, a.y)
         ranks = (a.x.rank, a.y.rank)
         if any(rank not in (2, 3) for rank in ranks) or a.x.shape[-1] != a.y.shape[-2]:
             raise ShapeError(f"{pretty(a.x.shape)} and {pretty(a.y.shape)} do not multiply in groups")

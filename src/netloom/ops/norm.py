@@ -117,7 +117,7 @@ class BatchNorm(_ChannelNorm):
         return None
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         self.check_weights(a)
         self.check_running(a)
         if a.momentum is None and a.running_mean is not None and a.num_batches_tracked is None:
@@ -154,7 +154,7 @@ class InstanceNorm(_ChannelNorm):
         return {"training": True} if a.training == MODULE and a.running_mean is None else {}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         self.check_weights(a)
         self.check_running(a)
         if a.training is True and a.x.numel == a.x.shape[0] * a.x.shape[1]:
@@ -178,7 +178,7 @@ class GroupNorm(_ChannelNorm):
         return call
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         self.check_weights(a)
         if a.x.shape[1] % a.groups != 0:
             raise ShapeError(f"groups {a.groups} does not divide the {a.x.shape[1]} channels; use a divisor of {a.x.shape[1]}")
@@ -211,7 +211,7 @@ class _LastAxesNorm(_Normalisation):
         return {role: found for role in ("weight", "bias") if role in self.by_name}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         shape = a.normalized_shape
         if not shape or a.x.shape[-len(shape) :] != shape:
             raise ShapeError(f"normalized_shape {pretty(shape)} is not the end of {pretty(a.x.shape)}; give its last sizes")
@@ -269,7 +269,7 @@ class LocalResponseNorm(Operator):
     calls = {"F.local_response_norm": "x:input, size, alpha=0.0001, beta=0.75, k=1.0"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "f")
+        require_kind(a.x.dtype, "f")
         if a.x.rank < 3:
             raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where (N, C, …) with at least 3 is expected")
         return a.x
@@ -284,7 +284,7 @@ class Normalize(Operator):
 
     name = "normalize"
     params = (
-        tensor("x"), attr("p", real(), 2.0), attr("dim", ints(), 1, axis_of="x"), attr("eps", real(), 1e-12),
+        tensor("x"), attr("p", real(), 2.0), attr("dim", ints(), (1,), axis_of="x"), attr("eps", real(), 1e-12),
     )  # fmt: skip
     code = "F.normalize({x}, {p}, {dim}, {eps})"
     calls = {"F.normalize": "x:input, p=2.0, dim=1, eps=1e-12"}
@@ -293,7 +293,7 @@ class Normalize(Operator):
         return self.code.replace("{dim}", str(a.dim[0])) if len(a.dim) == 1 else self.code
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "fc")
+        require_kind(a.x.dtype, "fc")
         return a.x
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -309,7 +309,7 @@ class WeightNorm(Operator):
     calls = {"torch._weight_norm": "v, g, dim=0"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.v.dtype, "f")
+        require_kind(a.v.dtype, "f")
         expected = () if a.dim == -1 else tuple(size if i == a.dim else 1 for i, size in enumerate(a.v.shape))
         if a.dim >= a.v.rank:
             raise ShapeError(f"dim {a.dim} is out of range for {a.v.rank} axes; use one in [-1, {a.v.rank - 1}]")
@@ -338,7 +338,7 @@ class CosineSimilarity(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         dtype = promote(a.x1, a.x2)
-        require_kind(self.name, dtype, "f")
+        require_kind(dtype, "f")
         shape = broadcast(a.x1.shape, a.x2.shape)
         return TensorType(dtype, shape[: a.dim] + shape[a.dim + 1 :])
 
@@ -363,7 +363,7 @@ class PairwiseDistance(Operator):
         if not shape:
             raise ShapeError("tensors without axes have no distance; give them at least one axis")
         if "bool" in (a.x1.dtype, a.x2.dtype):
-            raise ShapeError("pairwise_distance does not take bool; convert it to a float dtype first")
+            raise ShapeError("x1 and x2 cannot be bool; convert them to a float dtype first")
         return TensorType(real_of(to_float(promote(a.x1, a.x2))), shape[:-1] + ((1,) if a.keepdim else ()))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -118,7 +118,7 @@ class Round(Unary):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.decimals:
-            require_kind("round with decimals", a.x.dtype, "f")
+            require_kind(a.x.dtype, "f", "x with decimals")
         return super().infer(a)
 
 
@@ -217,7 +217,7 @@ class ViewAsReal(Operator):
     calls = {"torch.view_as_real": "x:input"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, "c")
+        require_kind(a.x.dtype, "c")
         return TensorType(real_of(a.x.dtype), (*a.x.shape, 2))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -236,7 +236,7 @@ class ViewAsComplex(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x.dtype not in ("float16", "float32", "float64"):
-            raise ShapeError(f"view_as_complex does not take {a.x.dtype}; convert it to float32 first")
+            raise ShapeError(f"x cannot be {a.x.dtype}; convert it to float32 first")
         if not a.x.rank or a.x.shape[-1] != 2:
             raise ShapeError(f"the last axis of {a.x} must have size 2: real and imaginary part")
         return TensorType(complex_of(a.x.dtype), a.x.shape[:-1])
@@ -256,7 +256,7 @@ class Complex(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x.dtype != a.y.dtype or a.x.dtype not in ("float16", "float32", "float64"):
-            raise ShapeError(f"{self.name} needs two tensors of one float dtype, not {a.x.dtype} and {a.y.dtype}; convert them")
+            raise ShapeError(f"both parts must have one float dtype, not {a.x.dtype} and {a.y.dtype}; convert them")
         return TensorType(complex_of(a.x.dtype), broadcast(a.x.shape, a.y.shape))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -18,12 +18,12 @@ def kind_of(dtype: str) -> str:
     return _KINDS[DTYPES[dtype][0]]
 
 
-def require_kind(op: str, dtype: str, takes: str) -> None:
+def require_kind(dtype: str, takes: str, what: str = "the operand") -> None:
     """Refuse a dtype whose kind is not among ``takes``: initials of bool, integer, float, complex."""
     kind = kind_of(dtype)
     if kind[0] not in takes:
         accepted = [name for name in _KINDS if name[0] in takes]
-        raise ShapeError(f"{op} does not take {dtype}; convert it to a {' or '.join(accepted)} dtype first")
+        raise ShapeError(f"{what} cannot be {dtype}; convert it to a {' or '.join(accepted)} dtype first")
 
 
 def unary_calls(*names: str, special: str = "") -> dict[str, str]:
@@ -56,7 +56,7 @@ class Unary(Operator):
     gives: ClassVar[str] = "same"
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(self.name, a.x.dtype, self.takes)
+        require_kind(a.x.dtype, self.takes)
         return TensorType(self.result_dtype(a.x.dtype), a.x.shape)
 
     def result_dtype(self, dtype: str) -> str:
@@ -70,10 +70,12 @@ class Unary(Operator):
 class Broadcasting(Operator):
     """Base of elementwise functions of several tensors or numbers, which broadcast and promote together.
 
-    ``gives``: ``same`` (the promoted dtype), ``float`` (integers become float32), ``bool``.
+    ``takes`` holds for every operand, ``takes_promoted`` for the dtype they promote to. ``gives``: ``same`` (the promoted
+    dtype), ``float`` (integers become float32), ``bool``.
     """
 
     takes: ClassVar[str] = "bifc"
+    takes_promoted: ClassVar[str] = "bifc"
     gives: ClassVar[str] = "same"
 
     def operands(self, a: SimpleNamespace) -> dict[str, Any]:
@@ -85,14 +87,15 @@ class Broadcasting(Operator):
         values = self.operands(a)
         shapes = tensor_shapes(values)
         if not shapes:
-            raise ShapeError(f"{self.name} needs a tensor among {', '.join(values)}; plain numbers are computed by Python")
-        for value in values.values():
-            require_kind(self.name, value.dtype if isinstance(value, TensorType) else number_dtype(value), self.takes)
+            raise ShapeError(f"one of {', '.join(values)} must be a tensor; compute with plain numbers in Python")
+        for name, value in values.items():
+            require_kind(value.dtype if isinstance(value, TensorType) else number_dtype(value), self.takes, name)
         return TensorType(self.result_dtype(a), broadcast(*shapes.values()))
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         """The dtype of the result."""
         dtype = promote(*self.operands(a).values())
+        require_kind(dtype, self.takes_promoted, "the common dtype of the operands")
         return {"same": dtype, "float": to_float(dtype), "bool": "bool"}[self.gives]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -24,7 +24,7 @@ class _Pool(Operator):
         raise NotImplementedError
 
     def infer(self, a: SimpleNamespace) -> TensorType | tuple[TensorType, ...]:
-        require_kind(self.name, a.x.dtype, self.takes)
+        require_kind(a.x.dtype, self.takes)
         lead, channels, spatial = split_axes(a.x, self.spatial)
         values = TensorType(a.x.dtype, (*lead, channels, *self.out_spatial(a, spatial)))
         return (values, TensorType("int64", values.shape)) if getattr(a, "return_indices", False) else values
@@ -45,10 +45,9 @@ class _WindowPool(_Pool):
     def out_spatial(self, a: SimpleNamespace, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         n = self.spatial
         padding, dilation = getattr(a, "padding", (0,) * n), getattr(a, "dilation", (1,) * n)
-        for p, k, d in zip(padding, a.kernel, dilation):
-            half = ((k - 1) * d + 1) // 2
-            if p > half:
-                raise ShapeError(f"padding {p} exceeds half of the kernel {k}; use padding ≤ {half} or pad first")
+        for p, k in zip(padding, a.kernel):
+            if p > k // 2:
+                raise ShapeError(f"padding {p} exceeds half of the kernel {k}; use padding ≤ {k // 2} or pad first")
         return window_shape(spatial, a.kernel, a.stride, padding, dilation, a.ceil_mode)
 
 
