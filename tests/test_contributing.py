@@ -1,0 +1,79 @@
+"""CONTRIBUTING.md is true: following it adds an operator that keeps its contract, and a space."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import netloom as nl
+from netloom import testing
+from netloom.ops import REGISTRY
+from tests.test_docs import blocks, execute
+
+PAGE = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+PYTHON = [block for block in blocks(PAGE.read_text()) if block.language == "python"]
+
+
+@pytest.fixture
+def followed() -> Iterator[dict[str, Any]]:
+    """The namespace after the code of the page ran; the operators it registered are gone again afterwards."""
+    before = set(REGISTRY)
+    namespace: dict[str, Any] = {"__name__": "contribution"}
+    try:
+        for block in PYTHON:
+            execute("CONTRIBUTING.md", block, namespace)
+        yield namespace
+    finally:
+        for name in set(REGISTRY) - before:
+            del REGISTRY[name]
+            testing.EXAMPLES.pop(name, None)
+            vars(nl).pop(name, None)
+
+
+def test_operator_is_registered_and_keeps_its_contract(followed: dict[str, Any]) -> None:
+    """The same checks as every operator of netloom passes, on calls generated from what the page declares."""
+    name = followed["Renorm"].name
+    valid, resized, bound = [], [], set()
+
+    @settings(max_examples=40)
+    @given(st.data())
+    def holds(data: Any) -> None:
+        call = data.draw(testing.operator_calls(name))
+        valid.append(testing.check_rule(call))
+        testing.check_rule(data.draw(testing.altered(call)))
+        resized.append(testing.check_dims(call, lambda label, factor: factor * data.draw(st.integers(2, 6), label=label)))
+        testing.check_free_sizes(call)
+        testing.check_template(call)
+        testing.check_cost(call)
+        bound.update(testing.check_calls(call))
+
+    holds()
+    assert sum(valid) * 3 >= len(valid), f"{sum(valid)} of {len(valid)} generated calls are valid"
+    assert any(resized)
+    assert bound == set(REGISTRY[name].calls)
+
+
+def test_operator_refuses_what_the_page_says(followed: dict[str, Any]) -> None:
+    with pytest.raises(nl.errors.ShapeError, match="two or more"):
+        nl.renorm(nl.input(3, batch=False), 2, 0, 1.0)
+
+
+def test_space_samples_what_it_contains(followed: dict[str, Any]) -> None:
+    import numpy as np
+
+    space = followed["space"]
+    seed = random.Random(0).randrange(1000)
+    assert space.sample(np.random.default_rng(seed)).hash == space.sample(np.random.default_rng(seed)).hash
+    x = nl.input(1, 8, 8)
+    assert not space.contains(nl.Graph(x, nl.linear(nl.flatten(x), 10)))
+
+
+def test_page_takes_under_a_page_for_an_operator() -> None:
+    section = PAGE.read_text().split("## Add an operator")[1].split("## Add a space")[0]
+    assert len(section.splitlines()) <= 90
