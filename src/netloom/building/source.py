@@ -20,7 +20,7 @@ from ..ops import MODULE, Edge, Operator, Size, Weight, operator
 from ..ops.code import argument_sources, expression, literal
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_RESERVED = {"self", "torch", "F"}
+_RESERVED = {"self", "torch", "F", "device"}
 
 
 class Source:
@@ -45,6 +45,8 @@ class Source:
         parameters = self._parameters()
         self._unpack(parameters)
         self._symbols()
+        if self._needs_device():
+            self.line(f"device = {self.device}")
         steps = [step for step in self.graph.steps if step.op != "input"]
         for path in dict.fromkeys(path for step in steps for path in self._paths(step)):
             self._module(path)
@@ -83,6 +85,12 @@ class Source:
         for parameter in parameters:
             if edges(parameter.tree):
                 self._unpack_tree(parameter.tree, parameter.name)
+
+    def _needs_device(self) -> bool:
+        """Whether any call makes a tensor from nothing: it is made where the first input lies."""
+        return any(
+            "{device}" in operator(step.op).template(self.graph.operands(step)) for step in self.graph.steps if step.op != "opaque"
+        )
 
     def _unpack_tree(self, tree: Any, source: str) -> None:
         if type(tree) is Edge:
@@ -190,7 +198,7 @@ class Source:
     def _expression(self, step: Step, kind: Operator) -> tuple[list[str], str]:
         flag = f"{self.modules[step.scope]}.training" if step.args.get("training") == MODULE else "False"
         sources = argument_sources(dict(step.args), kind, self._name, flag)
-        sources["device"] = self.device
+        sources["device"] = "device"
         types = self.graph.operands(step)
         if kind.inplace and self._may_write(step, types):
             return [], kind.inplace.format(**sources)

@@ -178,7 +178,7 @@ def _forms(path: str) -> list[tuple[Any, bool]]:
         inplace_names = [f"__i{name[2:]}"]
     elif prefix == "Tensor":
         inplace_names.append(f"__i{name}__")
-    explicit = name.endswith("_") and not name.endswith("__")
+    explicit = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
     for form, inplace in ((name, explicit), *((n, True) for n in inplace_names)):
         found = getattr(owner, form, None)
         if found is None:

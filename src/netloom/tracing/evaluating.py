@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..graph.trusted import function_named
 from ..ops import Edge, operator
 from ..ops.code import argument_sources, expression
 from ..ops.operator import resolve_types
@@ -71,7 +72,11 @@ class Values:
             types = {k: resolve_types(v, self.recorder.type_of) for k, v in record.args.items()}
             from types import SimpleNamespace
 
-            _, source = expression(kind, SimpleNamespace(**types), sources)
+            if record.op == "opaque":
+                scope["_function"] = function_named(record.args["target"])
+                source = f"_function(*{sources['args']}, **dict({sources['kwargs']}))"
+            else:
+                _, source = expression(kind, SimpleNamespace(**types), sources)
             with torch.no_grad():
                 result = eval(source, scope)  # only netloom's own template of an operator, over plain values
             results = [result] if isinstance(result, torch.Tensor) else list(result)

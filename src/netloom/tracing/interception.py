@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,7 +62,6 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
     """A custom autograd function is one call: its inner operations lack the backward pass that it defines."""
     from torch.utils.checkpoint import CheckpointFunction
 
-    from ..graph.trusted import allow
     from .opaque import opaque
 
     if issubclass(kind, CheckpointFunction):
@@ -75,8 +75,7 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
         actual = apply(kind, *args, **kwargs)
     results = [t for t in (actual if isinstance(actual, tuple | list) else [actual]) if isinstance(t, torch.Tensor)]
     name = f"{kind.__module__}:{kind.__qualname__}.apply"
-    allow(name, kind.apply if not hasattr(kind, "__netloom__") else kind.apply)
-    return opaque(recorder, kind.apply, args, kwargs, actual, results, target=name)
+    return opaque(recorder, partial(apply, kind), args, kwargs, actual, results, target=name)
 
 
 def _vmap(recorder: Recorder, original: Any, settings: Any, args: Any, kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TraceError
+from ..graph.trusted import PURE, allow
 from ..ops import Edge
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def target_name(func: Any) -> str:
     return f"{getattr(func, '__module__', '') or 'unknown'}:{getattr(func, '__qualname__', name)}"
 
 
+def _is_pure(target: str) -> bool:
+    """Whether the function's result depends on nothing but its arguments."""
+    return target.rpartition(".")[2] in PURE
+
+
 def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, results: list[Any], target: str = "") -> Any:
     """Record a call of ``func`` that gave ``actual`` (whose tensors are ``results``)."""
     from .recorder import _DROPPED, Foreign, _flat, type_of_tensor
@@ -46,7 +52,8 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
         "types": tuple((t.dtype, t.shape) for t in types),
         "nested": None,
     }
-    record = recorder.add("opaque", data, types, constant=False)
+    allow(target, func)
+    record = recorder.add("opaque", data, types, constant=None if _is_pure(target) else False)
     for index, tensor in enumerate(results):
         edge = Edge(record.number, index)  # type: ignore[arg-type]
         if recorder.aliases.handle(tensor) is not None:
