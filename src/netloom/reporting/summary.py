@@ -70,7 +70,7 @@ def summarize(store: Store, run: str | None = None) -> Summary:
     if run is None:
         ids = store.run_ids()
         if not ids:
-            raise StoreError(f"store {store!r} has no runs to report; begin with: netloom search --store {store.url}")
+            raise StoreError(f"store {store!r} has no runs to report; begin with: netloom search --store {store.shown_url}")
         run = ids[-1]
     record = store.run(run)
     settings = Settings.from_data(record["settings"])
@@ -84,7 +84,7 @@ def summarize(store: Store, run: str | None = None) -> Summary:
         created=record["created"],
         settings=settings,
         environment=dict(record["environment"]),
-        command=settings.command(store.url),
+        command=settings.command(store.shown_url),
         candidates=tuple(_candidate(store, row, ranks.get(row.id)) for row in rows.itertuples()),
     )
 

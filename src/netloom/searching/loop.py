@@ -185,7 +185,7 @@ class Loop:
             self._stop = True
             self._display.note(
                 f"stopping when the candidates in training are done (Ctrl-C again stops at once); "
-                f"go on later with: netloom search --resume {self.run_id} --store {self.store.url}"
+                f"go on later with: netloom search --resume {self.run_id} --store {self.store.shown_url}"
             )
 
         before = signal.signal(signal.SIGINT, stop)

@@ -80,7 +80,12 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Store {sa.make_url(self.url).render_as_string()}>"
+        return f"<Store {self.shown_url}>"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as it may be shown: without its password."""
+        return tables.shown(self.url)
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[sa.Connection]:

@@ -96,15 +96,15 @@ def open_database(url: str, must_exist: bool = False) -> sa.Engine:
             if about.name in found:
                 version = connection.execute(sa.select(about.c.schema_version)).scalar()
                 if version != SCHEMA_VERSION:
-                    raise VersionError(f"store {url}: schema version {version}; this netloom reads version {SCHEMA_VERSION}")
+                    raise VersionError(f"store {shown(url)} has version {version}; this netloom reads version {SCHEMA_VERSION}")
             elif found or must_exist:
-                raise StoreError(f"{url} is a database, but not a netloom store; give the URL of another one")
+                raise StoreError(f"{shown(url)} is a database, but not a netloom store; give the URL of another one")
             else:
                 metadata.create_all(connection)
                 connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
     except sa.exc.SQLAlchemyError as error:
         engine.dispose()
-        raise StoreError(f"store {url} cannot be opened: {first_line(error)}") from None
+        raise StoreError(f"store {shown(url)} cannot be opened: {first_line(error)}") from None
     except (StoreError, VersionError):
         engine.dispose()
         raise
@@ -123,9 +123,9 @@ def _engine(url: str, must_exist: bool) -> sa.Engine:
                 options["poolclass"] = sa.pool.StaticPool
         engine = sa.create_engine(parsed, **options)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
-        raise StoreError(f"{url!r} is no store; expected a URL such as sqlite:///runs.db ({first_line(error)})") from None
+        raise StoreError(f"{shown(url)!r}: expected a URL such as sqlite:///runs.db ({first_line(error)})") from None
     except ModuleNotFoundError as error:
-        raise StoreError(f"store {url} needs the package {error.name}; pip install 'netloom[postgres]'") from None
+        raise StoreError(f"store {shown(url)} needs the package {error.name}; pip install 'netloom[postgres]'") from None
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -135,13 +135,13 @@ def _engine(url: str, must_exist: bool) -> sa.Engine:
 def _check_file(url: str, path: str | None, must_exist: bool) -> None:
     if path in (None, "", ":memory:"):
         if must_exist:
-            raise StoreError(f"store {url} is in memory and holds nothing; give the URL of a file such as sqlite:///runs.db")
+            raise StoreError(f"store {shown(url)} is in memory and holds nothing; give the URL of a file such as sqlite:///runs.db")
         return
     file = Path(str(path))
     if must_exist and not file.exists():
-        raise StoreError(f"store {url}: there is no file {file}")
+        raise StoreError(f"store {shown(url)}: there is no file {file}")
     if not file.parent.is_dir():
-        raise StoreError(f"store {url}: there is no directory {file.parent}; make it first")
+        raise StoreError(f"store {shown(url)}: there is no directory {file.parent}; make it first")
 
 
 #: Execution option of transactions that write.
@@ -160,6 +160,14 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that reads first and writes later would fail at once where another process wrote in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
+
+
+def shown(url: str) -> str:
+    """A URL as it may be shown: without its password."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except sa.exc.ArgumentError:
+        return str(url)[:200]
 
 
 def first_line(error: BaseException) -> str:
