@@ -32,12 +32,13 @@ SLOW_SECONDS = 5.0
 MAX_GROWTH_BYTES = 1 << 30
 
 _WORDS = (
-    *sorted(RESERVED), *LITERALS, "netloom 1", "return ", "takes ", "order ", "data ", "note ", "symbols ", "input", "@", "`", '"', "\\",
-    "(", ")", "[", "]", "{", "}", ",", ":", "::", "=", "*", "//", "-", "...", "..", "#", "\n", "\r\n", " ", "\t", "\0", "é", "\ud800",
-    "size(", "dtype(", "slice(", "complex(", "N", "N*N", "(N+1)//2", "x", "x[1]", "x[-1]", "1e999", "-1", "0", "1", "2**63",
-    "9223372036854775808", "99999999999999999999", "9" * 5000, "0.5", "1e-300", "-0.0", "in ", "no_grad", "train", "eval", "mode ",
-    "autocast ", "float32[N, 3]", "(" * 70, "[" * 70, "{a:" * 70, "a" * 3000, "null", "true", '{"edge": ["x", 0]}', '{"size": "N"}',
-    '{"slice": [1, 2, 3]}', '{"weight": "w"}', '{"list": []}', '{"dict": {}}', '{"float": "nan"}', '{"complex": [1.0, 2.0]}',
+    *sorted(RESERVED), *LITERALS, "netloom 1", "return ", "takes ", "order ", "data ", "note ", "symbols ", "input", "@", "`",
+    '"', "\\", "(", ")", "[", "]", "{", "}", ",", ":", "::", "=", "*", "//", "-", "...", "..", "#", "\n", "\r\n", " ", "\t",
+    "\0", "é", "\ud800", "size(", "dtype(", "slice(", "complex(", "N", "N*N", "(N+1)//2", "x", "x[1]", "x[-1]", "1e999", "-1",
+    "0", "1", "2**63", "9223372036854775808", "99999999999999999999", "9" * 5000, "0.5", "1e-300", "-0.0", "in ", "no_grad",
+    "train", "eval", "mode ", "autocast ", "float32[N, 3]", "(" * 70, "[" * 70, "{a:" * 70, "a" * 3000, "null", "true",
+    '{"edge": ["x", 0]}', '{"size": "N"}', '{"slice": [1, 2, 3]}', '{"weight": "w"}', '{"list": []}', '{"dict": {}}',
+    '{"float": "nan"}', '{"complex": [1.0, 2.0]}',
 )  # fmt: skip
 
 
@@ -55,6 +56,8 @@ def case(number: int) -> tuple[str, Any]:
     rng = random.Random(number)
     texts, documents = corpus()
     kind = rng.random()
+    if kind < 0.1:
+        return "text", _calls(rng)
     if kind < 0.5:
         return "text", _mutated(rng.choice(texts), texts, rng)
     if kind < 0.7:
@@ -136,6 +139,38 @@ def _noise(rng: random.Random) -> str:
     return "".join(rng.choice(words) for _ in range(rng.randrange(40)))
 
 
+def _calls(rng: random.Random) -> str:
+    """A network of one to three calls of any operators with arguments that seldom make sense."""
+    dims = rng.choices(("N", "0", "1", "2", "3", "4", "8", "1000000007", "N*N", "2*N"), k=rng.randrange(6))
+    lines = ["netloom 1", f"x = input {rng.choice(('float32', 'float32', 'int64', 'bool', 'complex64'))}[{', '.join(dims)}]"]
+    for i in range(rng.randrange(1, 4)):
+        kind = REGISTRY[rng.choice(tuple(REGISTRY))]
+        given = []
+        for param in kind.params:
+            if param.kind in ("tensor", "tensors") and (param.required or rng.random() < 0.3):
+                given.append(f"{param.name}={_operand(rng, i, param.kind == 'tensors')}")
+            elif param.kind == "weight":
+                given += [f"{param.name}={rng.choice(('true', 'false', 'x'))}"] if rng.random() < 0.3 else []
+            elif param.required or rng.random() < 0.3:
+                given.append(f"{param.name}={rng.choice(_VALUES)}")
+        lines.append(f"y{i} = {kind.name}({', '.join(given)})")
+    return "\n".join([*lines, f"return y{i}"])
+
+
+def _operand(rng: random.Random, count: int, several: bool) -> str:
+    names = ("x", *(f"y{i}" for i in range(count)))
+    return f"({', '.join(rng.choices(names, k=rng.randrange(1, 4)))},)" if several else rng.choice(names)
+
+
+_VALUES = (
+    "0", "1", "1", "2", "2", "3", "-1", "-2", "7", "1000000007", "9223372036854775807", "9" * 4000, "0.5", "0.0", "-1.5",
+    "inf", "nan", "true", "false", "none", '"module"', '"same"', '"sum"', '"ij,jk->ik"', '"nearest"', '""', "N", "2*N",
+    "(N+1)//2", "float32", "int64", "()", "(1,)", "(2, 2)", "(1, 0)", "(0, 1, 2)", "(-1, 2)", "(N, -1)", "(1, 1, 1, 1)",
+    "((0, 1), (1, 0))", "(:, 0)", "(..., none)", "(1:2, ::2)", "x", "(x, x)", "(x,)", "complex(1.0, 2.0)", "...", "[1, 2]",
+    "{a: 1}", "size(\"T\")", "@w", "(true, false)",
+)  # fmt: skip
+
+
 # -- JSON by its structure -------------------------------------------------------------------------------------------------
 def _altered(document: Any, rng: random.Random) -> Any:
     """A parsed document with one to three of its parts replaced, removed, renamed or repeated."""
@@ -174,10 +209,11 @@ def _places(tree: Any) -> Any:
 def _anything(rng: random.Random) -> Any:
     number = rng.choice((0, 1, -1, 2, 3, 17, 10**6, 2**31, 2**63, -(2**63), 10**20, 10**4000, 0.0, -0.5, 1e300, float("nan")))
     return rng.choice((
-        number, number, None, True, False, "", "N", "x", "conv2d", "a" * 300, "\ud800", rng.choice(tuple(REGISTRY)), [], [number] * 3,
-        {}, {"edge": ["x", number]}, {"edge": [number]}, {"weight": "fc.weight"}, {"size": rng.choice(("N", "N*N+1", "N//0", "", "((("))},
-        {"slice": [number, None, None]}, {"dtype": "float64"}, {"float": "inf"}, {"list": [1, "a"]}, {"dict": {"a": None}}, {"a": 1, "b": 2},
-        _deep(rng.choice((3, 70, 200))), b"bytes", (1,), [[1, 2], [3]],
+        number, number, None, True, False, "", "N", "x", "conv2d", "a" * 300, "\ud800", rng.choice(tuple(REGISTRY)), [],
+        [number] * 3, {}, {"edge": ["x", number]}, {"edge": [number]}, {"weight": "fc.weight"},
+        {"size": rng.choice(("N", "N*N+1", "N//0", "", "((("))}, {"slice": [number, None, None]}, {"dtype": "float64"},
+        {"float": "inf"}, {"list": [1, "a"]}, {"dict": {"a": None}}, {"a": 1, "b": 2}, _deep(rng.choice((3, 70, 200))),
+        b"bytes", (1,), [[1, 2], [3]],
     ))  # fmt: skip
 
 

@@ -146,7 +146,7 @@ class TriangleIndices(Operator):
         if a.dtype.name not in ("int32", "int64"):
             raise ShapeError(f"indices are int32 or int64, not {a.dtype.name}")
         if type(a.row) is not int or type(a.col) is not int:
-            raise ShapeError(f"the triangle of {a.row} × {a.col} has an unknown number of entries; rows and columns must be known")
+            raise ShapeError(f"the triangle of {a.row} × {a.col} is of unknown size; rows and columns must be plain numbers")
         first = a.offset + (0 if self.upper else 1)
         below = _ramp(first, a.row) - _ramp(first - a.col, a.row)
         return TensorType(a.dtype.name, (2, a.row * a.col - below if self.upper else below))

@@ -13,13 +13,13 @@ from .operator import Operator, TensorType, attr, axis, either, integer, ints, p
 from .size import Size
 from .view import dropped, inserted_axis, plain_sizes, replaced
 
+#: More results than this of one call are a mistake, or an attack on memory.
+MAX_PARTS = 100_000
+
 
 def _skipped(t: TensorType) -> bool:
     """cat leaves out empty tensors with one axis, whatever the rank of the others."""
     return bool(t.shape == (0,))
-
-#: More results than this of one call is a mistake, or an attack on memory.
-MAX_PARTS = 100_000
 
 
 class Cat(Operator):
