@@ -7,7 +7,14 @@ from typing import Any
 
 from ..errors import ShapeError
 from .dims import Dims, names
-from .operator import Operator, TensorType, attr, integer, number, boolean, optional, pretty, tensor, weight
+from .operator import Operator, TensorType, attr, boolean, integer, number, optional, pretty, tensor, weight
+
+
+def require_same_dtype(x: TensorType, **others: TensorType | None) -> None:
+    """Refuse operands of another dtype than x; products do not promote."""
+    for name, other in others.items():
+        if other is not None and other.dtype != x.dtype:
+            raise ShapeError(f"{name} is {other.dtype} where x is {x.dtype}; convert one of them")
 
 
 class Linear(Operator):
@@ -35,6 +42,7 @@ class Linear(Operator):
             )
         if a.bias is not None and a.bias.shape not in ((a.out,), (1,), ()):
             raise ShapeError(f"bias {pretty(a.bias.shape)} does not fit {a.out} outputs")
+        require_same_dtype(a.x, weight=a.weight, bias=a.bias)
         return TensorType(a.x.dtype, (*a.x.shape[:-1], a.out))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -89,6 +97,8 @@ class Embedding(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x.dtype not in ("int32", "int64"):
             raise ShapeError(f"indices must be int32 or int64, not {a.x.dtype}; convert them with to(dtype=int64)")
+        if a.weight.shape != (a.num_embeddings, a.features):
+            raise ShapeError(f"the weight {pretty(a.weight.shape)} must be {a.num_embeddings}×{a.features}, as is stated")
         if a.padding_idx is not None and not -a.num_embeddings <= a.padding_idx < a.num_embeddings:
             raise ShapeError(f"padding_idx {a.padding_idx} is outside the {a.num_embeddings} embeddings")
         return TensorType(a.weight.dtype, (*a.x.shape, a.features))
@@ -97,6 +107,7 @@ class Embedding(Operator):
         lead = names("n", a.x.rank)
         return Dims(
             {"x": lead, "weight": ("v", "f")}, ((*lead, "f"),), attrs={"num_embeddings": "v", "features": "f"},
+            fixed=frozenset() if a.padding_idx is None else frozenset({"v"}),
         )  # fmt: skip
 
     def init(self, role: str, a: SimpleNamespace) -> tuple[Any, ...]:
@@ -127,6 +138,9 @@ class Bilinear(Operator):
             raise ShapeError(f"{pretty(a.x1.shape)} and {pretty(a.x2.shape)} must agree on every axis but the last")
         if (a.x1.shape[-1], a.x2.shape[-1]) != a.weight.shape[1:]:
             raise ShapeError(f"features {a.x1.shape[-1]}, {a.x2.shape[-1]} do not fit the weight {pretty(a.weight.shape)}")
+        if a.bias is not None and a.bias.shape != (a.out,):
+            raise ShapeError(f"bias {pretty(a.bias.shape)} does not fit {a.out} outputs")
+        require_same_dtype(a.x1, x2=a.x2, weight=a.weight, bias=a.bias)
         return TensorType(a.x1.dtype, (*a.x1.shape[:-1], a.out))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
