@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"netloom {__version__}")
     commands = top.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS, prog="netloom"
+        dest="command", metavar="COMMAND", help=argparse.SUPPRESS, prog="netloom"
     )
     arguments.add_all(commands)
     return top
@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0 done, 1 problems found, 2 a mistake in what was asked for."""
-    given = parser().parse_args(argv)
+    top = parser()
+    given = top.parse_args(argv)
+    if given.command is None:
+        top.print_help(sys.stderr)
+        return 2
     run: Callable[[argparse.Namespace], int] = import_module(f"netloom.cli.{given.module}").run
     try:
         return run(given)
