@@ -317,7 +317,18 @@ class SetItem(_Indexed):
     name = "setitem"
     params = (tensor("x"), attr("index", as_index), operand("value"))
     code = "_setitem({x}, {index}, {value})"
-    calls = {"Tensor.__setitem__": "x, index, value"}
+    calls = {
+        "Tensor.__setitem__": "x, index, value",
+        "torch.index_put": "x:input, indices, value:values, accumulate=False",
+        "Tensor.index_put": "x, indices, value:values, accumulate=False",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        if call.pop("accumulate", False):
+            return None
+        if "indices" in call:
+            call["index"] = tuple(FULL if entry is None else entry for entry in call.pop("indices"))
+        return call
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         value = a.value.shape if isinstance(a.value, TensorType) else ()
