@@ -82,7 +82,7 @@ class Assembly:
         kind = type_of_tensor(entry.tensor)
         args = {"target": Weight(key), "value": edge, "dtype": DType(kind.dtype), "shape": kind.shape}
         scope = key.rpartition(".")[0]
-        self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", False, mode=mode))
+        self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", 0, mode=mode))
 
     # -- what is alive -------------------------------------------------------------------------------------------------
     def prune(self, *trees: Any) -> None:

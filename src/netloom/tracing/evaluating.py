@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
+
 from ..graph.trusted import function_named
-from ..ops import Edge, operator
+from ..ops import Edge, Size, operator
 from ..ops.code import argument_sources, expression
 from ..ops.operator import resolve_types
+from .sizing import from_prime
 
 if TYPE_CHECKING:
     from .recorder import Recorder
+
+#: Batch sizes at which a value that depends on the batch alone is computed: all must agree.
+_SIZES = (2, 5, 7)
 
 
 class Values:
@@ -18,71 +26,105 @@ class Values:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.cache: dict[tuple[int, int], Any] = {}
+        self.cache: dict[tuple[int, int, int], Any] = {}
 
     def of(self, edge: Edge) -> Any:
         """The real tensor of an edge, or None where it is no constant."""
         record = self.recorder.records[edge.node]  # type: ignore[call-overload]
-        if not record.constant:
+        if record.constant < 2:
             return self._buffer(record)
-        found = self.cache.get((record.number, edge.index))
-        if found is None:
-            self._compute(record.number)
-            found = self.cache.get((record.number, edge.index))
-        return found
+        return self._value(edge, 0)
+
+    def over_sizes(self, edge: Edge) -> list[Any]:
+        """The real tensors of an edge at several batch sizes, where it depends on no data; else nothing."""
+        record = self.recorder.records[edge.node]  # type: ignore[call-overload]
+        if record.constant == 2:
+            return [self._value(edge, 0)] * len(_SIZES)
+        if record.constant == 0:
+            found = self._buffer(record)
+            return [] if found is None else [found] * len(_SIZES)
+        return [self._value(edge, size) for size in _SIZES]
 
     def _buffer(self, record: Any) -> Any:
         """A buffer that nothing has written is as good as a constant."""
         if record.op != "parameter":
             return None
         key = record.args["value"].key
-        return self.recorder.constant_buffers.get(key)
+        root = self.recorder.aliases.root_of_key(key)
+        return None if root is not None and root.version else self.recorder.constant_buffers.get(key)
 
-    def _compute(self, number: int) -> None:
-        import torch
-        import torch.nn.functional as F
+    def _value(self, edge: Edge, batch: int) -> Any:
+        self._compute(edge.node, batch)  # type: ignore[arg-type]
+        return self.cache[(edge.node, edge.index, batch)]  # type: ignore[index]
 
+    def _compute(self, number: int, batch: int) -> None:
         pending = [number]
         while pending:
             record = self.recorder.records[pending[-1]]
-            if (record.number, 0) in self.cache:
-                pending.pop()
-                continue
-            if record.number in self.recorder.real:
-                self.cache[(record.number, 0)] = self.recorder.real[record.number]
-                pending.pop()
-                continue
-            scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": _setitem}
-            missing: list[int] = []
-
-            def name_of(ref: Any, scope: dict[str, Any] = scope, missing: list[int] = missing) -> str:
-                name = f"v{ref.node}_{ref.index}"
-                value = self.cache.get((ref.node, ref.index))
-                if value is None and (ref.node, 0) not in self.cache:
-                    missing.append(ref.node)
-                scope[name] = value
-                return name
-
-            kind = operator(record.op)
-            sources = argument_sources(record.args, kind, name_of, "False")
-            sources["device"] = "'cpu'"
-            if missing:
-                pending += missing
-                continue
-            types = {k: resolve_types(v, self.recorder.type_of) for k, v in record.args.items()}
-            from types import SimpleNamespace
-
-            if record.op == "opaque":
-                scope["_function"] = function_named(record.args["target"])
-                source = f"_function(*{sources['args']}, **dict({sources['kwargs']}))"
-            else:
-                _, source = expression(kind, SimpleNamespace(**types), sources)
-            with torch.no_grad():
-                result = eval(source, scope)  # only netloom's own template of an operator, over plain values
-            results = [result] if isinstance(result, torch.Tensor) else list(result)
-            for index, value in enumerate(results):
-                self.cache[(record.number, index)] = value
+            if (record.number, 0, batch) not in self.cache:
+                missing = self._computed(record, batch)
+                if missing:
+                    pending += missing
+                    continue
             pending.pop()
+
+    def _computed(self, record: Any, batch: int) -> list[int]:
+        """Compute one record whose operands are at hand; else the numbers of those that are missing."""
+        if record.number in self.recorder.real:
+            self.cache[(record.number, 0, batch)] = self.recorder.real[record.number]
+            return []
+        scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": _setitem, "device": "cpu"}
+        missing: list[int] = []
+        blank = operator(record.op).family == "create"
+
+        def name_of(ref: Any) -> str:
+            name = f"v{ref.node}_{ref.index}"
+            if blank:
+                kind = self.recorder.type_of(ref)
+                shape = self._sized(kind.shape, batch)  # type: ignore[union-attr]
+                scope[name] = torch.empty(shape, dtype=getattr(torch, kind.dtype))  # type: ignore[union-attr]
+            elif (ref.node, 0, batch) in self.cache:
+                scope[name] = self.cache[(ref.node, ref.index, batch)]
+            else:
+                missing.append(ref.node)
+            return name
+
+        kind = operator(record.op)
+        args = {key: self._sized(value, batch) for key, value in record.args.items()}
+        sources = argument_sources(args, kind, name_of, "False")
+        sources["device"] = "device"
+        if missing:
+            return missing
+        if record.op == "opaque":
+            scope["_function"] = function_named(args["target"])
+            source = f"_function(*{sources['args']}, **dict({sources['kwargs']}))"
+        else:
+            types = {k: resolve_types(v, self.recorder.type_of) for k, v in args.items()}
+            source = expression(kind, SimpleNamespace(**types), sources)[1]
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            result = eval(source, scope)  # netloom's own template of an operator, over plain values
+        for index, value in enumerate([result] if isinstance(result, torch.Tensor) else _flat(result)):
+            self.cache[(record.number, index, batch)] = value
+        return []
+
+    def _sized(self, value: Any, batch: int) -> Any:
+        """Arguments with the trace's large batch replaced by a small one."""
+        kind = type(value)
+        if kind is int:
+            if not batch or not self.recorder.is_free(value):
+                return value
+            size = from_prime(value, self.recorder.prime, Size.symbol("N"))
+            return size.at({"N": batch}) if isinstance(size, Size) else size
+        if kind is Edge or not isinstance(value, tuple):
+            return value
+        parts = [self._sized(v, batch) for v in value]
+        return tuple(parts) if kind is tuple else kind(*parts)
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, tuple | list):
+        return [leaf for part in value for leaf in _flat(part)]
+    return [value]
 
 
 def _setitem(x: Any, index: Any, value: Any) -> Any:

@@ -12,24 +12,13 @@ from typing import Any
 from ..errors import TraceError
 from ..ops import Edge, Size, TensorType
 from .recorder import Record
+from .sizing import from_prime
 
 PRIMES = (1_000_003, 1_000_033)
-_REST = 4096
 
 
 class Frozen(Exception):
     """A run's sizes do not follow the symbols: the message names the call in the way."""
-
-
-def from_prime(value: int, prime: int, symbol: Size) -> Any:
-    """The size that ``value`` stands for when ``symbol`` is ``prime``; plain where the prime does not go into it."""
-    if -prime < 2 * value < prime:
-        return value
-    quotient = (value + prime // 2) // prime
-    rest = value - quotient * prime
-    if abs(rest) > _REST:
-        return value
-    return from_prime(quotient, prime, symbol) * symbol + rest
 
 
 class Probes:

@@ -14,8 +14,11 @@ from .recorder import Recorder, where_in_model
 
 
 @contextlib.contextmanager
-def intercepted(recorder: Recorder) -> Iterator[None]:
-    """Patch torch for the duration of one run of the model's copy; everything is put back, whatever happens."""
+def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
+    """Patch torch for the duration of one run of the model's copy; everything is put back, whatever happens.
+
+    ``compiling`` makes ``torch.compiler.is_compiling()`` true meanwhile.
+    """
     module_class = torch.nn.Module
     function_class = torch.autograd.Function
     original_call = module_class.__call__
@@ -49,9 +52,13 @@ def intercepted(recorder: Recorder) -> Iterator[None]:
     function_class.apply = classmethod(apply)  # type: ignore[assignment]
     apis.vmap_impl = vmap
     torch.backends.mha.set_fastpath_enabled(False)
+    is_compiling = torch.compiler.is_compiling
+    if compiling:
+        torch.compiler.is_compiling = lambda: True
     try:
         yield
     finally:
+        torch.compiler.is_compiling = is_compiling
         module_class.__call__ = original_call  # type: ignore[method-assign]
         function_class.apply = original_apply
         apis.vmap_impl = original_vmap

@@ -78,7 +78,7 @@ class Merger:
             self._only(e, "eval", e.scope, self.of_e)
             self._only(t, "train", t.scope, self.of_t)
             return
-        record = self.append(replace(e, args=args, constant=e.constant and t.constant))
+        record = self.append(replace(e, args=args, constant=min(e.constant, t.constant)))
         for index in range(len(record.types)):
             self.of_e[Edge(e.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
             self.of_t[Edge(t.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ class Merger:
                 return None
             owner = t_record if t_record.mode else e_record
             args = {"train": t, "eval": e, "training": MODULE}
-            record = self.append(Record(0, "by_mode", args, (kind,), owner.scope, True, "", False))
+            record = self.append(Record(0, "by_mode", args, (kind,), owner.scope, True, "", 0))
             found = self.chosen[(e, t)] = Edge(record.number)  # type: ignore[arg-type]
         return found
 

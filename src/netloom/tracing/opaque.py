@@ -53,7 +53,7 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
         "nested": None,
     }
     allow(target, func)
-    record = recorder.add("opaque", data, types, constant=None if _is_pure(target) else False)
+    record = recorder.add("opaque", data, types, constant=None if _is_pure(target) else 0)
     for index, tensor in enumerate(results):
         edge = Edge(record.number, index)  # type: ignore[arg-type]
         if recorder.aliases.handle(tensor) is not None:

@@ -23,7 +23,10 @@ from .evaluating import Values
 from .state import Held, constant_of, dtype_name, type_of_tensor
 
 #: Families whose results are fresh contiguous tensors when all operands are: their shape rules stand in for meta kernels.
-_QUICK = {"conv", "linear", "norm", "activation", "arithmetic", "dropout", "pool", "matmul", "math", "reduce", "pointwise"}
+_QUICK = set(
+    "conv linear norm activation arithmetic dropout pool matmul elementary logic masking create draw reduce extremes "
+    "statistics join padding resample diagonal".split()
+)
 _FACTORIES = set(
     "zeros ones full empty arange range linspace logspace eye rand randn randint randperm tensor as_tensor scalar_tensor "
     "tril_indices triu_indices empty_strided zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
@@ -37,8 +40,11 @@ _DROPPED = ("device", "layout", "pin_memory", "requires_grad", "non_blocking", "
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One pure call. ``args`` hold `Edge`\\ s whose ``node`` is a record's number; ``constant`` says that the result
-    depends on no input, parameter, mutable buffer or free size."""
+    """One pure call. ``args`` hold `Edge`\\ s whose ``node`` is a record's number.
+
+    ``constant``: 2 where the result depends on no input, parameter, mutable buffer or free size; 1 where it depends on a
+    free size alone; else 0.
+    """
 
     number: int
     op: str
@@ -47,7 +53,7 @@ class Record:
     scope: str
     grad: bool
     autocast: str
-    constant: bool
+    constant: int
     name: str = ""
     mode: str = ""
     where: Any = None
@@ -61,6 +67,10 @@ class Recording:
     result: Any
     written: dict[str, tuple[Edge, bool]]
     guards: list[str]
+
+
+class DataDependence(TraceError):
+    """The model asks for numbers inside a tensor that only running it on data can tell."""
 
 
 class NeedsRealTensors(Exception):
@@ -125,7 +135,7 @@ class Recorder(TorchFunctionMode):
     def input(self, path: str, tensor: Any) -> None:
         """A tensor that the caller gives."""
         kind = type_of_tensor(tensor)
-        record = self.add("input", {"dtype": DType(kind.dtype), "shape": kind.shape}, (kind,), constant=False)
+        record = self.add("input", {"dtype": DType(kind.dtype), "shape": kind.shape}, (kind,), constant=0)
         record.name = path
         self.inputs[path] = Edge(record.number)  # type: ignore[arg-type]
         self.aliases.fresh(tensor, self.inputs[path])
@@ -161,10 +171,10 @@ class Recorder(TorchFunctionMode):
             return self.records[ref.node].types[ref.index]  # type: ignore[call-overload,no-any-return]
         return self.entries.get(ref.key)
 
-    def add(self, op: str, args: dict[str, Any], types: tuple[TensorType, ...], constant: bool | None = None) -> Record:
+    def add(self, op: str, args: dict[str, Any], types: tuple[TensorType, ...], constant: int | None = None) -> Record:
         number = len(self.records)
         if constant is None:
-            constant = not operator(op).effect and self._is_constant(tuple(args.values()))
+            constant = self._constancy(operator(op), args, types)
         name, scope = self.place()
         record = Record(number, op, args, types, scope, torch.is_grad_enabled(), _autocast(), constant, name)
         self.records.append(record)
@@ -189,17 +199,24 @@ class Recorder(TorchFunctionMode):
         made = operator(op).evaluate(args, self.type_of)
         return Edge(self.add(op, made.args, made.outputs).number)  # type: ignore[arg-type]
 
-    def _is_constant(self, value: Any) -> bool:
+    def _constancy(self, kind: Operator, args: dict[str, Any], types: tuple[TensorType, ...]) -> int:
+        if kind.effect:
+            return 0
+        if kind.family == "create":
+            return min(self._level(t.shape) for t in types)
+        return self._level(tuple(args.values()))
+
+    def _level(self, value: Any) -> int:
         kind = type(value)
         if kind is Edge:
             return self.records[value.node].constant
         if kind is Weight:
-            return False
-        if kind is tuple:
-            return all(self._is_constant(v) for v in value)
+            return 0
         if kind is int:
-            return not self.is_free(value)
-        return True
+            return 1 if self.is_free(value) else 2
+        if isinstance(value, tuple):
+            return min((self._level(v) for v in value), default=2)
+        return 2
 
     def is_free(self, value: int) -> bool:
         """Whether an int looks like a size that the batch goes into."""
@@ -211,7 +228,7 @@ class Recorder(TorchFunctionMode):
         if edge is None:
             kind = self.entries[key]
             args = {"value": Weight(key), "dtype": DType(kind.dtype), "shape": kind.shape}
-            edge = Edge(self.add("parameter", args, (kind,), constant=False).number)  # type: ignore[arg-type]
+            edge = Edge(self.add("parameter", args, (kind,), constant=0).number)  # type: ignore[arg-type]
             self.parameters[key] = edge
         return edge
 
@@ -219,7 +236,7 @@ class Recorder(TorchFunctionMode):
         """A tensor from outside the trace, by value."""
         kind = type_of_tensor(tensor)
         args = {"value": constant_of(tensor), "dtype": DType(kind.dtype), "shape": kind.shape}
-        record = self.add("constant", args, (kind,), constant=True)
+        record = self.add("constant", args, (kind,), constant=2)
         self.real[record.number] = tensor.detach()
         return Edge(record.number)  # type: ignore[arg-type]
 
@@ -267,26 +284,33 @@ class Recorder(TorchFunctionMode):
                 number = BufferNumber(1.0)
                 number.key = key
                 return number
-        real = [self.values.of(edge) for edge in edges]
-        if any(v is None for v in real) or len(real) != len(edges):
+        rows = [self.values.over_sizes(edge) for edge in edges]
+        if not all(rows) or len(rows) != len([a for a in args if isinstance(a, torch.Tensor)]):
             if self.specialize and not self.meta:
                 self.guards.append(f"{known.path} gave one value at {where_in_model()}")
                 return func(*args, **kwargs)
             if self.specialize:
                 raise NeedsRealTensors(known.path)
-            raise TraceError(
-                f"{name} of a tensor that depends on the input, a parameter or a free size makes the computation depend on data "
+            raise DataDependence(
+                f"{name} of a tensor that depends on the input or a parameter makes the computation depend on data "
                 f"({where_in_model()}); use torch.where or masks instead, or trace with specialize=True to freeze this value"
             )
-        position = iter(real)
-        actual = [next(position) if isinstance(a, torch.Tensor) else a for a in args]
-        return func(*actual, **kwargs)
+        results = []
+        for row in zip(*rows):
+            position = iter(row)
+            results.append(func(*[next(position) if isinstance(a, torch.Tensor) else a for a in args], **kwargs))
+        if any(repr(r) != repr(results[0]) for r in results[1:]):
+            raise DataDependence(
+                f"{name} of a tensor that follows the batch size makes the computation depend on it ({where_in_model()}); "
+                "it gave " + ", ".join(repr(r)[:40] for r in results)
+            )
+        return results[0]
 
     def _data_shape(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         handle = self.aliases.handle(args[0]) if args and isinstance(args[0], torch.Tensor) else None
         real = self.values.of(self.aliases.read(handle)) if handle is not None else None
         if real is None:
-            raise TraceError(
+            raise DataDependence(
                 f"the shape of {known.path.rpartition('.')[2]}'s result depends on the numbers in its operand ({where_in_model()}); "
                 "use masks of fixed shape instead"
             )
@@ -385,7 +409,6 @@ class Recorder(TorchFunctionMode):
             and out is None
             and kind.family in _QUICK
             and not kind.view
-            and kind.name not in ("rrelu",)
             and all(t.is_contiguous() for t in tensors)
         )
         if quick:

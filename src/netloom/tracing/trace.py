@@ -20,7 +20,7 @@ from .cloning import Cloner
 from .freeing import PRIMES, Frozen, Probes, parse_free
 from .interception import intercepted
 from .merging import Merger
-from .recorder import NeedsRealTensors, Recorder, Recording
+from .recorder import DataDependence, NeedsRealTensors, Recorder, Recording
 from .state import held, refuse_unfit
 
 _lock = threading.RLock()
@@ -54,7 +54,11 @@ def trace(
     if mode not in MODES:
         raise TraceError(f"mode {mode!r} is none of {', '.join(MODES)}")
     with _lock:
-        return _Tracing(model, example_inputs, free, specialize).graph(mode)
+        tracing = _Tracing(model, example_inputs, free, specialize)
+        try:
+            return tracing.graph(mode)
+        except DataDependence as error:
+            return tracing.as_compiling(mode, error)
 
 
 class _Tracing:
@@ -75,6 +79,7 @@ class _Tracing:
             raise TraceError("example_inputs holds no tensor; give the tensors that the model's forward takes")
         self.requested = parse_free(free, list(self.places))
         self.notes: list[str] = []
+        self.compiling = False
         self.device = next((e.tensor.device for e in self.entries), next(iter(self.places.values())).device)
 
     # -- which sizes are free --------------------------------------------------------------------------------------------
@@ -105,6 +110,17 @@ class _Tracing:
                         found[symbol] = actual // size.at({symbol: 1})
         return dict(sorted(found.items(), key=lambda item: item[0] != "N"))
 
+    def as_compiling(self, mode: str, error: DataDependence) -> Graph:
+        """Once more, telling the model that it is being compiled: libraries then leave out shortcuts that look at data."""
+        if self.specialize:
+            raise error
+        self.compiling = True
+        self.notes.append(f"traced as under torch.compile, where a shortcut depends on data: {error}")
+        try:
+            return self.graph(mode)
+        except TraceError:
+            raise error from None
+
     def graph(self, mode: str) -> Graph:
         plans = [(1, True, True), (1, True, False)]
         batch = next((leaf.shape[0] for leaf in self.places.values() if leaf.ndim), 0)
@@ -127,7 +143,7 @@ class _Tracing:
                 failure = reason
                 if self.requested and not batched:
                     break
-            except TraceError:
+            except DataDependence:
                 raise
             except NetloomError:
                 raise
@@ -186,7 +202,7 @@ class _Tracing:
             copies = held(module)
             recorder.take_state(self.entries, copies, module)
             inputs = self._inputs(recorder, shapes, sizes, meta)
-            with intercepted(recorder), torch.enable_grad(), recorder:
+            with intercepted(recorder, self.compiling), torch.enable_grad(), recorder:
                 result = module(*inputs[0], **inputs[1])
             self.inputs = recorder.inputs
             return recorder.finish(result, module, copies)
