@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+
 from netloom.ops import REGISTRY, Concat, DType, Edge, Operator, Product, Slice, TensorType, Weight
 from netloom.ops.code import argument_sources, expression
 from netloom.ops.dims import labels, size_of
@@ -142,8 +143,11 @@ def check_dims(kind: Operator, made: Evaluated, call: Call, draws: int = 4) -> N
     assert not unknown, f"{kind.name}: fixed labels {unknown} are nowhere"
     rng = random.Random(0)
     for _ in range(draws):
-        new = {l: s if l in dims.fixed or not s else s + rng.choice((-1, 0, 1, 2)) * dims.multiples.get(l, 1) for l, s in sizes.items()}
-        new = {l: s if s > 0 else sizes[l] for l, s in new.items()}
+        new = dict(sizes)
+        for label, size in sizes.items():
+            if label not in dims.fixed and size:
+                changed = size + rng.choice((-1, 0, 1, 2)) * dims.multiples.get(label, 1)
+                new[label] = changed if changed > 0 else size
         resized(kind, made, dims, new)
 
 
@@ -240,7 +244,9 @@ def resized(kind: Operator, made: Evaluated, dims: Any, sizes: Mapping[str, Any]
                 types[edge] = _inside(made, name, edge)
     again = kind.evaluate(args, types.get)
     wanted = [tuple(size_of(a, sizes) for a in row) for row in dims.outputs]
-    assert [t.shape for t in again.outputs] == wanted, f"{kind.name}: resized to {sizes}: {again.outputs} against {wanted}; {dims}"
+    assert [t.shape for t in again.outputs] == wanted, (
+        f"{kind.name}: resized to {sizes}: {again.outputs} against {wanted}; {dims}"
+    )
 
 
 def _edges(value: Any) -> list[Edge]:
@@ -278,5 +284,3 @@ def refused(op: str, path: str, *args: Any, **kwargs: Any) -> str:
     except NetloomError as error:
         return str(error)
     raise AssertionError(f"{op} accepts what torch refuses: {found}")
-
-

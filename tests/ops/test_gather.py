@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from tests.ops.replay import refused, replay
 
 X = torch.randn(4, 5, 6)
@@ -21,11 +22,11 @@ SAME_AS_TORCH = [
     ("take_along_dim", "torch.take_along_dim", X, ROWS),
     ("scatter", "torch.scatter", X, 0, INDEX, SOURCE),
     ("scatter", "Tensor.scatter", X, 0, INDEX, 2.5),
-    ("scatter", "Tensor.scatter", X, 0, INDEX, SOURCE, dict(reduce="add")),
+    ("scatter", "Tensor.scatter", X, 0, INDEX, SOURCE, {"reduce": "add"}),
     ("scatter_add", "torch.scatter_add", X, 0, INDEX, SOURCE),
-    ("scatter_reduce", "Tensor.scatter_reduce", X, 0, INDEX, SOURCE, "amax", dict(include_self=False)),
+    ("scatter_reduce", "Tensor.scatter_reduce", X, 0, INDEX, SOURCE, "amax", {"include_self": False}),
     ("index_select", "torch.index_select", X, -1, ROWS),
-    ("index_add", "torch.index_add", X, 0, ROWS, SOURCE, dict(alpha=2)),
+    ("index_add", "torch.index_add", X, 0, ROWS, SOURCE, {"alpha": 2}),
     ("index_copy", "Tensor.index_copy", X, 0, ROWS, SOURCE),
     ("index_fill", "torch.index_fill", X, 1, ROWS, 3.0),
     ("index_fill", "torch.index_fill", X, 1, ROWS, torch.tensor(1.0)),
@@ -34,9 +35,9 @@ SAME_AS_TORCH = [
     ("setitem", "torch.index_put", X, (ROWS, ROWS), torch.randn(6)),
     ("one_hot", "F.one_hot", INDEX, 7),
     ("searchsorted", "torch.searchsorted", SORTED, X),
-    ("searchsorted", "torch.searchsorted", X.sort().values, X[..., :2].contiguous(), dict(right=True, out_int32=True)),
-    ("searchsorted", "torch.searchsorted", SORTED, 2.5, dict(side="right")),
-    ("bucketize", "torch.bucketize", X, SORTED, dict(right=True)),
+    ("searchsorted", "torch.searchsorted", X.sort().values, X[..., :2].contiguous(), {"right": True, "out_int32": True}),
+    ("searchsorted", "torch.searchsorted", SORTED, 2.5, {"side": "right"}),
+    ("bucketize", "torch.bucketize", X, SORTED, {"right": True}),
     ("histc", "torch.histc", X, 5, -1, 1),
 ]
 

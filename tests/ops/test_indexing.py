@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import netloom as nl
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import netloom as nl
 from netloom.errors import ShapeError
 from netloom.ops import Size, Slice
 from tests.ops.replay import evaluated, refused, replay, setitem

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import netloom as nl
 import pytest
 import torch
-from tests.ops.replay import evaluated, refused, replay
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+import netloom as nl
+from tests.ops.replay import evaluated, refused, replay
 
 Q, K, V = torch.randn(2, 6, 5, 8), torch.randn(2, 6, 7, 8), torch.randn(2, 6, 7, 4)
 IMAGE = torch.randn(2, 3, 6, 8)
@@ -17,36 +18,36 @@ SPECTRUM = torch.randn(3, 4, 5, dtype=torch.complex64)
 SAME_AS_TORCH = [
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V),
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, torch.rand(5, 7) > 0.3),
-    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, torch.randn(2, 1, 5, 7), dict(scale=0.5)),
+    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, torch.randn(2, 1, 5, 7), {"scale": 0.5}),
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, None, 0.3),
-    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, dict(is_causal=True)),
-    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K[:, :2], V[:, :2], dict(enable_gqa=True)),
+    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, {"is_causal": True}),
+    ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K[:, :2], V[:, :2], {"enable_gqa": True}),
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q[0, 0], K[0, 0], V[0, 0]),
-    ("interpolate", "F.interpolate", IMAGE, dict(scale_factor=2)),
-    ("interpolate", "F.interpolate", IMAGE, (4, 9), dict(mode="bilinear")),
-    ("interpolate", "F.interpolate", IMAGE, 5, dict(mode="bicubic", align_corners=True)),
-    ("interpolate", "F.interpolate", IMAGE, dict(scale_factor=(0.5, 1.7), mode="bilinear", antialias=True)),
-    ("interpolate", "F.interpolate", IMAGE, dict(scale_factor=1.7, mode="bilinear", recompute_scale_factor=True)),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=(3, 4), mode="area")),
-    ("interpolate", "F.interpolate", IMAGE[0], dict(scale_factor=1.5, mode="linear")),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=(7, 7), mode="nearest-exact")),
-    ("grid_sample", "F.grid_sample", IMAGE, torch.rand(2, 4, 5, 2) * 2 - 1, dict(align_corners=False)),
+    ("interpolate", "F.interpolate", IMAGE, {"scale_factor": 2}),
+    ("interpolate", "F.interpolate", IMAGE, (4, 9), {"mode": "bilinear"}),
+    ("interpolate", "F.interpolate", IMAGE, 5, {"mode": "bicubic", "align_corners": True}),
+    ("interpolate", "F.interpolate", IMAGE, {"scale_factor": (0.5, 1.7), "mode": "bilinear", "antialias": True}),
+    ("interpolate", "F.interpolate", IMAGE, {"scale_factor": 1.7, "mode": "bilinear", "recompute_scale_factor": True}),
+    ("interpolate", "F.interpolate", IMAGE, {"size": (3, 4), "mode": "area"}),
+    ("interpolate", "F.interpolate", IMAGE[0], {"scale_factor": 1.5, "mode": "linear"}),
+    ("interpolate", "F.interpolate", IMAGE, {"size": (7, 7), "mode": "nearest-exact"}),
+    ("grid_sample", "F.grid_sample", IMAGE, torch.rand(2, 4, 5, 2) * 2 - 1, {"align_corners": False}),
     ("grid_sample", "F.grid_sample", IMAGE, torch.rand(2, 4, 5, 2), "nearest", "border", True),
-    ("affine_grid", "F.affine_grid", torch.randn(2, 2, 3), [2, 3, 5, 4], dict(align_corners=True)),
+    ("affine_grid", "F.affine_grid", torch.randn(2, 2, 3), [2, 3, 5, 4], {"align_corners": True}),
     ("fft", "torch.fft.fft", IMAGE),
     ("ifft", "torch.fft.ifft", SPECTRUM, 6, 1, "ortho"),
-    ("rfft", "torch.fft.rfft", IMAGE, dict(dim=2)),
+    ("rfft", "torch.fft.rfft", IMAGE, {"dim": 2}),
     ("irfft", "torch.fft.irfft", SPECTRUM),
     ("irfft", "torch.fft.irfft", SPECTRUM, 9),
     ("fftn", "torch.fft.fft2", IMAGE),
     ("fftn", "torch.fft.fftn", IMAGE, (4, 4)),
-    ("ifftn", "torch.fft.ifftn", SPECTRUM, dict(dim=(0, 1))),
-    ("rfftn", "torch.fft.rfft2", IMAGE, dict(norm="ortho")),
-    ("irfftn", "torch.fft.irfft2", SPECTRUM, dict(s=(4, 8), dim=(-2, -1))),
+    ("ifftn", "torch.fft.ifftn", SPECTRUM, {"dim": (0, 1)}),
+    ("rfftn", "torch.fft.rfft2", IMAGE, {"norm": "ortho"}),
+    ("irfftn", "torch.fft.irfft2", SPECTRUM, {"s": (4, 8), "dim": (-2, -1)}),
     ("fftshift", "torch.fft.fftshift", IMAGE, (2, 3)),
     ("ifftshift", "torch.fft.ifftshift", IMAGE),
-    ("stft", "torch.stft", SIGNAL, 16, dict(window=torch.hann_window(16), return_complex=True)),
-    ("stft", "Tensor.stft", SIGNAL[0], 16, 5, 12, torch.ones(12), dict(center=False, onesided=False, return_complex=True)),
+    ("stft", "torch.stft", SIGNAL, 16, {"window": torch.hann_window(16), "return_complex": True}),
+    ("stft", "Tensor.stft", SIGNAL[0], 16, 5, 12, torch.ones(12), {"center": False, "onesided": False, "return_complex": True}),
 ]
 
 
@@ -67,15 +68,15 @@ REFUSED = [
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K.double(), V),
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, torch.zeros(5, 6)),
     ("scaled_dot_product_attention", "F.scaled_dot_product_attention", Q, K, V, torch.zeros(5, 7), 0.0, True),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=4, scale_factor=2)),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=4, mode="linear")),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=4, align_corners=True)),
-    ("interpolate", "F.interpolate", IMAGE, dict(size=4, antialias=True)),
-    ("interpolate", "F.interpolate", IMAGE, dict(scale_factor=0.01)),
-    ("grid_sample", "F.grid_sample", IMAGE, torch.rand(2, 4, 5, 3), dict(align_corners=False)),
+    ("interpolate", "F.interpolate", IMAGE, {"size": 4, "scale_factor": 2}),
+    ("interpolate", "F.interpolate", IMAGE, {"size": 4, "mode": "linear"}),
+    ("interpolate", "F.interpolate", IMAGE, {"size": 4, "align_corners": True}),
+    ("interpolate", "F.interpolate", IMAGE, {"size": 4, "antialias": True}),
+    ("interpolate", "F.interpolate", IMAGE, {"scale_factor": 0.01}),
+    ("grid_sample", "F.grid_sample", IMAGE, torch.rand(2, 4, 5, 3), {"align_corners": False}),
     ("rfft", "torch.fft.rfft", SPECTRUM),
     ("fftn", "torch.fft.fftn", IMAGE, (1, 2, 3, 4, 5)),
-    ("stft", "torch.stft", SIGNAL[:, :8], 16, dict(return_complex=True, window=torch.ones(16))),
+    ("stft", "torch.stft", SIGNAL[:, :8], 16, {"return_complex": True, "window": torch.ones(16)}),
 ]
 
 
@@ -97,14 +98,14 @@ def test_attention_flops_are_those_that_torch_counts(heads):
 
 # -- recurrent -----------------------------------------------------------------------------------------------------------
 LAYERS = [
-    (nn.LSTM, "lstm", dict()),
-    (nn.LSTM, "lstm", dict(num_layers=2, bidirectional=True, batch_first=True)),
-    (nn.LSTM, "lstm", dict(proj_size=3, num_layers=2)),
-    (nn.LSTM, "lstm", dict(bias=False, num_layers=3, dropout=0.5)),
-    (nn.GRU, "gru", dict(bidirectional=True)),
-    (nn.GRU, "gru", dict(batch_first=True, num_layers=2, dropout=0.25)),
-    (nn.RNN, "rnn_tanh", dict()),
-    (nn.RNN, "rnn_relu", dict(nonlinearity="relu", num_layers=2)),
+    (nn.LSTM, "lstm", {}),
+    (nn.LSTM, "lstm", {"num_layers": 2, "bidirectional": True, "batch_first": True}),
+    (nn.LSTM, "lstm", {"proj_size": 3, "num_layers": 2}),
+    (nn.LSTM, "lstm", {"bias": False, "num_layers": 3, "dropout": 0.5}),
+    (nn.GRU, "gru", {"bidirectional": True}),
+    (nn.GRU, "gru", {"batch_first": True, "num_layers": 2, "dropout": 0.25}),
+    (nn.RNN, "rnn_tanh", {}),
+    (nn.RNN, "rnn_relu", {"nonlinearity": "relu", "num_layers": 2}),
 ]
 
 

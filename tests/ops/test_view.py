@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import netloom as nl
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import netloom as nl
 from netloom.errors import ShapeError
 from netloom.ops import Size
 from tests.ops.replay import refused, replay

@@ -270,9 +270,9 @@ def assemble(inputs: Any, outputs: Any) -> Graph:
         own = [weight.key for weight in weights(tuple(args.values()))]
         if own:
             args = {key: _placed(value, owner, kind) for key, value in args.items()}
-            types = kind.weights(draft.types)
+            wanted = kind.weights(draft.types)
             for role in own if owner == name else ():
-                tensors[weight_key(owner, role, kind)] = fresh_entry(kind, role, types[role], draft.types)
+                tensors[weight_key(owner, role, kind)] = fresh_entry(kind, role, wanted[role], draft.types)
         if draft.op == "input":
             for size in args["shape"]:
                 if isinstance(size, Size):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
-from .dims import Axis, Dims, Product, names
+from .dims import Axes, Axis, Dims, Product, names
 from .dtypes import is_float
 from .operator import MODULE, Operator, TensorType, attr, boolean, broadcast, flag, number, optional, pretty, tensor
 from .view import replaced
@@ -59,10 +59,8 @@ class ScaledDotProductAttention(Operator):
 
     def template(self, a: SimpleNamespace) -> str:
         rate = {True: "{dropout_p}", False: "0.0"}.get(a.training, "({dropout_p} if {training} else 0.0)")
-        return f"F.scaled_dot_product_attention({{q}}, {{k}}, {{v}}, {{mask}}, {rate}, {{is_causal}}, scale={{scale}}{self._gqa(a)})"
-
-    def _gqa(self, a: SimpleNamespace) -> str:
-        return ", enable_gqa=True" if a.enable_gqa else ""
+        heads = ", enable_gqa=True" if a.enable_gqa else ""
+        return f"F.scaled_dot_product_attention({{q}}, {{k}}, {{v}}, {{mask}}, {rate}, {{is_causal}}, scale={{scale}}{heads})"
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         self._check_types(a)
@@ -128,7 +126,7 @@ class ScaledDotProductAttention(Operator):
             operands["mask"] = self._mask_row(a.mask, (*lead, a.q.shape[-2], a.k.shape[-2]), (*labels, "l", "s"), fixed)
         return Dims(operands, ((*labels, "l", "f"),), fixed=frozenset(fixed))
 
-    def _mask_row(self, mask: TensorType, shape: tuple[Any, ...], labels: tuple[Axis, ...], fixed: set[str]) -> tuple[Axis, ...]:
+    def _mask_row(self, mask: TensorType, shape: tuple[Any, ...], labels: Axes, fixed: set[str]) -> Axes:
         found: list[Axis] = []
         offset = len(shape) - mask.rank
         for i, size in enumerate(mask.shape):

@@ -42,7 +42,8 @@ class SearchSorted(Operator):
 
     name = "searchsorted"
     params = (
-        tensor("x"), operand("values"), attr("out_int32", boolean, False), attr("right", boolean, False), tensor("sorter", None),
+        tensor("x"), operand("values"), attr("out_int32", boolean, False), attr("right", boolean, False),
+        tensor("sorter", None),
     )  # fmt: skip
     code = "torch.searchsorted({x}, {values}, out_int32={out_int32}, right={right}, sorter={sorter})"
     calls = {

@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, Product, names
 from .dtypes import number_dtype, promote
 from .layout import FORMATS, check_format
 from .operator import (
-    DType, Operator, TensorType, attr, choice, dtype_attr, integer, ints, number, optional, scalar, tensor, tensors,
+    DType,
+    Operator,
+    Param,
+    TensorType,
+    attr,
+    choice,
+    dtype_attr,
+    integer,
+    ints,
+    number,
+    optional,
+    scalar,
+    tensor,
+    tensors,
 )  # fmt: skip
 from .size import Size
 from .view import plain_sizes
@@ -28,7 +41,7 @@ def without_none(call: dict[str, Any]) -> dict[str, Any]:
 class Filled(Operator):
     """Base of operators that make a tensor of ``shape`` and ``dtype`` from nothing."""
 
-    params = (attr("shape", ints(low=0)), attr("dtype", dtype_attr, FLOAT))
+    params: ClassVar[tuple[Param, ...]] = (attr("shape", ints(low=0)), attr("dtype", dtype_attr, FLOAT))
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         like = call.pop("like", None)
@@ -127,7 +140,7 @@ class SizeValue(Operator):
 class Like(Operator):
     """Base of operators that make a tensor with the shape of x, and its dtype unless another is given."""
 
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), attr("dtype", optional(dtype_attr), None), attr("memory_format", FORMATS, "preserve_format"),
     )  # fmt: skip
 

@@ -135,7 +135,8 @@ class TriangleIndices(Operator):
     """Base of `TrilIndices` and `TriuIndices`: (2, count) of row and column numbers."""
 
     params = (
-        attr("row", integer(0)), attr("col", integer(0)), attr("offset", integer(), 0), attr("dtype", dtype_attr, DType("int64")),
+        attr("row", integer(0)), attr("col", integer(0)), attr("offset", integer(), 0),
+        attr("dtype", dtype_attr, DType("int64")),
     )  # fmt: skip
     upper = False
 

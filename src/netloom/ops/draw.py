@@ -11,7 +11,20 @@ from .create import FLOAT, Filled, Like, without_none
 from .dims import Dims, elementwise, names
 from .dtypes import is_complex, is_float, is_integer, promote
 from .operator import (
-    DType, Operator, TensorType, attr, boolean, broadcast, dtype_attr, integer, ints, number, operand, optional, pretty, tensor,
+    DType,
+    Operator,
+    TensorType,
+    attr,
+    boolean,
+    broadcast,
+    dtype_attr,
+    integer,
+    ints,
+    number,
+    operand,
+    optional,
+    pretty,
+    tensor,
 )  # fmt: skip
 
 
@@ -209,7 +222,12 @@ class Normal(Operator):
     """Normal numbers: ``mean`` and ``std`` tensors or numbers, at least one a tensor; or numbers and a ``shape``."""
 
     name = "normal"
-    params = (operand("mean", 0.0), operand("std", 1.0), attr("shape", optional(ints(low=0)), None), attr("dtype", dtype_attr, FLOAT))
+    params = (
+        operand("mean", 0.0),
+        operand("std", 1.0),
+        attr("shape", optional(ints(low=0)), None),
+        attr("dtype", dtype_attr, FLOAT),
+    )
     calls = {"torch.normal": "mean=0.0, std=1.0, shape:size=None, dtype=None"}
     effect = "random"
 

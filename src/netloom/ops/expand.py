@@ -9,7 +9,17 @@ from typing import Any
 from ..errors import ShapeError
 from .dims import Axis, Dims, Product, names
 from .operator import (
-    Operator, TensorType, attr, broadcast, either, integer, ints, optional, pretty, tensor, tensors,
+    Operator,
+    TensorType,
+    attr,
+    broadcast,
+    either,
+    integer,
+    ints,
+    optional,
+    pretty,
+    tensor,
+    tensors,
 )  # fmt: skip
 from .view import plain_sizes, replaced
 
@@ -85,7 +95,8 @@ class BroadcastTensors(Operator):
         return tuple(TensorType(t.dtype, shape) for t in a.tensors)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        out, fixed = names("d", outputs[0].rank), set()
+        out = names("d", outputs[0].rank)
+        fixed: set[str] = set()
         rows = []
         for k, t in enumerate(a.tensors):
             offset = len(out) - t.rank
@@ -145,7 +156,11 @@ class RepeatInterleave(Operator):
     """
 
     name = "repeat_interleave"
-    params = (tensor("x"), attr("repeats", either(integer(0), ints(low=0))), attr("dim", optional(integer()), None, axis_of="x"))
+    params = (
+        tensor("x"),
+        attr("repeats", either(integer(0), ints(low=0))),
+        attr("dim", optional(integer()), None, axis_of="x"),
+    )
     code = "torch.repeat_interleave({x}, {repeats}, {dim})"
     calls = {
         "torch.repeat_interleave": "x:input, repeats, dim=None, output_size=None",

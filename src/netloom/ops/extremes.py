@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, names
 from .dtypes import is_complex
-from .operator import Operator, TensorType, attr, boolean, integer, optional, pretty, tensor
+from .operator import Operator, Param, TensorType, attr, boolean, integer, optional, pretty, tensor
 from .reduce import both, reduced, reduction_dims
 from .view import replaced
 
@@ -67,7 +67,7 @@ class Median(Whole):
 class Along(Operator):
     """Base of extremes along ``dim``: values and their indices."""
 
-    params = (tensor("x"), attr("dim", integer(), axis_of="x"), attr("keepdim", boolean, False))
+    params: ClassVar[tuple[Param, ...]] = (tensor("x"), attr("dim", integer(), axis_of="x"), attr("keepdim", boolean, False))
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         return call if isinstance(call["dim"], int) and not isinstance(call["dim"], bool) else None
@@ -209,7 +209,8 @@ class Sorting(Operator):
     """Base of `Sort` and `Argsort`."""
 
     params = (
-        tensor("x"), attr("dim", integer(), -1, axis_of="x"), attr("descending", boolean, False), attr("stable", boolean, False),
+        tensor("x"), attr("dim", integer(), -1, axis_of="x"), attr("descending", boolean, False),
+        attr("stable", boolean, False),
     )  # fmt: skip
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
@@ -245,5 +246,3 @@ class Argsort(Sorting):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         return self._sorted(a)[1]
-
-

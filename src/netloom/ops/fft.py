@@ -57,7 +57,8 @@ class Along(Fourier):
     """Base of transforms of ``n`` points along ``dim``; x is cut or padded with zeros to that length."""
 
     params = (
-        tensor("x"), attr("n", optional(integer(1)), None), attr("dim", integer(), -1, axis_of="x"), attr("norm", _NORMS, "backward"),
+        tensor("x"), attr("n", optional(integer(1)), None), attr("dim", integer(), -1, axis_of="x"),
+        attr("norm", _NORMS, "backward"),
     )  # fmt: skip
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
@@ -110,7 +111,8 @@ class Several(Fourier):
     """Base of transforms along several axes ``dim`` (all where None) of ``s`` points each."""
 
     params = (
-        tensor("x"), attr("s", optional(ints(low=-1)), None), attr("dim", optional(ints()), None), attr("norm", _NORMS, "backward"),
+        tensor("x"), attr("s", optional(ints(low=-1)), None), attr("dim", optional(ints()), None),
+        attr("norm", _NORMS, "backward"),
     )  # fmt: skip
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:

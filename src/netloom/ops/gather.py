@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, elementwise, names
-from .operator import Operator, TensorType, attr, boolean, broadcast, choice, integer, number, operand, optional, pretty, tensor
+from .operator import (
+    Operator,
+    Param,
+    TensorType,
+    attr,
+    boolean,
+    broadcast,
+    choice,
+    integer,
+    number,
+    operand,
+    optional,
+    pretty,
+    tensor,
+)
 from .view import dropped, replaced
 
 
@@ -96,7 +110,7 @@ class Scatter(Operator):
     """
 
     name = "scatter"
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), tensor("index"), operand("src"), attr("dim", integer(), axis_of="x"),
         attr("reduce", optional(choice("add", "multiply")), None),
     )  # fmt: skip
@@ -139,7 +153,7 @@ class ScatterAdd(Scatter):
     """A copy of x with the elements of ``src`` added at the indices given along ``dim``."""
 
     name = "scatter_add"
-    params = (tensor("x"), tensor("index"), tensor("src"), attr("dim", integer(), axis_of="x"))
+    params: ClassVar[tuple[Param, ...]] = (tensor("x"), tensor("index"), tensor("src"), attr("dim", integer(), axis_of="x"))
     code = "torch.scatter_add({x}, {dim}, {index}, {src})"
     calls = {"torch.scatter_add": "x:input, dim, index, src", "Tensor.scatter_add": "x, dim, index, src"}
 
@@ -191,7 +205,7 @@ class IndexAdd(Operator):
     """A copy of x with ``alpha`` times the slices of ``source`` added to the slices at the indices along ``dim``."""
 
     name = "index_add"
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), tensor("index"), tensor("source"), attr("dim", integer(), axis_of="x"), attr("alpha", number(), 1),
     )  # fmt: skip
     code = "torch.index_add({x}, {dim}, {index}, {source}, alpha={alpha})"

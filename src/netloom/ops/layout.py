@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, elementwise
-from .operator import Operator, TensorType, attr, choice, pretty, tensor
+from .operator import Operator, Param, TensorType, attr, choice, pretty, tensor
 
 FORMATS = choice("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
 
@@ -22,7 +22,7 @@ def check_format(memory_format: str | None, shape: tuple[Any, ...]) -> None:
 class _Same(Operator):
     """Base of operators whose result has the numbers of their operand."""
 
-    params = (tensor("x"),)
+    params: ClassVar[tuple[Param, ...]] = (tensor("x"),)
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         check_format(getattr(a, "memory_format", None), a.x.shape)

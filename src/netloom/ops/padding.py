@@ -16,7 +16,8 @@ class Pad(Operator):
     """x with elements put before and after its last axes.
 
     ``padding`` pairs (before, after) start with the last axis, as in ``F.pad``; negative numbers crop. ``mode`` constant
-    (``value``, default 0) pads any axes; reflect, replicate and circular the last one to three of a tensor with one or two more.
+    (``value``, default 0) pads any axes; reflect, replicate and circular the last one to three of a tensor with one or
+    two more.
 
     >>> import netloom as nl
     >>> nl.pad(nl.input(3, 8, 8), (1, 2)).shape

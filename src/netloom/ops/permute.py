@@ -149,5 +149,3 @@ class Unsqueeze(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
         return Dims({"x": rows}, ((*rows[: a.dim], "one", *rows[a.dim :]),), fixed=frozenset({"one"}))
-
-

@@ -95,7 +95,9 @@ class PixelShuffle(Operator):
             raise ShapeError(f"{pretty(a.x.shape)} needs at least three axes: channels, height, width")
         *lead, channels, height, width = a.x.shape
         if channels % a.factor**2 != 0:
-            raise ShapeError(f"{channels} channels are not a multiple of {a.factor}² = {a.factor**2}; change factor or channels")
+            raise ShapeError(
+                f"{channels} channels are not a multiple of {a.factor}² = {a.factor**2}; change factor or channels"
+            )
         return TensorType(a.x.dtype, (*lead, channels // a.factor**2, height * a.factor, width * a.factor))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -166,7 +168,9 @@ class Unfold(Operator):
             return TensorType(a.x.dtype, (a.size,))
         have = a.x.shape[a.dim]
         if a.size > have:
-            raise ShapeError(f"a window of {a.size} does not fit axis {a.dim} of {pretty(a.x.shape)}; pad it or use a smaller one")
+            raise ShapeError(
+                f"a window of {a.size} does not fit axis {a.dim} of {pretty(a.x.shape)}; pad it or use a smaller one"
+            )
         return TensorType(a.x.dtype, (*replaced(a.x.shape, a.dim, (have - a.size) // a.step + 1), a.size))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Axis, Concat, Dims
 from .operator import (
-    MODULE, Operator, Param, TensorType, attr, boolean, flag, integer, number, pretty, tensor, tensors, weight,
+    MODULE,
+    Operator,
+    Param,
+    TensorType,
+    attr,
+    boolean,
+    flag,
+    integer,
+    number,
+    pretty,
+    tensor,
+    tensors,
+    weight,
 )  # fmt: skip
 
 #: Attributes of every layer over a sequence, after the sequence itself.
@@ -27,7 +39,7 @@ class Recurrent(Operator):
     weights, their biases and (with ``proj_size``) the projection, named as in torch's modules.
     """
 
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), *_ATTRS, attr("training", flag, MODULE), tensor("h0", None), tensors("weights"),
     )  # fmt: skip
     weight_list = "weights"
@@ -198,7 +210,7 @@ class RNNRelu(Recurrent):
 class Cell(Operator):
     """Base of one step of a recurrent layer: x (N, in) and the state (N, hidden) → the next state."""
 
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), attr("hidden", integer(1)), tensor("h", None),
         weight("weight_ih"), weight("weight_hh"), weight("bias_ih", optional=True), weight("bias_hh", optional=True),
     )  # fmt: skip
@@ -234,14 +246,16 @@ class Cell(Operator):
         return state if len(self.states) == 1 else (state,) * len(self.states)
 
     def template(self, a: SimpleNamespace) -> str:
-        given = [f"{{{s}}}" if getattr(a, s) is not None else f"{{x}}.new_zeros({{x}}.shape[0], {a.hidden})" for s in self.states]
+        given = [
+            f"{{{s}}}" if getattr(a, s) is not None else f"{{x}}.new_zeros({{x}}.shape[0], {a.hidden})" for s in self.states
+        ]
         state = given[0] if len(given) == 1 else f"[{', '.join(given)}]"
         return f"torch.{self.name}({{x}}, {state}, {{weight_ih}}, {{weight_hh}}, {{bias_ih}}, {{bias_hh}})"
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         gates: Axis = Concat(("h",) * self.gates) if self.gates > 1 else "h"
         rows: dict[str, tuple[Axis, ...]] = {
-            "x": ("b", "i"), **{state: ("b", "h") for state in self.states},
+            "x": ("b", "i"), **dict.fromkeys(self.states, ("b", "h")),
             "weight_ih": (gates, "i"), "weight_hh": (gates, "h"), "bias_ih": (gates,), "bias_hh": (gates,),
         }  # fmt: skip
         operands = {name: row for name, row in rows.items() if getattr(a, name) is not None}

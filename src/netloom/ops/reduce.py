@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, names
 from .dtypes import is_complex, is_float, is_integer
-from .operator import DType, Operator, TensorType, attr, boolean, dtype_attr, integer, ints, optional, pretty, tensor
+from .operator import DType, Operator, Param, TensorType, attr, boolean, dtype_attr, integer, ints, optional, pretty, tensor
 from .view import plain_sizes
 
 
@@ -35,7 +35,11 @@ class Reduction(Operator):
     The normal form lists the axes in order; all of them are written as None.
     """
 
-    params = (tensor("x"), attr("dim", optional(ints()), None, axis_of="x"), attr("keepdim", boolean, False))
+    params: ClassVar[tuple[Param, ...]] = (
+        tensor("x"),
+        attr("dim", optional(ints()), None, axis_of="x"),
+        attr("keepdim", boolean, False),
+    )
     empty_means_all = True
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:

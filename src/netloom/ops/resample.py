@@ -50,7 +50,8 @@ class Interpolate(Operator):
     code = "F.interpolate({x}, {size}, {scale_factor}, {mode}, {align_corners}, antialias={antialias})"
     calls = {
         "F.interpolate": (
-            "x:input, size=None, scale_factor=None, mode='nearest', align_corners=None, recompute_scale_factor=None, antialias=False"
+            "x:input, size=None, scale_factor=None, mode='nearest', align_corners=None, recompute_scale_factor=None, "
+            "antialias=False"
         ),
         "F.upsample": "x:input, size=None, scale_factor=None, mode='nearest', align_corners=None",
         "F.upsample_nearest": "x:input, size=None, scale_factor=None",
@@ -148,7 +149,9 @@ class GridSample(Operator):
         if a.x.dtype != a.grid.dtype or not is_float(a.x.dtype):
             raise ShapeError(f"x and grid must have one floating point dtype, not {a.x.dtype} and {a.grid.dtype}")
         if any(size == 0 for size in a.x.shape[2:]) or (a.mode == "bicubic" and a.x.rank == 5):
-            raise ShapeError(f"{a.mode} sampling of {pretty(a.x.shape)} is not possible; sizes must be ≥ 1, bicubic takes images")
+            raise ShapeError(
+                f"{a.mode} sampling of {pretty(a.x.shape)} is not possible; sizes must be ≥ 1, bicubic takes images"
+            )
         return TensorType(a.x.dtype, (*a.x.shape[:2], *a.grid.shape[1:-1]))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -171,7 +174,9 @@ class AffineGrid(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         count = len(a.size) - 2
         if count not in (2, 3) or a.theta.shape != (a.size[0], count, count + 1):
-            raise ShapeError(f"theta {pretty(a.theta.shape)} does not fit size {a.size}: (N, 2, 3) for N×C×H×W, (N, 3, 4) for volumes")
+            raise ShapeError(
+                f"theta {pretty(a.theta.shape)} does not fit size {a.size}: (N, 2, 3) for N×C×H×W, (N, 3, 4) for volumes"
+            )
         if not is_float(a.theta.dtype):
             raise ShapeError(f"theta must be floating point, not {a.theta.dtype}")
         return TensorType(a.theta.dtype, (a.size[0], *a.size[2:], count))
@@ -179,4 +184,6 @@ class AffineGrid(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         out = names("o", len(a.size) - 2)
         attrs = {"size": ("n", a.size[1], *out)}
-        return Dims({"theta": ("n", "row", "column")}, (("n", *out, "xy"),), attrs=attrs, fixed=frozenset({"row", "column", "xy"}))
+        return Dims(
+            {"theta": ("n", "row", "column")}, (("n", *out, "xy"),), attrs=attrs, fixed=frozenset({"row", "column", "xy"})
+        )

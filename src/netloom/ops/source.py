@@ -8,7 +8,17 @@ from typing import Any
 from ..errors import ShapeError
 from .dims import Dims, elementwise, names
 from .operator import (
-    MODULE, Operator, TensorType, attr, broadcast, dtype_attr, flag, ints, pretty, tensor, weight,
+    MODULE,
+    Operator,
+    TensorType,
+    attr,
+    broadcast,
+    dtype_attr,
+    flag,
+    ints,
+    pretty,
+    tensor,
+    weight,
 )  # fmt: skip
 
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .dims import Dims, names
 from .dtypes import is_complex, is_float, is_integer, real_of
 from .operator import (
-    DType, Operator, TensorType, attr, boolean, choice, dtype_attr, either, integer, ints, number, operand, optional, pretty, tensor,
+    DType,
+    Operator,
+    Param,
+    TensorType,
+    attr,
+    boolean,
+    choice,
+    dtype_attr,
+    either,
+    integer,
+    ints,
+    number,
+    operand,
+    optional,
+    pretty,
+    tensor,
 )  # fmt: skip
 from .reduce import Reduction, both, reduced, reduction_dims
 
@@ -191,7 +206,11 @@ class NanQuantile(Quantile):
 class Scan(Operator):
     """Base of cumulative sums and products along ``dim``."""
 
-    params = (tensor("x"), attr("dim", integer(), axis_of="x"), attr("dtype", optional(dtype_attr), None))
+    params: ClassVar[tuple[Param, ...]] = (
+        tensor("x"),
+        attr("dim", integer(), axis_of="x"),
+        attr("dtype", optional(dtype_attr), None),
+    )
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         return {"dtype": a.dtype or DType("int64" if is_integer(a.x.dtype) else a.x.dtype)}
