@@ -255,13 +255,14 @@ class Source:
             return body
         return literal(tree, self._name)
 
-    def _last_uses(self) -> dict[Edge, str]:
-        last: dict[Edge, str] = {}
+    def _last_uses(self) -> dict[Edge, str | None]:
+        """The step that reads a value last; None for what the network returns."""
+        last: dict[Edge, str | None] = {}
         for step in self.graph.steps:
             for edge in edges(tuple(step.args.values())):
                 last[edge] = step.name
         for edge in edges([self.graph.result, self.graph.train_result]):
-            last[edge] = ""
+            last[edge] = None
         return last
 
     def _count_readers(self) -> dict[Edge, int]:
