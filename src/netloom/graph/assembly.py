@@ -100,6 +100,8 @@ class Assembly:
         self, arguments: Sequence[Argument], result: Any, train_result: Any, symbols: Mapping[str, int], notes: Sequence[str]
     ) -> Graph:
         """The whole graph; `FormatError` where the parts do not fit together."""
+        if not self.steps:
+            raise FormatError("the graph is empty; it needs at least one input and one output")
         for entry in self.tensors.values():
             if entry.alias_of is not None and entry.alias_of not in self.tensors:
                 raise FormatError(f"an entry is an alias of {entry.alias_of[:100]!r}, which the tensor table does not have")

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import FormatError, TextError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight
 from ..ops.dtypes import DTYPES
-from .notation import CALLS, IDENTIFIER, LINE_NAME, LITERALS, MAX_DEPTH, MAX_DIGITS, WORD
+from .notation import CALLS, IDENTIFIER, LINE_NAME, LITERALS, MAX_DEPTH, MAX_DIGITS, RESERVED, WORD
 
 _BLANKS = (" ", "\t")
 _BLANK = re.compile(r"[ \t]*+")
@@ -24,6 +24,8 @@ _STRING = {mark: re.compile(rf"{mark}([^{mark}\\]*+(?:\\.[^{mark}\\]*+)*+){mark}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "`": "`"}
 _SIZE_TOKEN = re.compile(r"[ \t]*+(?:[0-9]++|[A-Za-z_][A-Za-z0-9_]*+|//|[-+*()])")
+#: A plain node or number with nothing after it that could belong to it: most values of most texts.
+_SIMPLE = re.compile(rf"[ \t]*+(?:({WORD.pattern})|(-?[0-9]{{1,18}}+))(?=[,)\]}}])")
 _OPERATORS = ("+", "-", "*", "//")
 _MAX_SIZE_TEXT = 500
 _NEAR, _NEAR_LENGTH = 500, 64
@@ -126,6 +128,12 @@ class Scanner:
     # -- values ----------------------------------------------------------------------------------------------------
     def value(self, depth: int = 0) -> Any:
         """Any value: a literal, a node, a weight, a tuple, a list, a dict, a size or a slice."""
+        simple = _SIMPLE.match(self.source, self.position)
+        if simple is not None:
+            word, number = simple.groups()
+            if number is not None or (word in self.results and word not in self.symbols and word not in RESERVED):
+                self.position = simple.end()
+                return Edge(word) if number is None else int(number)
         if depth >= MAX_DEPTH:
             raise self.error(f"expected no more than {MAX_DEPTH} levels of brackets")
         parts = [None if self.peek() == ":" else self.part(depth)]
