@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import netloom as nl
 from netloom.errors import GraphError
-from netloom.graph import symmetry
+from netloom.graph import hashing, straight, symmetry
 from netloom.graph.builder import call
 from netloom.graph.graph import Argument, Graph, Step
 from netloom.graph.table import Constant, TensorEntry
@@ -347,6 +347,26 @@ def test_too_much_symmetry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = cai_furer_immerman(0)
     with pytest.raises(GraphError, match="so symmetrically that its hash takes more than 1,000 steps"):
         _ = graph.hash
+
+
+def test_chains_are_read_in_one_pass_to_the_same_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = straight.straight_walk
+    walked: list[Any] = []
+    for name in ("identity", "perceptron", "convolutions", "tied", "residual"):
+        graph = GRAPHS[name]()
+        monkeypatch.setattr(hashing, "straight_walk", lambda *_: None)
+        general = hashing.graph_hash(graph)
+        monkeypatch.setattr(hashing, "straight_walk", lambda *args: walked.append(found(*args)) or walked[-1])
+        assert hashing.graph_hash(graph) == general
+    assert [walk is not None for walk in walked] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"autocast": "cpu:bfloat16"}])
+def test_chains_with_anything_special_are_none(change: dict[str, Any]) -> None:
+    graph = GRAPHS["perceptron"]()
+    assert graph.hash and straight.straight_walk(graph, {"N": "n0"})
+    steps = [replace(step, **change) if step.op == "relu" else step for step in graph.steps]
+    assert straight.straight_walk(Graph.make(steps, graph.tensors, graph.arguments, graph.result), {"N": "n0"}) is None
 
 
 # -- free symbols ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import GraphError
 from ..ops import Edge
-from .wiring import Wiring, namings, wiring
+from .contents import Naming
+from .straight import straight_walk
+from .symbols import namings
+from .wiring import Wiring, live_nodes, wiring
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -38,12 +41,16 @@ def graph_hash(graph: Graph) -> str:
     True
     """
     try:
-        return PREFIX + min([_fingerprint(wiring(graph, naming)) for naming in namings(graph)])
+        return PREFIX + min([_fingerprint(graph, naming) for naming in namings(graph, live_nodes)])
     except KeyError as error:
         raise GraphError(f"{error.args[0]!r} is missing from the graph; graph.check() says where") from None
 
 
-def _fingerprint(wires: Wiring) -> str:
+def _fingerprint(graph: Graph, naming: Naming) -> str:
+    lines = straight_walk(graph, naming)
+    if lines is not None:
+        return _digest("\n".join(lines).encode()).hex()
+    wires = wiring(graph, naming)
     if wires.pairs or len(wires.writes) > 1:
         digests = _digests(wires)
         tied = _order_by(wires, digests)
@@ -63,7 +70,8 @@ def certificate(wires: Wiring) -> str:
         name = stack.pop()
         if name not in number:
             number[name] = len(number)
-            stack += [edge[0] for edge in reversed(operands[name])]
+            for edge in reversed(operands[name]):
+                stack.append(edge[0])
     lines = [wires.returned, " ".join([f"{number[node]}:{index}" for node, index in wires.results])]
     lines.append(" ".join([str(number[name]) for name in wires.writes]))
     tensors: dict[str, int] = {}
@@ -76,7 +84,7 @@ def certificate(wires: Wiring) -> str:
                 line += f" w{tensors.setdefault(key, len(tensors))}"
         lines.append(line)
     lines += [wires.tensors[key] for key in tensors]
-    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+    return _digest("\n".join(lines).encode()).hex()
 
 
 def _digests(wires: Wiring) -> dict[str, bytes]:

@@ -35,6 +35,8 @@ class Linear(Operator):
         return {"weight": TensorType(a.x.dtype, (a.out, a.x.shape[-1])), "bias": TensorType(a.x.dtype, (a.out,))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.weight.rank != 2 or a.weight.shape[0] != a.out:
+            raise ShapeError(f"weight {pretty(a.weight.shape)} must be ({a.out}, features) for {a.out} outputs")
         if a.x.rank == 0 or a.x.shape[-1] != a.weight.shape[1]:
             raise ShapeError(
                 f"the last axis of {pretty(a.x.shape)} does not have the {a.weight.shape[1]} features that the weight "
