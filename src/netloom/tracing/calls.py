@@ -125,7 +125,8 @@ def bind(candidate: Candidate, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 
 
 @cache
-def _table() -> dict[Any, Resolved]:
+def _table(num_operators: int) -> dict[Any, Resolved]:
+    """Callable → what it stands for, made again when operators have been registered since."""
     import torch
 
     table: dict[Any, Resolved] = {}
@@ -191,7 +192,7 @@ def _forms(path: str) -> list[tuple[Any, bool]]:
 
 def resolve(func: Any) -> Resolved:
     """What ``func``, as a TorchFunctionMode receives it, stands for."""
-    found = _table().get(func)
+    found = _table(len(REGISTRY)).get(func)
     return found if found is not None else _unknown(func)
 
 
