@@ -72,7 +72,7 @@ bench: $(BENCH_READY)  ## measure: results in benchmarks/results/, the gallery's
 	$(BIN)/python benchmarks/build.py
 
 docs: $(DOCS_READY)  ## the documentation as a site in site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove everything that make made
 	rm -rf $(VENV) $(OLDEST_VENV) site build dist demo-report .mypy_cache .ruff_cache .hypothesis

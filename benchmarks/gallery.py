@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import pkgutil
 import resource
 import sys
 import time
 import traceback
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -234,12 +236,12 @@ def main() -> int:
     # Imported once here, so that the forked processes start at once and all run the same code.
     import torch
 
-    import netloom as nl
     from benchmarks.gallery_models import models
-    from netloom.testing import exactness  # noqa: F401
 
-    if not arguments.models:
-        nl.trace, nl.build  # noqa: B018  (a lazy import)
+    for room in () if arguments.models else ("ops", "graph", "tracing", "building", "testing"):
+        package = import_module(f"netloom.{room}")
+        for module in pkgutil.iter_modules(package.__path__, f"netloom.{room}."):
+            import_module(module.name)
 
     torch.set_num_threads(1)
     names = list(models())
