@@ -23,7 +23,7 @@ from .operator import (
     tensor,
     weight,
 )  # fmt: skip
-from .pointwise import Unary, require_kind, unary_calls
+from .pointwise import Unary, require_fit, require_kind, unary_calls
 
 
 class Relu(Unary):
@@ -207,8 +207,8 @@ class Hardtanh(Unary):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.min_val > a.max_val:
             raise ShapeError(f"min_val {a.min_val} exceeds max_val {a.max_val}; swap them")
-        if a.x.dtype == "uint8" and a.min_val < 0:
-            raise ShapeError(f"min_val {a.min_val} does not fit {a.x.dtype}; use min_val ≥ 0 or another dtype")
+        require_fit(a.min_val, a.x.dtype, "min_val")
+        require_fit(a.max_val, a.x.dtype, "max_val")
         return super().infer(a)
 
 
@@ -301,6 +301,11 @@ class Threshold(Unary):
         "F._threshold": "x:input, threshold, value, inplace=False",
         "torch.threshold": "x:input, threshold, value",
     }  # fmt: skip
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_fit(a.threshold, a.x.dtype, "threshold")
+        require_fit(a.value, a.x.dtype, "value")
+        return super().infer(a)
 
 
 class Glu(Operator):

@@ -289,7 +289,6 @@ class Lerp(Broadcasting):
 
     name = "lerp"
     params = (tensor("x"), tensor("end"), operand("weight"))
-    takes = "fc"
     code = "torch.lerp({x}, {end}, {weight})"
     calls = {"torch.lerp": "x:input, end, weight", "Tensor.lerp": "x, end, weight"}
 
@@ -301,6 +300,9 @@ class Lerp(Broadcasting):
         found = {value.dtype for value in self.operands(a).values() if value.rank or value is not a.weight}
         if len(found) > 1:
             raise ShapeError(f"lerp needs equal dtypes, not {' and '.join(sorted(found))}; convert them")
+        if isinstance(a.weight, TensorType) and not a.weight.rank:
+            return promote(a.x, a.weight)
+        require_kind(a.x.dtype, "fc", "x")
         return a.x.dtype
 
 

@@ -62,6 +62,8 @@ class _AnyConv(Operator):
             raise ShapeError(
                 f"{pretty(a.x.shape)} has the free size {channels} for channels; give it {self.spatial + 2} axes, batch first"
             )
+        if channels == 0:
+            raise ShapeError(f"{pretty(a.x.shape)} has 0 channels; at least one is needed")
         for what, size in (("input", channels), ("output", a.out)):
             if size % a.groups != 0:
                 raise ShapeError(f"groups {a.groups} does not divide the {size} {what} channels; use a divisor of {size}")

@@ -24,6 +24,10 @@ class Dropout(Unary):
     effect = "random"
     calls = {"F.dropout": _F.format(True), "torch.dropout": _TORCH}
 
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        # Where nothing is dropped, torch hands on any dtype.
+        return super().infer(a) if a.training is True and a.p > 0 else a.x
+
 
 class AlphaDropout(Dropout):
     """Dropout that keeps mean and variance under selu. (Klambauer et al. 2017)"""
@@ -37,10 +41,11 @@ class _FeatureDropout(Dropout):
     """Base of dropouts of whole channels (axis 1)."""
 
     ranks: ClassVar[tuple[int, ...]] = ()
+    least: ClassVar[int] = 2
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if (a.x.rank < 2 and a.training is True) or (self.ranks and a.x.rank not in self.ranks):
-            expected = " or ".join(map(str, self.ranks)) or "at least 2"
+        if (a.x.rank < self.least and a.training is True and a.p > 0) or (self.ranks and a.x.rank not in self.ranks):
+            expected = " or ".join(map(str, self.ranks)) or f"at least {self.least}"
             raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where {expected} are expected; reshape it")
         return super().infer(a)
 
@@ -74,6 +79,7 @@ class Dropout3d(_FeatureDropout):
     """Dropout of whole channels (axis 1) of (N, C, D, H, W). (Tompson et al. 2015)"""
 
     name = "dropout3d"
+    least = 1  # torch takes four axes and fewer for one sample
     code = "F.dropout3d({x}, {p}, {training})"
     calls = {"F.dropout3d": _F.format(True)}
 

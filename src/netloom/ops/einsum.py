@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ShapeError
 from .dims import Dims
+from .dtypes import is_integer, promote_pair
 from .matmul import same_dtype
 from .operator import Operator, TensorType, attr, pretty, tensors
 
@@ -18,6 +19,14 @@ class Equation(NamedTuple):
 
     operands: tuple[tuple[str, ...], ...]
     output: tuple[str, ...]
+
+
+class Contraction(NamedTuple):
+    """One product of two operands: the right one, sizes of the axes summed over both, and sizes of those that stay."""
+
+    right: TensorType
+    common: tuple[Any, ...]
+    kept: tuple[Any, ...]
 
 
 def parse_equation(text: str) -> Equation:
@@ -114,7 +123,11 @@ class Einsum(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         rows, output = self.rows(a)
         sizes = self.sizes(a, rows)
-        dtype = same_dtype(*a.operands) if len(a.operands) > 1 else a.operands[0].dtype
+        dtype = a.operands[0].dtype
+        for step in self.contractions(a):
+            dtype = same_dtype(TensorType(dtype, ()), step.right) if step.common else promote_pair(dtype, step.right.dtype)
+        if is_integer(dtype) and set(sizes) - set(output) and not self.contractions(a):
+            dtype = "int64"  # a lone operand is summed as torch sums integers
         return TensorType(dtype, tuple(sizes[label] for label in output))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -128,22 +141,25 @@ class Einsum(Operator):
             tied.append(labels)
         return Dims({"operands": tuple(tied)}, (output,), fixed=frozenset(fixed))
 
-    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
-        """Operands are contracted from left to right, as torch does without an optimising package."""
+    def contractions(self, a: SimpleNamespace) -> list[Contraction]:
+        """The products from left to right, as torch makes them without an optimising package."""
         rows, output = self.rows(a)
-        sizes = self.sizes(a, rows)
-        total: Any = 0
         shapes = [dict(zip(row, operand.shape)) for row, operand in zip(rows, a.operands)]
-        left = shapes[0]
+        left, found = shapes[0], []
         for k, right in enumerate(shapes[1:], 1):
             needed = {*output, *(label for later in shapes[k + 1 :] for label, size in later.items() if size != 1)}
-            gone = [label for label in {**left, **right} if label not in needed]
-            both = [label for label in gone if left.get(label, 1) != 1 and right.get(label, 1) != 1]
+            # A label of one operand alone is summed before; without common ones torch multiplies elementwise.
+            common = [label for label in left if label not in needed and left[label] != 1 and right.get(label, 1) != 1]
             joint = {label: _larger(left, right, label) for label in {**left, **right} if label in needed}
-            # Labels of one operand alone are summed before; without common ones torch multiplies elementwise.
-            if both:
-                total = total + 2 * prod(sizes[label] for label in both) * prod(joint.values())
+            found.append(Contraction(a.operands[k], tuple(left[label] for label in common), tuple(joint.values())))
             left = joint
+        return found
+
+    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
+        total: Any = 0
+        for step in self.contractions(a):
+            if step.common:
+                total = total + 2 * prod(step.common) * prod(step.kept)
         return total
 
 

@@ -9,7 +9,7 @@ from ..errors import ShapeError
 from .dims import Dims, elementwise
 from .dtypes import is_complex, number_dtype, promote
 from .operator import Operator, TensorType, broadcast, operand, tensor
-from .pointwise import Broadcasting, kind_of, require_kind, tensor_shapes
+from .pointwise import Broadcasting, kind_of, require_fit, require_kind, tensor_shapes
 
 
 class Where(Broadcasting):
@@ -72,6 +72,7 @@ class MaskedFill(Operator):
                 raise ShapeError(f"value is {a.value} where a number or a tensor without axes is expected; use where instead")
             complex_value = is_complex(a.value.dtype)
         else:
+            require_fit(a.value, a.x.dtype, "value")
             complex_value = is_complex(number_dtype(a.value))
         if complex_value and kind_of(a.x.dtype) not in ("complex", "bool"):
             raise ShapeError(f"a complex value does not fit {a.x.dtype}; convert x first")

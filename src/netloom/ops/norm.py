@@ -122,6 +122,8 @@ class BatchNorm(_ChannelNorm):
         self.check_running(a)
         if a.momentum is None and a.running_mean is not None and a.num_batches_tracked is None:
             raise AttributeValueError("momentum=None averages over all batches; it needs num_batches_tracked, or give a number")
+        if a.training is True and not a.eps > 0:
+            raise AttributeValueError(f"eps {a.eps} must be positive in training; 1e-5 is usual")
         if a.training is True and a.x.numel // a.x.shape[1] == 1:
             raise ShapeError(f"one value per channel in {pretty(a.x.shape)} has no variance to train with; use a larger batch")
         return a.x
@@ -360,13 +362,11 @@ class PairwiseDistance(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         shape = broadcast(a.x1.shape, a.x2.shape)
-        if not shape:
-            raise ShapeError("tensors without axes have no distance; give them at least one axis")
         if "bool" in (a.x1.dtype, a.x2.dtype):
             raise ShapeError("x1 and x2 cannot be bool; convert them to a float dtype first")
-        return TensorType(real_of(to_float(promote(a.x1, a.x2))), shape[:-1] + ((1,) if a.keepdim else ()))
+        return TensorType(real_of(to_float(promote(a.x1, a.x2))), shape[:-1] + ((1,) if a.keepdim and shape else ()))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
-        out = tied.outputs[0][:-1] + (("one",) if a.keepdim else ())
-        return Dims(tied.operands, (out,), fixed=tied.fixed | ({"one"} if a.keepdim else frozenset()))
+        out = tied.outputs[0][:-1] + (("one",) if outputs[0].rank == len(tied.outputs[0]) > 0 else ())
+        return Dims(tied.operands, (out,), fixed=tied.fixed | {"one"})

@@ -9,6 +9,7 @@ from ..errors import ShapeError
 from .dims import Dims, elementwise
 from .dtypes import DTYPES, number_dtype, promote, real_of, to_float
 from .operator import Operator, Param, TensorType, broadcast, operand, tensor
+from .size import Size
 
 _KINDS = ("bool", "integer", "float", "complex")
 
@@ -24,6 +25,19 @@ def require_kind(dtype: str, takes: str, what: str = "the operand") -> None:
     if kind[0] not in takes:
         accepted = [name for name in _KINDS if name[0] in takes]
         raise ShapeError(f"{what} cannot be {dtype}; convert it to a {' or '.join(accepted)} dtype first")
+
+
+def require_fit(value: Any, dtype: str, what: str) -> None:
+    """Refuse a plain number that an integer dtype cannot hold; torch wraps negative integers into unsigned dtypes."""
+    if kind_of(dtype) != "integer" or isinstance(value, complex | Size):
+        return
+    bits = 8 * DTYPES[dtype][1]
+    unsigned = dtype.startswith("u")
+    high = 2 ** (bits if unsigned else bits - 1) - 1
+    low = (-high if isinstance(value, int) else 0) if unsigned else -high - 1
+    if not low <= value <= high:
+        span = f"{0 if unsigned else low} to {high}"
+        raise ShapeError(f"{what} {value} does not fit {dtype}, which holds {span}; convert x first")
 
 
 def unary_calls(*names: str, special: str = "") -> dict[str, str]:
