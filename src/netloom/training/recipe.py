@@ -121,7 +121,7 @@ def batches_per_epoch(samples: int, batch_size: int) -> int:
 #: ``express``: enough to tell architectures apart in seconds on a CPU. ``thorough``: to train what a search has found.
 NAMED = {
     "express": Recipe(),
-    "thorough": Recipe(epochs=60, label_smoothing=0.1),
+    "thorough": Recipe(epochs=30, label_smoothing=0.1),
 }
 
 
