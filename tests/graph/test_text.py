@@ -81,7 +81,8 @@ def test_any_names_are_written_and_read(graph: Graph, data: st.DataObject) -> No
 PLAIN = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(math.nan), st.just(...),
-        st.text(max_size=8), st.complex_numbers(allow_nan=False), st.builds(DType, st.sampled_from(["float32", "odd"]) | st.text(max_size=4)),
+        st.text(max_size=8), st.complex_numbers(allow_nan=False),
+        st.builds(DType, st.sampled_from(["float32", "odd"]) | st.text(max_size=4)),
         st.sampled_from([Size.symbol("N"), 4 * Size.symbol("N") + 1, Size.symbol("q") // 3 * 5, Size.symbol("inf")]),
         st.sampled_from([Edge("x"), Edge("y"), Weight("w")]),
     ),

@@ -351,8 +351,7 @@ def usual_entry(type: TensorType, kind: str, fresh: TensorEntry | None) -> Tenso
     """The entry that a line of the table stands for when it says no more than type and kind."""
     if fresh is not None and fresh.kind == kind:
         return replace(fresh, type=type)
-    entry = TensorEntry(type, kind, requires_grad=kind != "buffer")
-    return entry if fresh is None else replace(entry, init=fresh.init)
+    return TensorEntry(type, kind, requires_grad=kind != "buffer")
 
 
 def same_entry(a: TensorEntry, b: TensorEntry) -> bool:
