@@ -46,7 +46,7 @@ def test_json_gives_the_graph_back(graph: Graph) -> None:
 @pytest.mark.parametrize("name", all_operators())
 def test_every_operator_is_written_and_read(name: str) -> None:
     @given(call_graphs(name))
-    @settings(max_examples=5)
+    @settings(max_examples=2)
     def check(graph: Graph) -> None:
         assert details(Graph.from_json(graph.to_json())) == details(graph)
 

@@ -50,7 +50,7 @@ def test_text_gives_the_graph_back(graph: Graph) -> None:
 @pytest.mark.parametrize("name", all_operators())
 def test_every_operator_is_written_and_read(name: str) -> None:
     @given(call_graphs(name))
-    @settings(max_examples=8)
+    @settings(max_examples=5)
     def check(graph: Graph) -> None:
         assert details(Graph.from_text(graph.to_text())) == details(graph)
 
