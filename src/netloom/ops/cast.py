@@ -44,11 +44,11 @@ class To(Operator):
         return self.code if a.memory_format is None else f"{{x}}.to({{dtype}}, memory_format=torch.{a.memory_format})"
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
-        if call.get("copy"):
-            return None
         dtype = None
         for name in ("first", "second", "third", "fourth", "other"):
             dtype = dtype or _dtype_of(call.get(name), type_of)
+        if call.get("copy") and (dtype is None or dtype.name == type_of(call["x"]).dtype):
+            return None
         return {"x": call["x"], "dtype": dtype, "memory_format": call.get("memory_format")}
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:

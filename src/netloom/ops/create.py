@@ -200,7 +200,6 @@ class FullLike(Like):
     calls = {
         "torch.full_like": "x:input, value:fill_value, dtype=None, memory_format=None",
         "Tensor.fill_": "x, value",
-        "Tensor.fill": "x, value",
         "torch.fill": "x:input, value",
     }
 

@@ -115,8 +115,7 @@ class Scatter(Operator):
         attr("reduce", optional(choice("add", "multiply")), None),
     )  # fmt: skip
     calls = {
-        "torch.scatter": "x:input, dim, index, src, reduce=None", "Tensor.scatter": "x, dim, index, src, reduce=None",
-        "Tensor.scatter_": "x, dim, index, src:value, reduce=None",
+        "torch.scatter": "x:input, dim, index, src:value, reduce=None", "Tensor.scatter": "x, dim, index, src:value, reduce=None",
     }  # fmt: skip
 
     def template(self, a: SimpleNamespace) -> str:

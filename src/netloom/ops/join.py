@@ -95,6 +95,7 @@ class Stack(Operator):
     code = "torch.stack({tensors}, {dim})"
     calls = {
         "torch.stack": "tensors, dim=0",
+        "torch.hstack": "tensors, of_rank=0, dim=0",
         "torch.vstack": "tensors, of_rank=1, dim=0",
         "torch.row_stack": "tensors, of_rank=1, dim=0",
         "torch.dstack": "tensors, of_rank=2, dim=2",
@@ -253,3 +254,57 @@ class Unbind(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
         return Dims({"x": rows}, (dropped(rows, a.dim),) * len(outputs), fixed=frozenset({rows[a.dim]}))
+
+
+class Piled(Operator):
+    """Base of stacking calls that first bring tensors of different ranks to a common one."""
+
+    params = (tensors("tensors"),)
+    dim = 0
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        return call if type(call["tensors"]) is tuple else None
+
+    def raised(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The shape of a tensor when it is joined."""
+        return (1,) * (2 - len(shape)) + shape
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        shapes = [self.raised(t.shape) for t in a.tensors]
+        for shape in shapes:
+            if len(shape) != len(shapes[0]) or dropped(shape, self.dim) != dropped(shapes[0], self.dim):
+                raise ShapeError(f"{pretty(shapes[0])} and {pretty(shape)} must be equal on every axis but {self.dim}")
+        dtype = promote(*(TensorType(t.dtype, (1,)) for t in a.tensors))
+        return TensorType(dtype, replaced(shapes[0], self.dim, sum(shape[self.dim] for shape in shapes)))
+
+
+class VStack(Piled):
+    """Vectors as rows and matrices, one below the other; equal ranks are a `Cat` or `Stack`."""
+
+    name = "vstack"
+    code = "torch.vstack({tensors})"
+    calls = {"torch.vstack": "tensors", "torch.row_stack": "tensors"}
+
+
+class ColumnStack(Piled):
+    """Vectors as columns and matrices, side by side; equal ranks are a `Cat` or `Stack`."""
+
+    name = "column_stack"
+    code = "torch.column_stack({tensors})"
+    calls = {"torch.column_stack": "tensors"}
+    dim = 1
+
+    def raised(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*shape, *(1,) * (2 - len(shape)))
+
+
+class DStack(Piled):
+    """Vectors and matrices as layers, one behind the other; tensors of three axes or more are a `Cat`."""
+
+    name = "dstack"
+    code = "torch.dstack({tensors})"
+    calls = {"torch.dstack": "tensors"}
+    dim = 2
+
+    def raised(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return {0: (1, 1, 1), 1: (1, *shape, 1), 2: (*shape, 1)}.get(len(shape), shape)

@@ -27,12 +27,14 @@ class Permute(Operator):
         "torch.moveaxis": "x:input, source, destination",
         "Tensor.moveaxis": "x, source, destination",
         "Tensor.T": "x, reversed=True",
+        "torch.t": "x:input, reversed=True",
+        "Tensor.t": "x, reversed=True",
     }
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         x, rank = call["x"], type_of(call["x"]).rank
         if "reversed" in call:
-            return {"x": x, "dims": tuple(reversed(range(rank)))} if rank > 2 else None
+            return {"x": x, "dims": tuple(reversed(range(rank)))} if rank != 2 else None
         if "source" in call:
             source, target = plain_sizes(call["source"]), plain_sizes(call["destination"])
             if source is None or target is None or len(source) != len(target):
@@ -49,6 +51,28 @@ class Permute(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
         return Dims({"x": rows}, (tuple(rows[i] for i in a.dims),))
+
+
+class Adjoint(Operator):
+    """The last two axes swapped, and complex numbers conjugated; real ones are a `Transpose`."""
+
+    name = "adjoint"
+    params = (tensor("x"),)
+    code = "torch.adjoint({x})"
+    view = True
+    calls = {"torch.adjoint": "x:input", "Tensor.adjoint": "x", "Tensor.mH": "x", "Tensor.H": "x"}
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        return call if type_of(call["x"]).dtype.startswith("complex") else None
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.x.rank < 2:
+            raise ShapeError(f"{pretty(a.x.shape)} is no matrix; it needs at least two axes")
+        return TensorType(a.x.dtype, (*a.x.shape[:-2], a.x.shape[-1], a.x.shape[-2]))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        rows = names("d", a.x.rank)
+        return Dims({"x": rows}, ((*rows[:-2], rows[-1], rows[-2]),))
 
 
 def _moved(source: tuple[int, ...], target: tuple[int, ...], rank: int) -> tuple[int, ...]:

@@ -55,7 +55,6 @@ class Interpolate(Operator):
         ),
         "F.upsample": "x:input, size=None, scale_factor=None, mode='nearest', align_corners=None",
         "F.upsample_nearest": "x:input, size=None, scale_factor=None",
-        "F.upsample_bilinear": "x:input, size=None, scale_factor=None, mode='bilinear', align_corners=True",
     }
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
