@@ -1,6 +1,7 @@
 """Every registered operator, held to torch by the conformance suite of `netloom.testing`.
 
-``NETLOOM_SLOW=1`` runs the same tests over many more examples.
+Each operator is tried on a few generated calls, always the same ones; tests marked slow, and all tests where NETLOOM_SLOW
+is 1, try many more.
 """
 
 from __future__ import annotations
@@ -23,18 +24,22 @@ from netloom.testing.capturing import resolve_path
 
 torch.set_num_threads(1)
 
-SLOW = os.environ.get("NETLOOM_SLOW") == "1"
-OPERATORS = sorted(REGISTRY)
-#: Operators whose result no torch callable gives by itself.
-WITHOUT_CALLS = {"input", "parameter", "opaque"}
+USUAL = 20 if os.environ.get("NETLOOM_SLOW") == "1" else 1
+
+
+def each_operator(*names: str) -> Any:
+    """Parametrise by operator, and by how many times more examples than usual it gets."""
+    usual = [pytest.param(name, USUAL, id=name) for name in names]
+    slow = [pytest.param(name, 20, id=f"{name}-slow", marks=pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize(("name", "times"), usual + slow)
 
 
 def over_calls(name: str, examples: int, body: Callable[[Any, Any], None]) -> None:
-    """Run ``body(data, call)`` over generated calls of an operator: always the same ones."""
+    """Run ``body(data, call)`` over generated calls of an operator: the same ones in every run."""
 
     @seed(0)
     @settings(
-        max_examples=examples * (25 if SLOW else 1),
+        max_examples=examples,
         derandomize=False,
         database=None,
         deadline=None,
@@ -49,8 +54,8 @@ def over_calls(name: str, examples: int, body: Callable[[Any, Any], None]) -> No
     holds()
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_rule_agrees_with_torch(name: str) -> None:
+@each_operator(*sorted(REGISTRY))
+def test_rule_agrees_with_torch(name: str, times: int) -> None:
     """Types and refusals of valid calls and of calls with one thing changed."""
     valid = []
 
@@ -58,16 +63,16 @@ def test_rule_agrees_with_torch(name: str) -> None:
         valid.append(conformance.check_rule(call))
         conformance.check_rule(data.draw(altered(call)))
         computed = with_computed_weights(call)
-        if computed != call and name != "parameter":
+        if computed != call and REGISTRY[name].family != "source":
             # Attributes that state a weight's size are netloom's own: only operands can be compared with torch's verdict.
             conformance.check_rule(data.draw(altered(computed, attributes=False)))
 
-    over_calls(name, 10, body)
+    over_calls(name, 6 * times, body)
     assert sum(valid) * 3 >= len(valid), f"only {sum(valid)} of {len(valid)} examples of {name} are valid: give it better ones"
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_dimension_rule(name: str) -> None:
+@each_operator(*sorted(REGISTRY))
+def test_dimension_rule(name: str, times: int) -> None:
     tested = []
 
     def body(data: Any, call: Any) -> None:
@@ -76,22 +81,22 @@ def test_dimension_rule(name: str) -> None:
 
         tested.append(conformance.check_dims(call, choose))
 
-    over_calls(name, 8, body)
+    over_calls(name, 5 * times, body)
     assert any(tested), f"no example of {name} has axes to resize"
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_free_sizes(name: str) -> None:
-    over_calls(name, 5, lambda data, call: conformance.check_free_sizes(call))
+@each_operator(*sorted(REGISTRY))
+def test_free_sizes(name: str, times: int) -> None:
+    over_calls(name, 3 * times, lambda data, call: conformance.check_free_sizes(call))
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_cost_and_template(name: str) -> None:
+@each_operator(*sorted(REGISTRY))
+def test_cost_and_template(name: str, times: int) -> None:
     def body(data: Any, call: Any) -> None:
         conformance.check_cost(call)
         conformance.check_template(call)
 
-    over_calls(name, 4, body)
+    over_calls(name, 3 * times, body)
 
 
 @pytest.mark.parametrize("source", conformance.written_calls())
@@ -109,13 +114,13 @@ def written() -> frozenset[tuple[str, Any]]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATORS if name not in WITHOUT_CALLS])
-def test_calls(name: str) -> None:
+@each_operator(*(name for name in sorted(REGISTRY) if REGISTRY[name].calls))
+def test_calls(name: str, times: int) -> None:
     """Recorded torch calls bind to nodes that compute the same bits, and every callable that is claimed was tried."""
     paths = REGISTRY[name].calls
     absent = [path for path in paths if resolve_path(path) is None]
     assert not absent, f"{name} claims {absent}, which torch {torch.__version__} does not have"
     exercised = {path for path in paths if (name, resolve_path(path)) in written()}
-    over_calls(name, 6, lambda data, call: exercised.update(conformance.check_calls(call)))
+    over_calls(name, 4 * times, lambda data, call: exercised.update(conformance.check_calls(call)))
     missing = sorted(set(paths) - exercised)
     assert not missing, f"{name} claims {missing}, which no example and no written call binds to it"

@@ -37,6 +37,8 @@ class Linear(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.weight.rank != 2 or a.weight.shape[0] != a.out:
             raise ShapeError(f"weight {pretty(a.weight.shape)} must be ({a.out}, features) for {a.out} outputs")
+        if a.weight.rank != 2:
+            raise ShapeError(f"the weight {pretty(a.weight.shape)} must have two axes (out, in)")
         if a.x.rank == 0 or a.x.shape[-1] != a.weight.shape[1]:
             raise ShapeError(
                 f"the last axis of {pretty(a.x.shape)} does not have the {a.weight.shape[1]} features that the weight "
@@ -138,7 +140,7 @@ class Bilinear(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x1.shape[:-1] != a.x2.shape[:-1]:
             raise ShapeError(f"{pretty(a.x1.shape)} and {pretty(a.x2.shape)} must agree on every axis but the last")
-        if (a.x1.shape[-1], a.x2.shape[-1]) != a.weight.shape[1:]:
+        if a.weight.shape != (a.out, a.x1.shape[-1], a.x2.shape[-1]):
             raise ShapeError(f"features {a.x1.shape[-1]}, {a.x2.shape[-1]} do not fit the weight {pretty(a.weight.shape)}")
         if a.bias is not None and a.bias.shape != (a.out,):
             raise ShapeError(f"bias {pretty(a.bias.shape)} does not fit {a.out} outputs")

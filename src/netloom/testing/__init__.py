@@ -10,9 +10,8 @@ try:
 except ImportError as error:
     raise ImportError("netloom.testing needs hypothesis; install it with: pip install hypothesis") from error
 
-from .capturing import check_written
+from .capturing import check_calls, check_written
 from .conformance import (
-    check_calls,
     check_cost,
     check_dims,
     check_free_sizes,

@@ -22,12 +22,16 @@ def check_calls(call: Call) -> set[str]:
 
     Gives the paths of the callables that took the arguments and were recorded.
     """
+    import torch
+
     tried = attempt(call)
     if tried.error is not None:
         return set()
     exercised: set[str] = set()
     for path, signature in tried.kind.calls.items():
         for args, kwargs in arguments(tried, call, signature):
+            if path.startswith("Tensor.") and not (args and isinstance(args[0], torch.Tensor)):
+                continue
             if check_recorded(path, args, kwargs, f"{call}") == call.op:
                 exercised.add(path)
     return exercised
@@ -38,18 +42,22 @@ def check_written(source: str) -> set[tuple[str, Any]]:
 
     Gives pairs (operator, torch callable) of those calls.
     """
+    import torch
+
+    from ..tracing.calls import resolve
+
     seen: list[tuple[Any, Any, Any, Any]] = []
     scope = environment()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        torch.default_generator.manual_seed(0)
         with recording(seen):
             eval(source, scope)
     found: set[tuple[str, Any]] = set()
-    from ..tracing.calls import resolve
-
     for function, args, kwargs, result in seen:
         if resolve(function).kind != "read":
-            tried = check_bound(function, args, kwargs, result, f"{source!r}: {getattr(function, '__name__', function)}", "written")
+            shown = f"{source!r}: {getattr(function, '__name__', function)}"
+            tried = check_bound(function, args, kwargs, result, shown, "written")
             found.add((tried.kind.name, function))
     return found
 
@@ -70,11 +78,15 @@ def check_recorded(path: str, args: tuple[Any, ...], kwargs: dict[str, Any], wha
             return ""
         torch.default_generator.manual_seed(0)
         try:
-            expected = function(*_clones(args), **_clones(kwargs))
+            actual = _clones((args, kwargs))
+            result = function(*actual[0], **actual[1])
+            expected = actual[0][0] if result is None and actual[0] else result
         except Exception:  # (what the mode let pass may lack a kernel without it)
             return ""
     first, first_args, first_kwargs = seen
     shown = f"{path}{_brief(args)}{_brief(kwargs) if kwargs else ''}"
+    if not flat_tensors(expected):
+        return ""
     if first != function:
         shown += f" (recorded as {getattr(first, '__name__', first)})"
     return check_bound(first, first_args, first_kwargs, expected, shown, what).kind.name
@@ -89,9 +101,8 @@ def check_bound(function: Any, args: Any, kwargs: Any, expected: Any, shown: str
     assert verdict.status == "ok", f"{shown} binds to {tried.kind.name} {tried.args}, which torch refuses: {verdict.message}"
     results = flat_tensors(expected)
     assert len(results) == len(verdict.values), f"{shown} gives {len(results)} tensors, its node {len(verdict.values)}"
-    assert tried.outputs == tuple(map(tensor_type, results)), (
-        f"{shown} gives {[str(tensor_type(r)) for r in results]}, its node {tried.kind.name} {list(map(str, tried.outputs or ()))}"
-    )
+    types = tuple(map(tensor_type, results))
+    assert tried.outputs == types, f"{shown} gives {show(types)}, its node {tried.kind.name} {show(tried.outputs)}"
     if not tried.kind.name.startswith(("empty", "new_empty")):
         for have, want in zip(verdict.values, results):
             assert same_bits(have, want), f"{shown} binds to {tried.kind.name} {tried.args}, whose template gives other bits"
@@ -115,7 +126,8 @@ def bound(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[str]]:
         given.pop("inplace", None)
         fitting = kind.from_call(dict(given), plain.type_of)
         if fitting is None or not set(fitting) <= set(kind.by_name):
-            reasons.append(f"{kind.name}: refused by from_call" if fitting is None else f"{kind.name}: left over {set(fitting)}")
+            why = "refused by from_call" if fitting is None else f"left over {set(fitting) - set(kind.by_name)}"
+            reasons.append(f"{kind.name}: {why}")
             continue
         if any(kind.by_name[n].kind == "tensor" and v is not None and type(v) is not Edge for n, v in fitting.items()):
             reasons.append(f"{kind.name}: a number where a tensor is needed")
@@ -137,8 +149,9 @@ class Plain:
     def __init__(self) -> None:
         self.tensors: dict[Edge, Any] = {}
 
-    def type_of(self, ref: Any) -> TensorType:
-        return tensor_type(self.tensors[ref])
+    def type_of(self, ref: Any) -> Any:
+        """The type of an edge; None of plain data."""
+        return tensor_type(self.tensors[ref]) if type(ref) is Edge else None
 
     def __call__(self, value: Any) -> Any:
         import torch
@@ -183,14 +196,15 @@ def recording(seen: list[tuple[Any, Any, Any, Any]]) -> Any:
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             copies = _clones((args, kwargs or {}))
             result = func(*args, **(kwargs or {}))
-            seen.append((func, *copies, result))
+            # A call that returns nothing has written into its first argument.
+            seen.append((func, *copies, _clones(args[0] if result is None and args else result)))
             return result
 
     return Recording()
 
 
 def resolve_path(path: str) -> Any:
-    """The function that the tracer is given for ``"torch.nn.functional.relu"``, ``"F.relu"``, ``"Tensor.T"``; None if absent."""
+    """What the tracer is given for ``"torch.relu"``, ``"F.relu"``, ``"Tensor.relu"``, the property ``"Tensor.T"``; or None."""
     import torch
 
     prefix, _, rest = path.partition(".")
@@ -212,7 +226,8 @@ def arguments(tried: Attempt, call: Call, signature: str) -> Iterator[tuple[tupl
     tensors = {name: make_tensor(operand, "cpu", i) for i, (name, operand) in enumerate(found[1].items())}
     normal = {name: _real(value, tensors) for name, value in tried.args.items()}
     given = {n: v for n, v in _given(tried, call, tensors).items() if n in call.args}
-    row = slots(signature)
+    # Slots that are no arguments of the operator mark one of several callables; their default is their only value.
+    row = [slot for slot in slots(signature) if slot.name in tried.kind.by_name or slot.default is REQUIRED]
     for values in (normal, {**normal, **given}):
         if any(slot.name not in values and slot.default is REQUIRED for slot in row):
             continue
@@ -273,6 +288,11 @@ def _clones(value: Any) -> Any:
         return {k: clone(v) for k, v in part.items()} if type(part) is dict else part
 
     return clone(value)
+
+
+def show(types: tuple[TensorType, ...] | None) -> str:
+    """Types as messages write them."""
+    return ", ".join(map(str, types or ()))
 
 
 def flat_tensors(value: Any) -> list[Any]:

@@ -11,11 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import NetloomError
-from ..ops import Concat, Edge, Product, Size, TensorType, Weight
+from ..ops import Concat, Edge, Product, Size, Slice, TensorType, Weight
 from ..ops.dims import Dims, labels, size_of
 from ..ops.size import LARGE
-from .execution import Attempt, Verdict, attempt, run, same_bits
+from .capturing import show
+from .execution import Attempt, Verdict, attempt, expected_weights, run, same_bits
 from .operators import Call, Operand
+
+#: Bounds between sizes that the language of dimension rules has no words for: operator → what the refusal names.
+UNSPOKEN = {"lstm": "proj_size"}
 
 
 def check_rule(call: Call) -> bool:
@@ -34,10 +38,11 @@ def check_rule(call: Call) -> bool:
     verdicts = [v for v in (meta, real) if v.status == "ok"]
     if not verdicts:
         refusals = [v for v in (meta, real) if v.status == "refused"]
-        assert not refusals, f"{call} is taken as {_types(tried.outputs)}, but torch refuses: {refusals[0].message}"
+        assert not refusals, f"{call} is taken as {show(tried.outputs)}, but torch refuses: {refusals[0].message}"
         return True
-    shown = " and ".join(f"{_types(v.types)}" for v in verdicts)
-    assert any(v.types == tried.outputs for v in verdicts), f"{call} gives {_types(tried.outputs)} by the rule, {shown} in torch"
+    shown = " and ".join(f"{show(v.types)}" for v in verdicts)
+    agreed = any(v.types == tried.outputs for v in verdicts)
+    assert agreed, f"{call} gives {show(tried.outputs)} by the rule, {shown} in torch"
     # What depends on the values (an index out of range) is no matter of types.
     if meta.status == "ok" and real.status == "refused" and not re.search("(?i)index|out of bounds", real.message):
         raise AssertionError(f"{call} is taken, and by meta tensors too, but real tensors refuse: {real.message}")
@@ -49,11 +54,17 @@ def _check_refusal(call: Call, tried: Attempt, meta: Verdict) -> None:
     assert names_a_value(message, call), f"{call}: the message names no value of the call: {message!r}"
     if meta.status not in ("ok", "unsupported"):
         return
+    if tried.kind.family == "source":
+        return
+    expected = expected_weights(tried)
+    if any(name in expected and known.shape != expected[name].shape for name, known in tried.kind.typed(tried.types)):
+        # A weight of another size than the attributes state: torch never sees what they state.
+        return
     if any(0 in leaf.type.shape for leaf in tried.operands.values()):
         # Over no elements at all, torch skips checks that hold everywhere else; to refuse is right too.
         return
     real = run(tried, "cpu")
-    assert real.status != "ok", f"{call} is refused ({message}), but torch gives {_types(real.types)}"
+    assert real.status != "ok", f"{call} is refused ({message}), but torch gives {show(real.types)}"
 
 
 def names_a_value(message: str, call: Call) -> bool:
@@ -68,7 +79,7 @@ def names_a_value(message: str, call: Call) -> bool:
             if isinstance(leaf, Operand):
                 if leaf.type.dtype in message or any(str(size) in words for size in leaf.type.shape):
                     return True
-            elif str(leaf) in message:
+            elif str(leaf) in message or type(leaf).__name__ in words:
                 return True
     return False
 
@@ -100,7 +111,7 @@ def check_free_sizes(call: Call) -> bool:
     dims = tried.kind.dims(tried.types, tried.outputs)
     sizes = label_sizes(dims, tried)
     tested = False
-    owned = {label for name in weight_types(tried) for label in labels(dims.operands[name])}
+    owned = {label for axes, _ in owned_axes(dims, tried) for label in labels(axes)}
     for label in sorted(set(_axis_labels(dims, tried)) - set(dims.multiples) - owned):
         if label in dims.fixed or label not in sizes:
             continue
@@ -116,7 +127,7 @@ def check_free_sizes(call: Call) -> bool:
             if isinstance(concrete, NetloomError):
                 raise AssertionError(f"{call} is taken with the size of {label} free, but not at {plain}: {concrete}")
             at = tuple(TensorType(t.dtype, tuple(_at(s, plain) for s in t.shape)) for t in symbolic)
-            assert at == concrete, f"{call} with {label} = N gives {_types(symbolic)}, at N = {plain} {_types(concrete)}"
+            assert at == concrete, f"{call} with {label} = N gives {show(symbolic)}, at N = {plain} {show(concrete)}"
             tested = True
     return tested
 
@@ -147,13 +158,14 @@ def check_dims(call: Call, choose: Callable[[str, int], int]) -> bool:
     sizes = label_sizes(dims, tried)
     for place, axis, size in equations(dims, tried):
         if all(label in sizes for label in labels(axis)):
-            assert size_of(axis, sizes) == size, f"{call}: {place} has size {size}, its labels give {size_of(axis, sizes)}: {dims}"
+            given = size_of(axis, sizes)
+            assert given == size, f"{call}: {place} has size {size}, its labels give {given}: {dims}"
     open_labels = {label for _, axis, _ in equations(dims, tried) for label in labels(axis)} - set(sizes)
     if any(size == 0 for _, _, size in equations(dims, tried)):
         return False
     assert not open_labels, f"{call}: no axis tells the sizes of {sorted(open_labels)}: {dims}"
-    unknown = (set(dims.fixed) | set(dims.multiples)) - set(sizes)
-    assert not unknown, f"{call}: {sorted(unknown)} are fixed or multiples but are no labels: {dims}"
+    unknown = set(dims.multiples) - set(sizes)
+    assert not unknown, f"{call}: {sorted(unknown)} must be multiples but are no labels: {dims}"
     for label, factor in dims.multiples.items():
         assert sizes[label] % factor == 0, f"{call}: {label} = {sizes[label]} is no multiple of {factor}"
     new = {
@@ -163,15 +175,16 @@ def check_dims(call: Call, choose: Callable[[str, int], int]) -> bool:
     changed = restated(tried, dims, new)
     after = attempt(changed)
     shown = {label: f"{sizes[label]}→{new[label]}" for label in sizes if sizes[label] != new[label]}
+    if after.error is not None and UNSPOKEN.get(call.op, "\n") in str(after.error):
+        return False
     assert after.error is None, f"{call} resized by {shown} to {changed} is refused: {after.error}"
     assert after.outputs is not None
     expected = tuple(tuple(size_of(axis, new) for axis in row) for row in dims.outputs)
     have = tuple(t.shape for t in after.outputs)
     assert have == expected, f"{call} resized by {shown} to {changed} gives {have}; its dims say {expected}: {dims}"
-    for name, own in weight_types(after).items():
-        axes = dims.operands[name]
+    for axes, own in owned_axes(dims, after):
         resized = tuple(size_of(axis, new) for axis in axes)
-        assert own.shape == resized, f"{call} resized by {shown}: weight {name} is {own.shape}; its dims say {resized}"
+        assert own.shape == resized, f"{call} resized by {shown}: a weight {axes} is {own.shape}; its dims say {resized}"
     for (name, value), (_, fresh) in zip(tried.kind.typed(tried.types), after.kind.typed(after.types)):
         assert _dtypes(value) == _dtypes(fresh), f"{call}: the dtype of {name} changed on a resize"
     return True
@@ -187,7 +200,8 @@ def _check_coverage(call: Call, tried: Attempt, dims: Dims) -> None:
         if type(value) is TensorType:
             assert len(dims.operands[name]) == value.rank, f"{call}: dims has {dims.operands[name]} for {name} {value}"
         else:
-            assert [len(row) for row in dims.operands[name]] == [t.rank for t in value], f"{call}: {name}: {dims.operands[name]}"
+            rows = dims.operands[name]
+            assert [len(row) for row in rows] == [t.rank for t in value], f"{call}: dims has {rows} for {name}"
     strangers = set(dims.operands) - {name for name, _ in tried.kind.typed(tried.types)}
     assert not strangers, f"{call}: dims speaks of {sorted(strangers)}, which are no tensors of the call"
     assert set(dims.attrs) <= set(tried.kind.by_name), f"{call}: dims restates {sorted(dims.attrs)}, not all are attributes"
@@ -250,16 +264,13 @@ def restated(tried: Attempt, dims: Dims, sizes: Mapping[str, Any]) -> Call:
     args: dict[str, Any] = {}
     for name, value in tried.args.items():
         if name in dims.attrs:
-            args[name] = _restate(dims.attrs[name], value, sizes)
-        elif isinstance(value, Edge):
-            args[name] = _resized(tried.operands[value], dims.operands[name], sizes)
-        elif type(value) is tuple and value and all(isinstance(v, Edge) for v in value):
-            args[name] = tuple(_resized(tried.operands[v], row, sizes) for v, row in zip(value, dims.operands[name]))
-        elif type(value) is tuple and any(isinstance(v, Edge) for v in value):
-            rows = iter(dims.operands.get(name, ()))
-            args[name] = tuple(_resized(tried.operands[v], next(rows), sizes) if isinstance(v, Edge) else v for v in value)
-        else:
-            args[name] = value
+            value = _restate(dims.attrs[name], value, sizes)
+        if isinstance(value, Edge):
+            value = _resized(tried.operands[value], dims.operands[name], sizes)
+        elif type(value) is tuple and any(isinstance(part, Edge) for part in value):
+            rows = iter(dims.operands[name])
+            value = tuple(_resized(tried.operands[p], next(rows), sizes) if isinstance(p, Edge) else p for p in value)
+        args[name] = value
     return Call(tried.kind.name, args)
 
 
@@ -269,11 +280,13 @@ def _resized(operand: Operand, axes: Any, sizes: Mapping[str, Any]) -> Operand:
 
 
 def _restate(stated: Any, value: Any, sizes: Mapping[str, Any]) -> Any:
+    """``value`` with the sizes that ``stated`` puts in its places; None and plain data in ``stated`` leave it as it is."""
     if isinstance(stated, str | Product | Concat):
         return size_of(stated, sizes)
-    if isinstance(stated, tuple | list) and isinstance(value, tuple):
-        return tuple(_restate(part, entry, sizes) for part, entry in zip(stated, value))
-    return value if isinstance(stated, int) or stated is None else stated
+    if isinstance(stated, tuple | list) and isinstance(value, tuple) and not isinstance(value, Edge):
+        parts = (_restate(part, entry, sizes) for part, entry in zip(stated, value))
+        return type(value)(*parts) if isinstance(value, Slice) else tuple(parts)
+    return value
 
 
 def _axis_labels(dims: Dims, tried: Attempt) -> list[str]:
@@ -281,18 +294,22 @@ def _axis_labels(dims: Dims, tried: Attempt) -> list[str]:
     for name, value in tried.args.items():
         if name in dims.operands and not _has_weight(value):
             found += labels(dims.operands[name])
-    return found
+    return found + labels(tuple(dims.attrs.values()))
 
 
 def _has_weight(value: Any) -> bool:
     return any(isinstance(leaf, Weight) for leaf in (value if type(value) is tuple else (value,)))
 
 
-def weight_types(tried: Attempt) -> dict[str, TensorType]:
-    """Types of the weights that the call owns."""
-    return {
-        name: getattr(tried.types, name) for name, value in tried.args.items() if isinstance(value, Weight)
-    }
+def owned_axes(dims: Dims, tried: Attempt) -> list[tuple[Any, TensorType]]:
+    """(axes, type) of every weight that the call owns."""
+    found: list[tuple[Any, TensorType]] = []
+    for name, value in tried.args.items():
+        if isinstance(value, Weight):
+            found.append((dims.operands[name], getattr(tried.types, name)))
+        elif _has_weight(value):
+            found += zip(dims.operands[name], getattr(tried.types, name))
+    return found
 
 
 def _dtypes(value: Any) -> Any:
@@ -307,6 +324,10 @@ def check_cost(call: Call) -> bool:
     tried = attempt(call)
     if tried.outputs is None or tried.kind.family == "recurrent" or tried.kind.name in ("input", "opaque"):
         return False
+    short = any(size in (0, 1) for operand in tried.operands.values() for size in operand.type.shape)
+    if short and tried.kind.family in ("matmul", "einsum"):
+        # torch takes shortcuts over axes of size 1, which change what it counts.
+        return False
     counter = FlopCounterMode(display=False)
     with counter:
         verdict = run(tried, "meta")
@@ -316,12 +337,3 @@ def check_cost(call: Call) -> bool:
     counted = counter.get_total_flops()
     assert flops == counted, f"{call} costs {flops} FLOPs by the rule, {counted} by torch's counter"
     return True
-
-
-def _types(types: tuple[TensorType, ...] | None) -> str:
-    return ", ".join(map(str, types or ()))
-
-
-from .capturing import check_calls  # noqa: E402  (the suite's last part stands in a file of its own)
-
-__all__ = ["check_calls", "check_cost", "check_dims", "check_free_sizes", "check_rule", "check_template"]

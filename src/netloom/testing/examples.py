@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..ops import DType, Weight
-from .operators import COMMON_DTYPES, EXAMPLES, dtypes, one_axis, shapes, sizes, typed
+from .operators import COMMON_DTYPES, EXAMPLES, broadcastable, dtypes, one_axis, shapes, sizes, typed
 
 Arguments = dict[str, Any]
 
@@ -63,7 +63,20 @@ def source_input(draw: Any) -> Arguments:
     return {"dtype": DType(draw(dtypes())), "shape": draw(shapes())}
 
 
-@example("parameter")
+@example("by_mode")
+def by_mode(draw: Any) -> Arguments:
+    both = typed(draw(dtypes()), draw(shapes()))
+    return {"train": both, "eval": both, "training": draw(st.sampled_from([True, False, "module"]))}
+
+
+@example("assign")
+def assign(draw: Any) -> Arguments:
+    shape = draw(shapes())
+    value = typed(draw(dtypes(COMMON_DTYPES)), draw(broadcastable(shape)))
+    return {"target": Weight("target"), "value": value, "dtype": DType(draw(dtypes(COMMON_DTYPES))), "shape": shape}
+
+
+@example("parameter", "constant")
 def source_parameter(draw: Any) -> Arguments:
     return {"value": Weight("value"), "dtype": DType(draw(dtypes())), "shape": draw(shapes())}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from ..ops import Weight
+from ..ops import Weight, operator
 from ..ops.operator import MODULE
 from .examples import Arguments, example, integer_tensor, maybe
 from .operators import COMMON_DTYPES, dtypes, shapes, sizes, typed
@@ -145,7 +146,8 @@ def last_axes_norm(draw: Any, name: str) -> Arguments:
 
 @example("local_response_norm")
 def local_response_norm(draw: Any) -> Arguments:
-    return {"x": typed(dtype_of(draw), draw(shapes(3, 5, 1))), "size": draw(st.integers(1, 4)), "k": draw(st.sampled_from([1.0, 2.0]))}
+    x = typed(dtype_of(draw), draw(shapes(3, 5, 1)))
+    return {"x": x, "size": draw(st.integers(1, 4)), "k": draw(st.sampled_from([1.0, 2.0]))}
 
 
 @example("normalize")
@@ -163,7 +165,7 @@ def weight_norm(draw: Any) -> Arguments:
 
 
 # -- pools -------------------------------------------------------------------------------------------------------------
-@example("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d")
+@example(*(f"{kind}_pool{n}d" for kind in ("max", "avg", "lp") for n in (1, 2, 3)))
 def pool(draw: Any, name: str) -> Arguments:
     n = int(name[-2])
     kernel = per_axis(draw, n, 2, 3)
@@ -218,16 +220,55 @@ def attention(draw: Any) -> Arguments:
     heads, group = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2])) if draw(st.booleans()) else 1
     queries, keys, width, values = (draw(st.integers(1, 5)) for _ in range(4))
     args: Arguments = {
-        "query": typed(dtype, (*lead, heads * group, queries, width)),
-        "key": typed(dtype, (*lead, heads, keys, width)),
-        "value": typed(dtype, (*lead, heads, keys, values)),
+        "q": typed(dtype, (*lead, heads * group, queries, width)),
+        "k": typed(dtype, (*lead, heads, keys, width)),
+        "v": typed(dtype, (*lead, heads, keys, values)),
     }
     if group > 1:
         args["enable_gqa"] = True
-    mask = draw(st.integers(0, 3))
-    if mask == 0:
+    masked = draw(st.integers(0, 3))
+    if masked == 0:
         args["is_causal"] = True
-    elif mask < 3:
+    elif masked < 3:
         shape = draw(st.sampled_from([(queries, keys), (heads * group, queries, keys), (1, 1, keys)]))
-        args["attn_mask"] = typed("bool" if mask == 1 else dtype, shape)
+        args["mask"] = typed("bool" if masked == 1 else dtype, shape)
     return args | ({"scale": 0.5} if draw(st.booleans()) else {})
+
+
+RECURRENT_DTYPES = ("float32", "float32", "float64")
+
+
+@example("lstm", "gru", "rnn_tanh", "rnn_relu")
+def recurrent(draw: Any, name: str) -> Arguments:
+    dtype = draw(dtypes(RECURRENT_DTYPES))
+    batch, steps, features, hidden = (draw(st.integers(1, 4)) for _ in range(4))
+    args: Arguments = {
+        "hidden": hidden + 1, "num_layers": draw(st.integers(1, 2)), "bias": draw(st.booleans()),
+        "batch_first": draw(st.booleans()), "bidirectional": draw(st.booleans()), "training": draw(st.booleans()),
+    }  # fmt: skip
+    args["x"] = typed(dtype, (batch, steps, features) if args["batch_first"] else (steps, batch, features))
+    if args["num_layers"] == 2:
+        args["dropout"] = draw(st.sampled_from([0.0, 0.5]))
+    if name == "lstm" and draw(st.integers(0, 3)) == 0:
+        args["proj_size"] = hidden
+    kind = operator(name)
+    count = args["num_layers"] * (2 if args["bidirectional"] else 1)
+    if draw(st.booleans()):
+        args["h0"] = typed(dtype, (count, batch, args.get("proj_size") or args["hidden"]))
+        if name == "lstm":
+            args["c0"] = typed(dtype, (count, batch, args["hidden"]))
+    roles = kind.roles(SimpleNamespace(**({"proj_size": 0} | args)))
+    return args | {"weights": tuple(map(Weight, roles))}
+
+
+@example("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+def cell(draw: Any, name: str) -> Arguments:
+    dtype = draw(dtypes(RECURRENT_DTYPES))
+    batch, features, hidden = (draw(st.integers(1, 4)) for _ in range(3))
+    args: Arguments = {"x": typed(dtype, (batch, features)), "hidden": hidden}
+    args |= {role: Weight(role) for role in ("weight_ih", "weight_hh")}
+    if draw(st.booleans()):
+        args |= {role: Weight(role) for role in ("bias_ih", "bias_hh")}
+    if draw(st.booleans()):
+        args |= {state: typed(dtype, (batch, hidden)) for state in ("h", "c") if state in operator(name).by_name}
+    return args

@@ -143,7 +143,8 @@ def unflatten(draw: Any) -> Arguments:
 
 @example("bitcast")
 def bitcast(draw: Any) -> Arguments:
-    return {"x": typed(draw(dtypes(("float32", "int32"))), (*draw(shapes(0, 3)), 4)), "dtype": DType(draw(dtypes(("float32", "int32", "int16"))))}
+    x = typed(draw(dtypes(("float32", "int32"))), (*draw(shapes(0, 3)), 4))
+    return {"x": x, "dtype": DType(draw(dtypes(("float32", "int32", "int16"))))}
 
 
 @example("permute")
@@ -298,7 +299,7 @@ def rot90(draw: Any) -> Arguments:
 @example("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
 def pixels(draw: Any, name: str) -> Arguments:
     factor = draw(st.integers(1, 3))
-    lead, channels, height, width = draw(shapes(1, 2)), draw(sizes(1)), draw(sizes(1)), draw(sizes(1))
+    lead, channels, height, width = draw(shapes(1, 2, 1)), draw(sizes(1)), draw(sizes(1)), draw(sizes(1))
     if name == "pixel_shuffle":
         channels *= factor**2
     elif name == "pixel_unshuffle":
@@ -313,7 +314,55 @@ def pixels(draw: Any, name: str) -> Arguments:
 def sliding_windows(draw: Any) -> Arguments:
     shape = draw(shapes(1, 4, 2))
     dim = draw(one_axis(len(shape)))
-    return {"x": typed(draw(dtypes()), shape), "dim": dim, "size": draw(st.integers(1, shape[dim])), "step": draw(st.integers(1, 3))}
+    size, step = draw(st.integers(1, shape[dim])), draw(st.integers(1, 3))
+    return {"x": typed(draw(dtypes()), shape), "dim": dim, "size": size, "step": step}
+
+
+# -- reductions --------------------------------------------------------------------------------------------------------
+REDUCTIONS = (
+    "sum", "nansum", "mean", "nanmean", "logsumexp", "amax", "amin", "all", "any", "count_nonzero", "var", "std", "var_mean",
+    "std_mean", "vector_norm", "norm", "prod", "quantile", "nanquantile", "argmax", "argmin", "aminmax",
+)  # fmt: skip
+ONE_AXIS = ("prod", "quantile", "nanquantile", "argmax", "argmin", "aminmax")
+
+
+@example(*REDUCTIONS)
+def reduction(draw: Any, name: str) -> Arguments:
+    kind = operator(name)
+    shape = draw(shapes(low=1 if name in ("amax", "amin", "norm", "vector_norm", *ONE_AXIS) else 0))
+    floats = name in ("logsumexp", "vector_norm", "norm") or kind.family == "statistics"
+    among: tuple[str, ...] = (*COMMON_DTYPES, "int64", "bool")
+    if "quantile" in name:
+        among = ("float32", "float64")
+    elif floats or name in ("mean", "nanmean"):
+        among = COMMON_DTYPES
+    elif name in ("argmax", "argmin", "aminmax"):
+        among = (*COMMON_DTYPES, "int64")
+    args: Arguments = {"x": typed(draw(dtypes(among)), shape)}
+    if kind.by_name["dim"].required or draw(st.integers(0, 2)):
+        args["dim"] = draw(one_axis(len(shape)) if name in ONE_AXIS else st.one_of(one_axis(len(shape)), some_axes(len(shape))))
+        if "keepdim" in kind.by_name:
+            args["keepdim"] = draw(st.booleans())
+    if "correction" in kind.by_name and draw(st.booleans()):
+        args["correction"] = draw(st.sampled_from([0, 1]))
+    if "dtype" in kind.by_name and draw(st.integers(0, 3)) == 0:
+        args["dtype"] = DType("float64")
+    if "q" in kind.by_name:
+        dtype = args["x"].type.dtype
+        args["q"] = draw(st.sampled_from([0.5, 0.1, typed(dtype, (), 0.0, 1.0), typed(dtype, (2,), 0.0, 1.0)]))
+    if name == "vector_norm":
+        args["ord"] = draw(st.sampled_from([2.0, 1.0, 3.0]))
+    return args
+
+
+@example("max", "min", "median", "max_along", "min_along", "median_along", "mode", "sort", "argsort")
+def order(draw: Any, name: str) -> Arguments:
+    shape = draw(shapes(low=1))
+    args: Arguments = {"x": typed(draw(dtypes((*COMMON_DTYPES, "int64"))), shape)}
+    kind = operator(name)
+    if "dim" in kind.by_name:
+        args["dim"] = draw(one_axis(len(shape)))
+    return args | {flag: draw(st.booleans()) for flag in ("keepdim", "descending", "stable") if flag in kind.by_name}
 
 
 # -- matrix products ---------------------------------------------------------------------------------------------------
@@ -327,7 +376,7 @@ def matmul(draw: Any) -> Arguments:
     return {"x": typed(dtype, left), "y": typed(dtype, right)}
 
 
-_PRODUCTS = {
+_PRODUCTS: dict[str, tuple[str, ...]] = {
     "mm": ("nk", "km"), "bmm": ("bnk", "bkm"), "mv": ("nk", "k"), "dot": ("k", "k"), "vdot": ("k", "k"), "inner": ("nk", "mk"),
     "outer": ("n", "m"), "kron": ("nk", "mb"), "addmm": ("nm", "nk", "km"), "addmv": ("n", "nk", "k"), "addr": ("nm", "n", "m"),
     "baddbmm": ("bnm", "bnk", "bkm"), "addbmm": ("nm", "bnk", "bkm"), "cdist": ("bnk", "bmk"), "tensordot": ("nbk", "bkm"),

@@ -67,18 +67,21 @@ def attempt(call: Call) -> Attempt:
     except NetloomError as error:
         raw = {p.name: args.get(p.name, None if p.default is REQUIRED else p.default) for p in kind.params}
         types = SimpleNamespace(**{name: resolve_types(value, type_of) for name, value in raw.items()})
-        for name, expected in _expected_weights(kind, raw, types).items():
+        tried = Attempt(kind, raw, types, None, error, operands)
+        for name, expected in expected_weights(tried).items():
             if isinstance(raw.get(name), Weight):
                 setattr(types, name, expected)
-        return Attempt(kind, raw, types, None, error, operands)
+        return tried
     return Attempt(kind, made.args, made.types, made.outputs, None, operands)
 
 
-def _expected_weights(kind: Operator, raw: dict[str, Any], types: SimpleNamespace) -> dict[str, TensorType]:
+def expected_weights(tried: Attempt) -> dict[str, TensorType]:
+    """Types of the operator's own weights as its attributes state them; empty where they cannot be worked out."""
+    kind = tried.kind
     try:
-        attrs = {name: value for name, value in kind.check(raw).items() if kind.by_name[name].kind == "attr"}
-        return kind.weights(SimpleNamespace(**{**vars(types), **attrs}))
-    except Exception:  # (a refused call need not have weights that can be worked out)
+        attrs = {name: value for name, value in kind.check(tried.args).items() if kind.by_name[name].kind == "attr"}
+        return kind.weights(SimpleNamespace(**{**vars(tried.types), **attrs}))
+    except Exception:  # (a refused call need not have any)
         return {}
 
 
@@ -176,7 +179,7 @@ def helpers() -> dict[str, Any]:
 def _classify(error: Exception) -> str:
     message = str(error)
     # Kernels that a device lacks say nothing about the call; other devices have them.
-    lacking = isinstance(error, NotImplementedError) or "not implemented" in message
+    lacking = isinstance(error, NotImplementedError) or "not implemented" in message or "MKL FFT" in message
     return "unsupported" if lacking or ("meta" in message and "not support" in message) else "refused"
 
 
@@ -219,10 +222,8 @@ def same_bits(a: Any, b: Any) -> bool:
         return False
     if a.numel() == 0:
         return True
-    left, right = (
-        torch.resolve_conj(torch.resolve_neg(t.detach())).reshape(-1).clone(memory_format=torch.contiguous_format) for t in (a, b)
-    )
-    left, right = left.view(torch.uint8), right.view(torch.uint8)
+    plain = (torch.resolve_conj(torch.resolve_neg(t.detach())).reshape(-1) for t in (a, b))
+    left, right = (t.clone(memory_format=torch.contiguous_format).view(torch.uint8) for t in plain)
     if torch.equal(left, right):
         return True
     # NaNs of one kernel may differ in sign or payload between calls.
