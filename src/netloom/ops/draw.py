@@ -28,22 +28,45 @@ from .operator import (
 )  # fmt: skip
 
 
-class Rand(Filled):
+def _check_float(dtype: str) -> None:
+    if is_integer(dtype):
+        raise ShapeError(f"these numbers are floating point or complex, not {dtype}; draw them and convert, or use randint")
+
+
+class FloatFilled(Filled):
+    """Base of draws of floating point numbers of ``shape``."""
+
+    effect = "random"
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        _check_float(a.dtype.name)
+        return super().infer(a)
+
+
+class FloatLike(Like):
+    """Base of draws of floating point numbers of the shape of x."""
+
+    effect = "random"
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        _check_float(a.dtype.name)
+        return super().infer(a)
+
+
+class Rand(FloatFilled):
     """Uniform numbers in [0, 1) of ``shape``."""
 
     name = "rand"
     code = "torch.rand({shape}, dtype={dtype}, device={device})"
     calls = {"torch.rand": "*shape:size, dtype=None"}
-    effect = "random"
 
 
-class Randn(Filled):
+class Randn(FloatFilled):
     """Standard normal numbers of ``shape``."""
 
     name = "randn"
     code = "torch.randn({shape}, dtype={dtype}, device={device})"
     calls = {"torch.randn": "*shape:size, dtype=None"}
-    effect = "random"
 
 
 class Randint(Filled):
@@ -92,22 +115,20 @@ class Randperm(Operator):
         return Dims({}, (("n",),), attrs={"n": "n"})
 
 
-class RandLike(Like):
+class RandLike(FloatLike):
     """Uniform numbers in [0, 1) of the shape of x."""
 
     name = "rand_like"
     code = "torch.rand_like({x}, dtype={dtype}, memory_format=torch.{memory_format})"
     calls = {"torch.rand_like": "x:input, dtype=None, memory_format=None"}
-    effect = "random"
 
 
-class RandnLike(Like):
+class RandnLike(FloatLike):
     """Standard normal numbers of the shape of x."""
 
     name = "randn_like"
     code = "torch.randn_like({x}, dtype={dtype}, memory_format=torch.{memory_format})"
     calls = {"torch.randn_like": "x:input, dtype=None, memory_format=None"}
-    effect = "random"
 
 
 class RandintLike(Like):

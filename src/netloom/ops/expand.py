@@ -183,8 +183,9 @@ class RepeatInterleave(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.dim is None:
             return TensorType(a.x.dtype, (a.x.numel * a.repeats,))
-        size = (a.x.shape or (1,))[a.dim] * a.repeats
-        return TensorType(a.x.dtype, replaced(a.x.shape or (1,), a.dim, size))
+        if not a.x.shape:
+            raise ShapeError("a tensor without axes repeats only without dim")
+        return TensorType(a.x.dtype, replaced(a.x.shape, a.dim, a.x.shape[a.dim] * a.repeats))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)

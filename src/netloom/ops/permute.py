@@ -63,16 +63,20 @@ class Adjoint(Operator):
     calls = {"torch.adjoint": "x:input", "Tensor.adjoint": "x", "Tensor.mH": "x", "Tensor.H": "x"}
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
-        return call if type_of(call["x"]).dtype.startswith("complex") else None
+        own = type_of(call["x"])
+        return call if own.dtype.startswith("complex") or own.rank < 2 else None
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if a.x.rank < 2:
+        if a.x.rank == 1:
             raise ShapeError(f"{pretty(a.x.shape)} is no matrix; it needs at least two axes")
-        return TensorType(a.x.dtype, (*a.x.shape[:-2], a.x.shape[-1], a.x.shape[-2]))
+        return TensorType(a.x.dtype, self._swapped(a.x.shape))
+
+    def _swapped(self, rows: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*rows[:-2], rows[-1], rows[-2]) if rows else ()
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
-        return Dims({"x": rows}, ((*rows[:-2], rows[-1], rows[-2]),))
+        return Dims({"x": rows}, (self._swapped(rows),))
 
 
 def _moved(source: tuple[int, ...], target: tuple[int, ...], rank: int) -> tuple[int, ...]:
