@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ..errors import SearchError
 from ..searching import SearchResult, resume, search
 from ..store import Store
 from .arguments import DEFAULT_STORE
 
-_DEFAULTS = {"space": "conv", "task": "digits", "strategy": "random", "budget": "60s", "recipe": "express", "seed": 0}
+_DEFAULTS: dict[str, Any] = {
+    "space": "conv", "task": "digits", "strategy": "random", "budget": "60s", "recipe": "express", "seed": 0,
+}  # fmt: skip
 
 
 def run(given: argparse.Namespace) -> int:
@@ -28,7 +31,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _searched(given: argparse.Namespace, url: str) -> SearchResult:
-    settings = {name: default if getattr(given, name) is None else getattr(given, name) for name, default in _DEFAULTS.items()}
+    asked = {name: getattr(given, name) for name in _DEFAULTS}
+    settings = _DEFAULTS | {name: value for name, value in asked.items() if value is not None}
     return search(
         **settings,
         store=Store(url),

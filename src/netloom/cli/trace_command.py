@@ -31,7 +31,7 @@ def _model(name: str, sizes: str | None) -> tuple[Any, Any]:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        made = importlib.import_module(module_name)
+        made: Any = importlib.import_module(module_name)
         for part in function_name.split("."):
             made = getattr(made, part)
         made = made if isinstance(made, torch.nn.Module) else made()

@@ -59,9 +59,9 @@ def train(
     """Train a network on the train part of ``task``; score it on its valid part after every epoch.
 
     A `Graph` is built with fresh weights drawn from ``seed``; a module is trained in place. Either is left in evaluation
-    mode. ``seed`` also draws the order of the samples and dropout, so the same seed gives the same result (on one machine,
-    with one number of threads). torch's global generator is left as it was. ``max_seconds`` stops it early with status ``time_limit``. Raises
-    `TrainingError` where network and task do not fit.
+    mode. ``seed`` also draws the order of the samples and dropout, so the same seed gives the same result (on one
+    machine, with one number of threads). torch's global generator is left as it was. ``max_seconds`` stops it early with
+    status ``time_limit``. Raises `TrainingError` where network and task do not fit.
 
     >>> import netloom as nl
     >>> x = nl.input(1, 8, 8)
