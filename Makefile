@@ -8,13 +8,15 @@ WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+BASE_READY := $(VENV)/.ready-base
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.ready-docs
 BENCH_READY := $(VENV)/.ready-bench
 OLDEST_VENV := .venv-oldest
 OLDEST_READY := $(OLDEST_VENV)/.ready
 
-PIP_FLAGS := --quiet --disable-pip-version-check
+# Python compiles a module when it is first imported; compiling all of them here would take longer than installing.
+PIP_FLAGS := --quiet --disable-pip-version-check --no-compile
 TORCH_FLAGS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .DEFAULT_GOAL := help
@@ -24,9 +26,13 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # torch goes first and alone, so that a CPU build at hand is taken and the later, larger resolution keeps it.
-$(READY): pyproject.toml
+$(BASE_READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_FLAGS) $(TORCH_FLAGS) "$(TORCH)"
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e .
+	touch $@
+
+$(READY): $(BASE_READY)
 	$(BIN)/python -m pip install $(PIP_FLAGS) -e ".[dev]"
 	touch $@
 
@@ -48,7 +54,7 @@ $(OLDEST_READY): pyproject.toml
 
 setup: $(READY)  ## make .venv and install netloom in it, ready for work
 
-demo: $(READY)  ## search for a network on real handwritten digits; under four minutes
+demo: $(BASE_READY)  ## search for a network on real handwritten digits; under four minutes
 	$(BIN)/python examples/demo.py
 
 test: $(READY)  ## the tests of every commit
