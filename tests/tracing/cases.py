@@ -23,15 +23,15 @@ class Case:
     """One model: how to make it, what to feed it, and what is not expected of it, each with its reason in the model's text.
 
     ``sizes``: batch sizes that evaluation is compared at (all but the example's, 2); ``free``: whether the graph must leave
-    the batch free; ``train`` / ``compiled`` / ``exported`` / ``flops`` / ``fresh``: whether that check applies; ``prepare``: puts
-    submodules into their modes, after ``train()`` or ``eval()`` of the whole.
+    the batch free (None: it may do either, but must be right); ``train`` / ``compiled`` / ``exported`` / ``flops`` / ``fresh``:
+    whether that check applies; ``prepare``: puts submodules into their modes, after ``train()`` or ``eval()`` of the whole.
     """
 
     name: str
     make: Callable[[], nn.Module]
     inputs: Inputs
     sizes: tuple[int, ...] = (3, 1)
-    free: bool = True
+    free: bool | None = True
     train: bool = True
     compiled: bool = True
     exported: bool = True

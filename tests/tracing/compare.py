@@ -97,10 +97,10 @@ def mode(case: Case, module: nn.Module, training: bool) -> nn.Module:
     return module
 
 
-def training_run(case: Case, module: nn.Module, batch: int = 4) -> Run:
+def training_run(case: Case, module: nn.Module, batch: int) -> Run:
     """One forward and backward step in training mode, everything seeded."""
     mode(case, module, True)
-    example = case.example(batch if case.free else 2)
+    example = case.example(batch)
     leaves = [t.requires_grad_() for t in tensors(example) if t.is_floating_point() or t.is_complex()]
     torch.manual_seed(7)
     # Clones, because models may write to their inputs, which torch forbids on leaves.

@@ -152,7 +152,8 @@ class Rotary(nn.Module):
         cos, sin = (f(torch.cat([angles, angles], -1)) for f in (torch.cos, torch.sin))
         halves = q * cos + rotate_half(q) * sin
         even, odd = q[..., ::2], q[..., 1::2]
-        pairs = torch.stack([even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()], -1).flatten(-2)
+        c, s = angles.cos(), angles.sin()
+        pairs = torch.stack([even * c - odd * s, even * s + odd * c], -1).flatten(-2)
         turns = torch.polar(torch.ones_like(angles), angles)
         turned = torch.view_as_real(torch.view_as_complex(q.float().reshape(*q.shape[:-1], -1, 2)) * turns).flatten(3)
         return halves + pairs - turned

@@ -224,7 +224,8 @@ class FunctionsAsAttributes(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.fc = nn.Linear(6, 6)
-        self.acts = [F.relu, torch.tanh, functools.partial(F.elu, alpha=0.5), torch.Tensor.sin, abs, functools.partial(torch.clamp, max=1)]
+        self.acts = [F.relu, torch.tanh, functools.partial(F.elu, alpha=0.5), torch.Tensor.sin, abs]
+        self.acts.append(functools.partial(torch.clamp, max=1))
 
     def forward(self, x: Tensor) -> Tensor:
         for act in self.acts:
@@ -308,7 +309,8 @@ class OddNames(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleDict({"a-b": nn.Linear(6, 6), "class": nn.Linear(6, 6), "1": nn.Linear(6, 6), "é ü": AddedToSequential()})
+        self.layers = nn.ModuleDict({name: nn.Linear(6, 6) for name in ("a-b", "class", "1", "it's", 'say "so"', "{x}", "@2")})
+        self.layers["é ü"] = AddedToSequential()
         self.x, self.F, self.torch, self.self_ = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
         self.input, self.graph, self.relu, self.lambda_ = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
         self.add_module("print", nn.Linear(6, 6))

@@ -98,7 +98,8 @@ class OwnCell(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.w, self.u, self.b = nn.Parameter(torch.randn(4, 12)), nn.Parameter(torch.randn(6, 12)), nn.Parameter(torch.zeros(12))
+        self.w, self.u = nn.Parameter(torch.randn(4, 12)), nn.Parameter(torch.randn(6, 12))
+        self.b = nn.Parameter(torch.zeros(12))
 
     def run(self, steps: list[Tensor]) -> list[Tensor]:
         h = torch.zeros_like(steps[0]).new_zeros(steps[0].shape[0], 6)

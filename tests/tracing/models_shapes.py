@@ -24,7 +24,7 @@ class BatchAndTimeMerged(nn.Module):
 
 @case(floats(6))
 class ArithmeticWithTheBatch(nn.Module):
-    """Means over the batch, by the function and by dividing by its size; sizes as floats and in square roots."""
+    """Means over the batch, by the function and by dividing by its size; products and sums of sizes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,34 @@ class ArithmeticWithTheBatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.fc(x)
         centred = y - y.mean(0) - y.sum(dim=0, keepdim=True) / x.shape[0]
-        return centred * x.size(0) + len(x) / 2 + y.numel() // 5
+        return centred * x.size(0) + len(x) * 2 - y.numel() // 5
+
+
+@case(floats(6), free=None)
+class FloatOfTheBatch(nn.Module):
+    """Python floats made of the batch size: right at every size, or the batch is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[0]
+        return self.fc(x) * (1 / n) + len(x) / 2 + math.log(n) + n**0.5
+
+
+@case(floats(6), free=None)
+class HalfOfTheBatch(nn.Module):
+    """Rounded divisions of the batch size; half of the batch is its own negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = max(1, x.shape[0] // 2)
+        y = self.fc(x[:half]) * x.shape[0]
+        return torch.cat([y, -self.fc(x[half:])], dim=0) + (x.shape[0] + 1) // 2
 
 
 @case(floats(6))

@@ -40,7 +40,8 @@ class Indexing(nn.Module):
         b = y[:, [0, 2], [1, 3]]
         c = y[..., self.keep][:, None, 1:-1:2, -4:]
         d = y[:, torch.tensor([1, 3]), :][:, -1, ...]
-        return a.sum((1, 2, 3)) + b.sum(1) + c.sum((1, 2, 3)) + d.sum(-1) + y[:, 2, 3] + x.index_select(1, self.rows[0]).sum((1, 2))
+        e = x.index_select(1, self.rows[0])
+        return a.sum((1, 2, 3)) + b.sum(1) + c.sum((1, 2, 3)) + d.sum(-1) + y[:, 2, 3] + e.sum((1, 2))
 
 
 @case(together(floats(6, 4), ids(3, high=6)))
@@ -117,7 +118,8 @@ class ScansAndMasks(nn.Module):
         z = y.cumsum(1) + torch.cumprod(torch.tanh(y), dim=1) + y.cummax(dim=1).values + y.flip(1).logcumsumexp(1)
         z = torch.where(y > 0, z, y.neg()) + torch.where(x > 0, 1.0, -1.0) + torch.diff(y, dim=1, prepend=y[:, :1])
         z = z.masked_fill(torch.ones(7, 5, dtype=torch.bool).triu(2), 0.5).tril(1)
-        return z.nan_to_num(0.0) + ((x < 0.5) & ~(x < -0.5) | x.isnan()).float() + torch.logaddexp(y, x) + y.logsumexp(1, keepdim=True)
+        middle = (x < 0.5) & ~(x < -0.5) | x.isnan()
+        return z.nan_to_num(0.0) + middle.float() + torch.logaddexp(y, x) + y.logsumexp(1, keepdim=True)
 
 
 @case(floats(3, 8, 8), flops=False)
@@ -242,7 +244,8 @@ class Statistics(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y = self.fc(x)
         std, mean = torch.std_mean(y, dim=1)
-        rest = y.median(1).values + y.kthvalue(2, dim=1).values + y.prod(1) + torch.linalg.vector_norm(y, ord=3, dim=1) + y.norm(dim=1)
+        rest = y.median(1).values + y.kthvalue(2, dim=1).values + y.prod(1)
+        rest = rest + torch.linalg.vector_norm(y, ord=3, dim=1) + y.norm(dim=1)
         rest = rest + y.var(1, correction=0) + torch.quantile(y, 0.3, dim=1) + (y > 0).any(1) * (y < 5).all(1)
         low, high = torch.aminmax(y, dim=2)
         return std * mean + rest + (high - low).mean(1, keepdim=True), y.argmax(-1) * 2 + y.argmin(1).sum(-1, keepdim=True)
@@ -277,7 +280,8 @@ class LinearAlgebra(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.baddbmm(x, x, self.w.expand(x.size(0), 4, 4), beta=0.5, alpha=2) + torch.bmm(x, x.mT)
-        y = y + torch.tensordot(x, self.w, dims=([2], [0])) + torch.outer(self.v, self.v) + torch.kron(self.w[:2, :2], torch.eye(2))
+        y = y + torch.tensordot(x, self.w, dims=([2], [0])) + torch.outer(self.v, self.v)
+        y = y + torch.kron(self.w[:2, :2], torch.eye(2))
         y = y + (x @ self.v).unsqueeze(-1) + torch.mv(self.w, self.v) + torch.inverse(self.w) + torch.linalg.det(self.w)
         return y + torch.linalg.multi_dot([self.w, self.w.t(), self.w]) + torch.dot(self.v, self.v) + torch.trace(self.w)
 
