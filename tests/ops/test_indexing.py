@@ -53,6 +53,18 @@ def test_getitem_and_setitem(index):
         replay("setitem", "Tensor.__setitem__", X, index, value, expected=setitem(X, index, value))
 
 
+def test_select_and_narrow_are_indexing():
+    assert replay("getitem", "torch.select", X, 2, -1) == replay(
+        "getitem", "Tensor.__getitem__", X, (slice(None), slice(None), 5)
+    )
+    assert replay("getitem", "Tensor.narrow", X, 1, -3, 2) == replay(
+        "getitem", "Tensor.__getitem__", X, (..., slice(2, 4), slice(None), slice(None))
+    )
+    replay("getitem", "torch.narrow", X, 0, 1, 0)
+    assert refused("getitem", "torch.narrow", X, 1, 3, 3)
+    assert refused("getitem", "torch.select", X, 1, 5)
+
+
 def test_normal_form():
     def index(*given):
         return replay("getitem", "Tensor.__getitem__", X, given)["index"]

@@ -71,6 +71,7 @@ SAME_AS_TORCH = [
     ("vector_norm", "torch.linalg.norm", X, {"dim": -1}),
     ("vector_norm", "torch.linalg.norm", X),
     ("vector_norm", "torch.linalg.vector_norm", COMPLEX, math.inf),
+    ("matrix_norm", "torch.linalg.matrix_norm", X),
     ("norm", "torch.norm", X),
     ("norm", "Tensor.norm", X, {"dim": 1, "keepdim": True}),
     ("norm", "Tensor.norm", X, 2, -1),

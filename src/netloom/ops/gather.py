@@ -115,7 +115,8 @@ class Scatter(Operator):
         attr("reduce", optional(choice("add", "multiply")), None),
     )  # fmt: skip
     calls = {
-        "torch.scatter": "x:input, dim, index, src:value, reduce=None", "Tensor.scatter": "x, dim, index, src:value, reduce=None",
+        "torch.scatter": "x:input, dim, index, src:value, reduce=None",
+        "Tensor.scatter": "x, dim, index, src:value, reduce=None",
     }  # fmt: skip
 
     def template(self, a: SimpleNamespace) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import ShapeError
 from .dims import Axis, Concat, Dims, labels, names
 from .dtypes import is_integer
-from .operator import Edge, Evaluated, Operator, Slice, TensorType, attr, broadcast, operand, pretty, tensor
+from .operator import Edge, Evaluated, Operator, Slice, TensorType, attr, axis, broadcast, operand, pretty, tensor
 from .size import Size
 
 FULL = Slice(None, None, None)
@@ -298,7 +298,28 @@ class GetItem(_Indexed):
     params = (tensor("x"), attr("index", as_index))
     code = "{x}[{index}]"
     view = True
-    calls = {"Tensor.__getitem__": "x, index"}
+    calls = {
+        "Tensor.__getitem__": "x, index",
+        "torch.select": "x:input, dim, place:index",
+        "Tensor.select": "x, dim, place:index",
+        "torch.narrow": "x:input, dim, start, length",
+        "Tensor.narrow": "x, dim, start, length",
+    }
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        if "index" in call:
+            return call
+        shape, places = type_of(call["x"]).shape, [v for name, v in call.items() if name not in ("x", "dim")]
+        if not shape or not all(isinstance(v, int | Size) for v in places):
+            return None
+        dim = axis(call["dim"], len(shape), "dim")
+        if "place" in call:
+            return {"x": call["x"], "index": (*(FULL,) * dim, call["place"])}
+        start, size = call["start"], shape[dim]
+        start = start + size if start < 0 else start
+        if not 0 <= start <= start + call["length"] <= size:
+            raise ShapeError(f"start {call['start']} and length {call['length']} leave axis {dim} of {pretty(shape)}")
+        return {"x": call["x"], "index": (*(FULL,) * dim, Slice(start, start + call["length"], None))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         return TensorType(a.x.dtype, indexed_shape(a.x.shape, a.index))

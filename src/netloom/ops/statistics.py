@@ -158,6 +158,30 @@ class Norm(Reduction):
         return real_of(a.x.dtype if a.dtype is None else a.dtype.name)
 
 
+class MatrixNorm(Operator):
+    """Frobenius norm of the matrices in the two axes ``dim``."""
+
+    name = "matrix_norm"
+    params = (
+        tensor("x"),
+        attr("ord", choice("fro"), "fro"),
+        attr("dim", ints(2), (-2, -1), axis_of="x"),
+        attr("keepdim", boolean, False),
+        attr("dtype", optional(dtype_attr), None),
+    )
+    code = "torch.linalg.matrix_norm({x}, {ord}, {dim}, {keepdim}, dtype={dtype})"
+    calls = {"torch.linalg.matrix_norm": "x:A, ord='fro', dim=(-2, -1), keepdim=False, dtype=None"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if is_integer(a.x.dtype) or a.x.rank < 2:
+            raise ShapeError(f"matrix_norm takes floating point or complex matrices, not {a.x}")
+        dtype = real_of(a.x.dtype if a.dtype is None else a.dtype.name)
+        return TensorType(dtype, reduced(a.x.shape, a.dim, a.keepdim))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return reduction_dims(a.x.rank, a.dim, a.keepdim)
+
+
 class Quantile(Operator):
     """The quantiles ``q`` (a number, or a vector whose axis comes first) along ``dim``, or of all elements."""
 
