@@ -88,7 +88,8 @@ EXPRESSIONS: dict[str, str] = {
         torch.tril_indices(3,3,offset=-1,dtype=torch.int32)
     """,
     "indexing": """
-        x[0]  x[-1]  x[:,1]  x[...,0]  x[:,None]  x[1:]  x[:,::2]  x[:, :-1]  x[0,1,2]  x[None]  x[...]  x[k[:2]%2]  x[:,k]
+        x[0]  x[-1]  x.select(1, 0)  torch.select(x, -1, 1)  x.narrow(1, 0, 2)  torch.narrow(x, 0, 1, 1)
+        x[:,1]  x[...,0]  x[:,None]  x[1:]  x[:,::2]  x[:, :-1]  x[0,1,2]  x[None]  x[...]  x[k[:2]%2]  x[:,k]
         x[:,[0,2]]  x[:,k,k]  x[0,:,k]  x[k%2,:,k]  x[:,k[:,None],k]  x[:, -2:, 1:3]  x[i1[0,0]%2]  i[i[0,0]]
         x[..., None, 1:]  x.to(torch.float64)  x.to(dtype=torch.half)  x.to(d)  x.type(torch.float64)  x.type_as(h)
         x.double()  x.half()  x.bfloat16()  h.float()  x.long()  x.int()  x.short()  x.char()  i.byte()  i.bool()  b.float()
