@@ -26,7 +26,7 @@ class Dropout(Unary):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         # Where nothing is dropped, torch hands on any dtype.
-        return super().infer(a) if a.training is True and a.p > 0 else a.x
+        return super().infer(a) if a.training is True and a.p > 0 and a.x.numel != 0 else a.x
 
 
 class AlphaDropout(Dropout):

@@ -33,7 +33,7 @@ def parse_equation(text: str) -> Equation:
     """The operands and output of an equation; an output left out is every letter that occurs once, in order.
 
     >>> parse_equation("bij, bjk")
-    Equation(operands=(('b', 'i', 'j'), ('b', 'j', 'k')), output=('b', 'i', 'k'))
+    Equation(operands=(('b', 'i', 'j'), ('b', 'j', 'k')), output=('i', 'k'))
     """
     left, arrow, right = text.replace(" ", "").partition("->")
     operands = tuple(_letters(part, text) for part in left.split(","))
@@ -57,17 +57,15 @@ def _letters(part: str, text: str) -> tuple[str, ...]:
     return tuple("..." if c == "\0" else c for c in row)
 
 
-def normal_equation(value: Any) -> str:
+def normal_equation(text: str) -> str:
     """The equation with its output written out and letters renamed in order, so that equal sums read equal.
 
     The order of the letters is kept: torch sums in alphabetical order, and the order shows in the last bits.
 
-    >>> normal_equation("B q d, B k d")
-    'abd,acd->bc'
+    >>> normal_equation("n q d, n k d -> n q k")
+    'cda,cba->cdb'
     """
-    if not isinstance(value, str) or len(value) > 500:
-        raise ValueError("an equation such as 'bij,bjk->bik'")
-    parsed = parse_equation(value)
+    parsed = parse_equation(text)
     used = sorted({entry for row in parsed.operands for entry in row if entry != "..."})
     alphabet = string.ascii_lowercase if len(used) <= 26 else string.ascii_uppercase + string.ascii_lowercase
     rename = dict(zip(used, alphabet)) | {"...": "..."}
@@ -75,11 +73,24 @@ def normal_equation(value: Any) -> str:
     return f"{','.join(rows[:-1])}->{rows[-1]}"
 
 
+def checked_equation(value: Any) -> str:
+    """The equation as it was given, so that errors quote it, once it is known to parse."""
+    if not isinstance(value, str) or len(value) > 500:
+        raise ValueError("an equation such as 'bij,bjk->bik'")
+    parse_equation(value)
+    return value
+
+
 class Einsum(Operator):
-    """Sums of products of tensors, by an equation: ``nl.einsum(q, k, "bhid,bhjd->bhij")``."""
+    """Sums of products of tensors, by an equation.
+
+    >>> import netloom as nl
+    >>> nl.einsum(nl.input(8, 16), nl.input(12, 16), equation="bqd,bkd->bqk").shape
+    (Size('N'), 8, 12)
+    """
 
     name = "einsum"
-    params = (tensors("operands"), attr("equation", normal_equation))
+    params = (tensors("operands"), attr("equation", checked_equation))
     code = "torch.einsum({equation}, {operands})"
     calls = dict.fromkeys(("torch.einsum", "torch.functional.einsum"), "equation, *operands")
 
@@ -119,6 +130,11 @@ class Einsum(Operator):
                 elif size not in (1, known):
                     raise ShapeError(f"'{label}' has sizes {known} and {size} in {a.equation!r}; they must be equal")
         return sizes
+
+    def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
+        rows, _ = self.rows(a)
+        self.sizes(a, rows)
+        return {"equation": normal_equation(a.equation)}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         rows, output = self.rows(a)

@@ -353,9 +353,7 @@ class GroupedMm(Operator):
 
     name = "grouped_mm"
     params = (tensor("x"), tensor("y"), tensor("offs", None), attr("dtype", optional(dtype_attr), None))
-    calls = dict.fromkeys(
-        ("torch._grouped_mm", "F.grouped_mm"), "x:mat_a, y:mat_b, offs=None, bias=None, dtype:out_dtype=None"
-    )
+    calls = dict.fromkeys(("torch._grouped_mm", "F.grouped_mm"), "x:mat_a, y:mat_b, offs=None, bias=None, dtype:out_dtype=None")
     code = "torch._grouped_mm({x}, {y}, offs={offs}, out_dtype={dtype})"
 
     def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:

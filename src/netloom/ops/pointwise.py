@@ -24,7 +24,9 @@ def require_kind(dtype: str, takes: str, what: str = "the operand") -> None:
     kind = kind_of(dtype)
     if kind[0] not in takes:
         accepted = [name for name in _KINDS if name[0] in takes]
-        raise ShapeError(f"{what} cannot be {dtype}; convert it to a {' or '.join(accepted)} dtype first")
+        kinds = " or ".join(filter(None, (", ".join(accepted[:-1]), accepted[-1])))
+        article = "an" if accepted[0][0] in "aeiou" else "a"
+        raise ShapeError(f"{what} cannot be {dtype}; convert it to {article} {kinds} dtype first")
 
 
 def require_fit(value: Any, dtype: str, what: str) -> None:
