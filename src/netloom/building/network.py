@@ -19,6 +19,7 @@ from ..graph.graph import Graph
 from ..graph.table import TensorEntry
 from ..graph.trusted import function_named
 from ..ops import MODULE
+from ..ops.functions import setitem
 from .initialising import fresh
 from .source import Source
 
@@ -31,6 +32,10 @@ class Part(torch.nn.Module):
         inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()]
         head = ", ".join(shown)
         return f"Part({head})" if not inside else f"Part({head}\n  " + "\n  ".join(inside) + "\n)"
+
+
+#: Names that a network has for itself; a child of the same name is reached through the registry.
+_OWN = frozenset({"graph", "code", "origins", "training"})
 
 
 class Network(torch.nn.Module):
@@ -102,9 +107,9 @@ def build(
 
 def _skeleton(graph: Graph, live: bool) -> Network:
     """The network without its tensors: class, forward and module tree."""
-    source = Source(graph, lambda name: hasattr(torch.nn.Module, name))
+    source = Source(graph, lambda name: hasattr(Network, name) or name in _OWN)
     code = source.text()
-    scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": _setitem, "_tensors": _tensors}
+    scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": setitem, "_tensors": _tensors}
     for target, name in source.functions.items():
         scope[name] = function_named(target)
     for target, name in source.classes.items():
@@ -231,13 +236,6 @@ def _rebuild(graph: Graph, state: dict[str, Any], flags: dict[str, bool]) -> Net
 
 
 # -- what generated code calls -------------------------------------------------------------------------------------
-def _setitem(x: Any, index: Any, value: Any) -> Any:
-    """``x`` with ``x[index] = value`` done to a copy."""
-    result = x.clone()
-    result[index] = value
-    return result
-
-
 def _tensors(result: Any) -> Any:
     """The tensors of a result, in order."""
     if isinstance(result, torch.Tensor):

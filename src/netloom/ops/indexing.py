@@ -340,6 +340,7 @@ class SetItem(_Indexed):
     code = "_setitem({x}, {index}, {value})"
     calls = {
         "Tensor.__setitem__": "x, index, value",
+        "netloom.ops.functions.setitem": "x, index, value",
         "torch.index_put": "x:input, indices, value:values, accumulate=False",
         "Tensor.index_put": "x, indices, value:values, accumulate=False",
     }

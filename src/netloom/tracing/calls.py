@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from ..ops import REGISTRY, Operator
@@ -17,7 +18,7 @@ from ..ops import REGISTRY, Operator
 READS = """
     size dim ndimension numel nelement stride storage_offset element_size is_contiguous is_floating_point is_complex is_signed
     is_same_size is_pinned is_shared get_device has_names __len__ __hash__ __repr__ __str__ __format__ untyped_storage
-    storage data_ptr is_set_to is_inference is_conj is_neg dense_dim sparse_dim is_coalesced register_hook retain_grad
+    storage data_ptr is_set_to is_inference is_conj is_neg dense_dim sparse_dim is_coalesced
     is_distributed __dir__ _is_view __reduce_ex__ _version refine_names names is_neg
 """.split()
 READ_PROPERTIES = """
@@ -169,7 +170,9 @@ def _forms(path: str) -> list[tuple[Any, bool]]:
 
     prefix, _, name = path.rpartition(".")
     owner: Any = {"Tensor": torch.Tensor, "F": torch.nn.functional}.get(prefix)
-    if owner is None:
+    if prefix.startswith("netloom."):
+        owner = import_module(prefix)
+    elif owner is None:
         owner = torch
         for part in prefix.split(".")[1:]:
             owner = getattr(owner, part, None)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from ..graph.trusted import function_named
 from ..ops import Edge, Size, operator
 from ..ops.code import argument_sources, expression
+from ..ops.functions import setitem
 from ..ops.operator import resolve_types
 from .sizing import from_prime
 
@@ -73,7 +74,7 @@ class Values:
         if record.number in self.recorder.real:
             self.cache[(record.number, 0, batch)] = self.recorder.real[record.number]
             return []
-        scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": _setitem, "device": "cpu"}
+        scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": setitem, "device": "cpu"}
         missing: list[int] = []
         blank = operator(record.op).family == "create"
 
@@ -125,10 +126,3 @@ def _flat(value: Any) -> list[Any]:
     if isinstance(value, tuple | list):
         return [leaf for part in value for leaf in _flat(part)]
     return [value]
-
-
-def _setitem(x: Any, index: Any, value: Any) -> Any:
-    """x with ``x[index] = value`` done to a copy."""
-    result = x.clone()
-    result[index] = value
-    return result

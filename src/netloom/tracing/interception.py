@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -78,11 +77,36 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
     for tensor in tensors:
         if recorder.aliases.handle(tensor) is None:
             recorder._ir(tensor)
+    versions = [t._version for t in tensors]
     with torch._C.DisableTorchFunction(), torch.no_grad():
         actual = apply(kind, *args, **kwargs)
     results = [t for t in (actual if isinstance(actual, tuple | list) else [actual]) if isinstance(t, torch.Tensor)]
     name = f"{kind.__module__}:{kind.__qualname__}.apply"
-    return opaque(recorder, partial(apply, kind), args, kwargs, actual, results, target=name)
+    function = Applied(kind)
+    before = {id(t): version for t, version in zip(tensors, versions)}
+    for tensor in tensors:
+        if tensor._version != before[id(tensor)]:
+            value = recorder.aliases.read(recorder.aliases.handle(tensor))
+            stand_in = tensor.detach().clone()
+            recorder.aliases.fresh(stand_in, recorder.emit("clone", x=value))
+            clean = tuple(stand_in if a is tensor else a for a in args)
+            outputs = [t.detach().clone() if t is tensor else t for t in results]
+            opaque(recorder, function, clean, kwargs, tuple(outputs), outputs, target=name)
+            made = next(o for o, t in zip(outputs, results) if t is tensor)
+            recorder.aliases.write(tensor, recorder.aliases.read(recorder.aliases.handle(made)))
+            return actual
+    return opaque(recorder, function, args, kwargs, actual, results, target=name)
+
+
+class Applied:
+    """``kind.apply`` looked up when called, so that a trace of a built network meets the function again."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.__name__ = f"{kind.__qualname__}.apply"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.kind.apply(*args, **kwargs)
 
 
 def _vmap(recorder: Recorder, original: Any, settings: Any, args: Any, kwargs: Any) -> Any:

@@ -35,7 +35,8 @@ def _is_pure(target: str) -> bool:
 
 def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, results: list[Any], target: str = "") -> Any:
     """Record a call of ``func`` that gave ``actual`` (whose tensors are ``results``)."""
-    from .recorder import _DROPPED, Foreign, _flat, type_of_tensor
+    from .recorder import _DROPPED, Foreign
+    from .state import type_of_tensor
 
     target = target or target_name(func)
     plain_args = recorder._edge_ref(_without_foreign(recorder._ir(tuple(args)), target, Foreign))
@@ -86,3 +87,31 @@ def _without_foreign(value: Any, target: str, foreign: type) -> Any:
     if type(value) is tuple:
         return tuple(_without_foreign(v, target, foreign) for v in value)
     return value
+
+
+def hooked(recorder: Recorder, tensor: Any, hook: Any) -> None:
+    """A gradient hook on an intermediate tensor: the identity with that hook, from here on."""
+    if not callable(hook):
+        return
+    name = f"{getattr(hook, '__module__', '')}:{getattr(hook, '__qualname__', type(hook).__qualname__)}#hook"
+    handle = recorder.aliases.handle(tensor)
+    if handle is None:
+        return
+    stand_in = tensor.detach().clone()
+    recorder.aliases.fresh(stand_in, recorder.aliases.read(handle))
+    result = tensor.detach().clone()
+    made = opaque(recorder, Hooked(hook), (stand_in,), {}, result, [result], target=name)
+    recorder.aliases.write(tensor, recorder.aliases.read(recorder.aliases.handle(made)))  # type: ignore[arg-type]
+
+
+class Hooked:
+    """The identity whose gradient goes through a hook."""
+
+    def __init__(self, hook: Any) -> None:
+        self.hook, self.__name__ = hook, getattr(hook, "__name__", "hook")
+
+    def __call__(self, x: Any) -> Any:
+        result = x.view_as(x)
+        if result.requires_grad:
+            result.register_hook(self.hook)
+        return result

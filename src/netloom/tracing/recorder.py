@@ -20,6 +20,7 @@ from .aliasing import Aliases, Handle
 from .calls import Resolved, bind, entered, resolve
 from .cloning import Cloner
 from .evaluating import Values
+from .opaque import hooked, inplace, opaque
 from .state import Held, constant_of, dtype_name, type_of_tensor
 
 #: Families whose results are fresh contiguous tensors when all operands are: their shape rules stand in for meta kernels.
@@ -498,8 +499,15 @@ class Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in ("_set_grad_enabled", "set_grad_enabled", "__set__", "__delete__") or known.path.endswith("_set_grad_enabled"):
             return func(*args, **kwargs)
-        if name in ("requires_grad_", "register_hook", "retain_grad", "record_stream", "share_memory_"):
+        if name in ("requires_grad_", "retain_grad", "record_stream", "share_memory_"):
             return args[0] if name == "requires_grad_" else None
+        if name == "register_hook":
+            return hooked(self, *args)
+        if name == "copy_":
+            source = self._edge_ref(self._ir(args[1]))
+            self._execute(func, args, {})
+            self.aliases.write(args[0], source)
+            return args[0]
         if name in ("cpu", "cuda") and known.path.startswith("Tensor."):
             return args[0]
         if known.kind == "python" and not known.path.startswith("torch.nn.init"):
@@ -507,14 +515,17 @@ class Recorder(TorchFunctionMode):
 
             if isinstance(func, FunctionType) and func not in self.entering:
                 self.entering.append(func)
+                known_records = len(self.records)
                 try:
                     with self:
                         return entered(func)(*args, **kwargs)
+                except DataDependence:
+                    if not known.path.startswith("torch.nn.functional"):
+                        raise
+                    del self.records[known_records:]  # a check of its own looks at data: the call stays whole
                 finally:
                     self.entering.pop()
         if name.endswith("_") and not name.endswith("__") and args and isinstance(args[0], torch.Tensor):
-            from .opaque import inplace
-
             return inplace(self, func, args, kwargs)
         actual = self._execute(func, args, kwargs)
         results = [t for t in _flat(actual) if isinstance(t, torch.Tensor)]
@@ -523,8 +534,6 @@ class Recorder(TorchFunctionMode):
         return self._opaque_result(func, args, kwargs, actual, results, known.path)
 
     def _opaque_result(self, func: Any, args: Any, kwargs: Any, actual: Any, results: Any, path: str) -> Any:
-        from .opaque import opaque
-
         return opaque(self, func, args, kwargs, actual, results)
 
     # -- arguments ---------------------------------------------------------------------------------------------------
