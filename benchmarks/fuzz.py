@@ -236,9 +236,13 @@ def attempt(kind: str, document: Any) -> str:
             raise AssertionError(f"from_text raised {type(error).__name__}") from error
         return type(error).__name__
     try:
-        again = Graph.from_text(graph.to_text())
+        text = graph.to_text()
     except FormatError:
         return "read, not written"
+    try:
+        again = Graph.from_text(text)
+    except TextError as error:
+        raise AssertionError(f"the text of a graph that was read is not read: {error}") from error
     if again != graph and "nan" not in repr(graph._key()):
         raise AssertionError("a graph that was read is not the one that its text gives back")
     return "read"

@@ -78,6 +78,7 @@ def test_any_names_are_written_and_read(graph: Graph, data: st.DataObject) -> No
     assert details(Graph.from_json(hostile.to_json())) == details(hostile)
 
 
+DATA = st.one_of(st.none(), st.integers(), st.just(4 * Size.symbol("N")), st.text(max_size=3), st.floats(allow_nan=False))
 PLAIN = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(math.nan), st.just(...),
@@ -87,7 +88,8 @@ PLAIN = st.recursive(
         st.sampled_from([Edge("x"), Edge("y"), Weight("w")]),
     ),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4).map(tuple), st.lists(inner, max_size=3), st.builds(Slice, inner, inner, inner),
+        st.lists(inner, max_size=4).map(tuple), st.lists(inner, max_size=3),
+        st.builds(Slice, DATA, DATA | st.builds(Slice, DATA, DATA, DATA), DATA),
         st.dictionaries(st.text(max_size=5), inner, max_size=3),
     ),
     max_leaves=12,
@@ -97,7 +99,7 @@ PLAIN = st.recursive(
 @given(PLAIN)
 @settings(max_examples=300)
 def test_any_plain_data_is_written_and_read(value: object) -> None:
-    args = opaque_args(4) | {"args": value, "kwargs": ()}
+    args = opaque_args(4) | {"args": (value,), "kwargs": ()}
     steps = [
         Step("x", "input", {"dtype": DType("float32"), "shape": (Size.symbol("N"), 2)}),
         Step("y", "relu", {"x": Edge("x")}),
@@ -201,6 +203,9 @@ def test_a_node_prints_as_its_line() -> None:
     ("y = mul(\"\\q\")\nreturn y", 3, 10, "escape"),
     ("y = mul(" + "(" * 60 + "\nreturn y", 3, 59, "levels of brackets"),
     ("y = mul(" + "9" * 5000 + ")\nreturn y", 3, 9, "4300 digits"),
+    ("y = getitem((x:2,))\nreturn y", 3, 14, "plain data"),
+    ("@w = parameter float32[3] (init=(x, 1))\nreturn x", 3, 34, "node above"),
+    ("@w = parameter float32[3] (init=normal(@v))\nreturn x", 3, 33, "a rule such as"),
     ("retrun x", 3, 1, "did you mean 'return'"),
     ("return x\nreturn x", 4, 1, "line 3 is one"),
     ("return (x, none", 3, 16, "expected ',' or ')'"),

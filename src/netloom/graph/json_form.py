@@ -18,6 +18,7 @@ from ..ops import operator
 from .assembly import Assembly, short
 from .graph import Argument, Graph, Step
 from .json_values import array, bad, boolean, decode, encode, encode_size, record, shown, string, tensor_type, whole
+from .notation import refers
 from .packing import MAX_TOTAL, digest, is_digest, num_bytes, pack, unpack
 from .table import INLINE_BYTES, Constant, TensorEntry
 
@@ -221,8 +222,8 @@ def _tensors(value: Any, artifacts: Any) -> dict[str, TensorEntry]:
         if key in found:
             raise bad(path, f"the key {key[:80]!r} comes twice")
         init, alias = decode(fields["init"], f"{path}.init"), fields.get("alias_of")
-        if type(init) is not tuple:
-            raise bad(f"{path}.init", 'expected an array such as ["normal", 0.0, 0.02]')
+        if type(init) is not tuple or refers(init):
+            raise bad(f"{path}.init", 'expected an array of plain data such as ["normal", 0.0, 0.02]')
         kind = string(fields["kind"], f"{path}.kind")
         type_ = tensor_type(fields["dtype"], fields["shape"], path)
         found[key] = TensorEntry(

@@ -30,7 +30,7 @@ import re
 from typing import Any
 
 from ..errors import FormatError
-from ..ops import DType, Size, TensorType
+from ..ops import DType, Edge, Size, TensorType, Weight
 from ..ops.dtypes import DTYPES
 
 VERSION = 1
@@ -128,6 +128,15 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is dict:
         return list(a) == list(b) and all(map(same, a.values(), b.values()))
     return bool(a == b)
+
+
+def refers(value: Any) -> bool:
+    """Whether there is a node or weight anywhere in a value."""
+    if isinstance(value, Edge | Weight):
+        return True
+    if isinstance(value, dict):
+        return any(map(refers, value.values()))
+    return isinstance(value, tuple | list) and any(map(refers, value))
 
 
 def dtype_text(dtype: DType) -> str:

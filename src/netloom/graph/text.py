@@ -20,12 +20,12 @@ from .notation import (
     MAX_DEPTH,
     MAX_DIGITS,
     VERSION,
-    WORD,
     dtype_text,
     identifier,
     line_name,
     operand_name,
     quoted,
+    refers,
     same,
     size_text,
     type_text,
@@ -69,7 +69,7 @@ def to_text(graph: Graph) -> str:
     lines.append(f"return {values.text(graph.result)}")
     if graph.train_result is not None:
         lines.append(f"train_return {values.text(graph.train_result)}")
-    lines += _table(graph, values)
+    lines += _table(graph)
     return "\n".join(lines) + "\n"
 
 
@@ -165,6 +165,8 @@ class Values:
         return text if size.symbols <= self.declared and not size.symbols & _WORDS else f"size({quoted(text)})"
 
     def slice(self, value: Slice, depth: int) -> str:
+        if refers(value):
+            raise FormatError(f"{str(value)[:80]} refers to a node; the bounds of a slice must be plain data")
         if any(type(part) is Slice for part in value):
             return f"slice({self.row(value, depth)})"
         start, stop, step = ("" if part is None else self.text(part, depth + 1) for part in value)
@@ -304,9 +306,11 @@ def _symbol(name: str, size: int, values: Values) -> str:
 
 
 # -- the tensor table ----------------------------------------------------------------------------------------------
-def _table(graph: Graph, values: Values) -> Iterator[str]:
+def _table(graph: Graph) -> Iterator[str]:
     """Lines for the entries that differ from what their operators declare, their order, and the constants' data."""
     fresh = fresh_entries(graph)
+    # The reader sorts these lines before it knows any input, so free sizes here cannot be bare.
+    values = Values(graph)
     blocks: dict[str, bytes] = {}
     for key, entry in graph.tensors.items():
         if key in fresh and same_entry(fresh[key], entry):
@@ -379,7 +383,9 @@ def _entry(key: str, entry: TensorEntry, fresh: TensorEntry | None, values: Valu
 
 def _init(rule: Any, values: Values) -> str:
     """``normal(0.0, 0.02)`` for the rule ``("normal", 0.0, 0.02)``."""
-    if type(rule) is tuple and rule and type(rule[0]) is str and WORD.fullmatch(rule[0]) and rule[0] not in CALLS:
+    if refers(rule):
+        raise FormatError(f"the init rule {str(rule)[:80]} refers to a node; it must be plain data")
+    if type(rule) is tuple and rule and type(rule[0]) is str and IDENTIFIER.fullmatch(rule[0]) and rule[0] not in CALLS:
         return f"{rule[0]}({values.row(rule[1:], 0)})"
     return values.text(rule)
 

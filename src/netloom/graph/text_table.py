@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import FormatError
 from ..ops import TensorType
 from .assembly import check_type
-from .notation import CALLS, IDENTIFIER, MAX_CONSTANT
+from .notation import CALLS, IDENTIFIER, MAX_CONSTANT, refers
 from .packing import MAX_TOTAL, is_digest, num_bytes, unpack
 from .scanner import Scanner
 from .table import Constant, TensorEntry
@@ -152,10 +152,11 @@ def _init(scan: Scanner) -> tuple[Any, ...]:
     start = scan.position
     rule = scan.word()
     if rule is not None and rule not in CALLS and scan.accept("("):
-        return (rule, *scan.items(")", 0)[0])
-    scan.position = start
-    value = scan.value()
-    if type(value) is not tuple:
+        value = (rule, *scan.items(")", 0)[0])
+    else:
+        scan.position = start
+        value = scan.value()
+    if type(value) is not tuple or refers(value):
         raise scan.error("expected a rule such as normal(0.0, 0.02)", start)
     return value
 
