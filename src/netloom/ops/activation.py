@@ -309,7 +309,12 @@ class Threshold(Unary):
 
 
 class Glu(Operator):
-    """The first half of an axis times the sigmoid of its second half: (…, 2a, …) → (…, a, …). (Dauphin et al. 2017)"""
+    """The first half of an axis times the sigmoid of its second half: (…, 2a, …) → (…, a, …). (Dauphin et al. 2017)
+
+    >>> import netloom as nl
+    >>> nl.glu(nl.input(64, 10), dim=1).shape
+    (Size('N'), 32, 10)
+    """
 
     name = "glu"
     params = (tensor("x"), attr("dim", integer(), -1, axis_of="x"))

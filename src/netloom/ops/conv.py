@@ -169,7 +169,12 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """Convolution: (N, C, H, W) → (N, out, H', W'); weight (out, C/groups, *kernel), bias (out)."""
+    """Convolution: (N, C, H, W) → (N, out, H', W'); weight (out, C/groups, *kernel), bias (out).
+
+    >>> import netloom as nl
+    >>> nl.conv2d(nl.input(3, 32, 32), 16, kernel=3, stride=2, padding=1).shape
+    (Size('N'), 16, 16, 16)
+    """
 
     name = "conv2d"
     spatial = 2
@@ -204,7 +209,12 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """Transposed convolution: (N, C, H, W) → (N, out, H', W'); weight (C, out/groups, *kernel), bias (out)."""
+    """Transposed convolution: (N, C, H, W) → (N, out, H', W'); weight (C, out/groups, *kernel), bias (out).
+
+    >>> import netloom as nl
+    >>> nl.conv_transpose2d(nl.input(16, 8, 8), 4, kernel=2, stride=2).shape
+    (Size('N'), 4, 16, 16)
+    """
 
     name = "conv_transpose2d"
     spatial = 2
@@ -232,7 +242,12 @@ _PATCHES = (
 
 
 class Unfold2d(Operator):
-    """The patches a convolution sees, as columns (im2col): (N, C, H, W) → (N, C·kh·kw, L) for L positions."""
+    """The patches a convolution sees, as columns (im2col): (N, C, H, W) → (N, C·kh·kw, L) for L positions.
+
+    >>> import netloom as nl
+    >>> nl.unfold2d(nl.input(3, 8, 8), kernel=2, stride=2).shape
+    (Size('N'), 12, 16)
+    """
 
     name = "unfold2d"
     params = (tensor("x"), *_PATCHES)

@@ -13,7 +13,13 @@ from .pointwise import Broadcasting, kind_of, require_fit, require_kind, tensor_
 
 
 class Where(Broadcasting):
-    """x where the condition (bool) holds, else y."""
+    """x where the condition (bool) holds, else y.
+
+    >>> import netloom as nl
+    >>> x = nl.input(8)
+    >>> nl.where(nl.gt(x, 0), x, 0.0).shape
+    (Size('N'), 8)
+    """
 
     name = "where"
     params = (tensor("condition"), operand("x"), operand("y"))

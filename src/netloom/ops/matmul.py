@@ -27,6 +27,10 @@ class Matmul(Operator):
     """Matrix product over the last two axes, the others broadcast: (…, m, k) @ (…, k, n) → (…, m, n).
 
     A vector counts as a row on the left and a column on the right, and its axis goes away.
+
+    >>> import netloom as nl
+    >>> (nl.input(8, 16) @ nl.parameter(16, 4)).shape
+    (Size('N'), 8, 4)
     """
 
     name = "matmul"

@@ -78,6 +78,11 @@ class BatchNorm(_ChannelNorm):
 
     In training with the batch's own statistics, which move the running ones by ``momentum`` (None: their plain average);
     otherwise with the running statistics. (Ioffe and Szegedy 2015)
+
+    >>> import netloom as nl
+    >>> graph = nl.Graph(x := nl.input(16, 8, 8), nl.batch_norm(x, name="bn"))
+    >>> sorted(graph.tensors)
+    ['bn.bias', 'bn.num_batches_tracked', 'bn.running_mean', 'bn.running_var', 'bn.weight']
     """
 
     name = "batch_norm"
@@ -231,6 +236,10 @@ class LayerNorm(_LastAxesNorm):
     """The last axes to mean 0 and variance 1, scaled and shifted; the last one unless normalized_shape says more.
 
     (Ba et al. 2016)
+
+    >>> import netloom as nl
+    >>> nl.Graph(x := nl.input(10, 64), nl.layer_norm(x)).num_params
+    128
     """
 
     name = "layer_norm"

@@ -104,7 +104,12 @@ class MaxPool1d(_MaxPool):
 
 
 class MaxPool2d(_MaxPool):
-    """Maximum over windows: (N, C, H, W) → (N, C, H', W')."""
+    """Maximum over windows: (N, C, H, W) → (N, C, H', W').
+
+    >>> import netloom as nl
+    >>> nl.max_pool2d(nl.input(3, 32, 32), 3, stride=2, padding=1).shape
+    (Size('N'), 3, 16, 16)
+    """
 
     name = "max_pool2d"
     spatial = 2
@@ -252,7 +257,12 @@ class AdaptiveAvgPool1d(_AdaptivePool):
 
 
 class AdaptiveAvgPool2d(_AdaptivePool):
-    """Mean over windows to a given size: (N, C, H, W) → (N, C, *output_size)."""
+    """Mean over windows to a given size: (N, C, H, W) → (N, C, *output_size).
+
+    >>> import netloom as nl
+    >>> nl.adaptive_avg_pool2d(nl.input(64, 7, 7), (1, None)).shape
+    (Size('N'), 64, 1, 7)
+    """
 
     name = "adaptive_avg_pool2d"
     spatial = 2
