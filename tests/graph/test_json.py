@@ -185,6 +185,7 @@ def test_unknown_operators_are_refused_by_name() -> None:
     (("steps", 1, "args", "x"), {"node": "x"}, "$.steps[1].args.x: the key 'node'; expected one of edge"),
     (("steps", 1, "args", "x"), {}, "$.steps[1].args.x: an object with 0 keys"),
     (("steps", 1, "args", "weight"), {"weight": "none"}, "$.steps[1]: the tensor table has no entry 'none'"),
+    (("steps", 1, "args", "weight"), True, "$.steps[1]: linear: weight is True; expected a weight"),
     (("steps", 1, "args", "wait"), 1, "$.steps[1].args: linear has no argument 'wait'"),
     (("steps", 1, "grad"), 1, "$.steps[1].grad: 1; expected true or false"),
     (("steps", 0, "args", "shape"), [{"size": "N+"}], "$.steps[0].args.shape[0].size: size 'N+'"),

@@ -60,6 +60,9 @@ class Assembly:
     def evaluate(self, op: str, args: Mapping[str, Any], fresh: Collection[str] = ()) -> Evaluated:
         """The step worked out; keys in ``fresh`` are weights whose entries are still to be made."""
         kind = operator(op)
+        for param in kind.params:
+            if param.kind == "weight" and type(args.get(param.name)) not in (Weight, Edge, type(None)):
+                raise FormatError(f"{op}: {param.name} is {short(args[param.name], 80)}; expected a weight, a node or none")
         with guarded(op):
             made = kind.evaluate(args, lambda ref: self.type_of(ref) if type(ref) is Edge else self.weight_type(ref.key, fresh))
             if len(made.outputs) > MAX_OUTPUTS:
