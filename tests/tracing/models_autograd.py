@@ -34,6 +34,21 @@ class StraightThrough(nn.Module):
         return Round.apply(self.fc(x)) + Round.apply(self.fc.weight).sum()
 
 
+@case(floats(6))
+class ApplyKeptAsAttribute(nn.Module):
+    """``apply`` bound before any trace begins: as an attribute, a global alias, and inside a plain function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.quantize = nn.Linear(6, 6), Round.apply
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.quantize(self.fc(x)) + round_through(x)
+
+
+round_through = Round.apply
+
+
 class Reverse(torch.autograd.Function):
     """Gradient reversal: a non-tensor argument, and None for its gradient."""
 
