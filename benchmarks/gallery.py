@@ -16,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import pkgutil
+import re
 import resource
 import sys
 import time
@@ -218,7 +219,8 @@ def _row(name: str, record: dict[str, Any] | None) -> str:
 
 
 def _cell(text: str) -> str:
-    plain = " ".join(text.split())
+    # Where the packages lie is no matter of the model.
+    plain = re.sub(r"/\S*/(site-packages|src)/", "", " ".join(text.split()))
     plain = plain if len(plain) <= 240 else plain[:239] + "…"
     return plain.replace("|", "\\|").replace("<", "&lt;")
 

@@ -143,10 +143,14 @@ def compare_train(model: nn.Module, network: nn.Module, example: Any, seed: int 
 
     Outputs, gradients of parameters and inputs, all buffers, and the state of the random generator are compared.
     """
-    reference = copy.deepcopy(model)
     with _plain_attention(), torch.random.fork_rng(devices=[]):
-        expected, expected_state = _train_step(reference, example, seed)
-        found, found_state = _train_step(network, example, seed)
+        for differentiable in (True, False):
+            reference = copy.deepcopy(model)
+            expected, expected_state = _train_step(reference, example, seed, differentiable)
+            # Some models refuse inputs that need gradients; then those of the parameters have to do.
+            if not isinstance(expected, Exception):
+                break
+        found, found_state = _train_step(network, example, seed, differentiable)
     if lines := _raised(expected, found):
         return lines
     lines = compare_values(expected, found)
@@ -236,11 +240,11 @@ def _raised(expected: Any, found: Any) -> list[str]:
     return []
 
 
-def _train_step(model: nn.Module, example: Any, seed: int) -> tuple[Any, Tensor]:
-    """Outputs and the gradients of the inputs, and the generator's state after the step."""
+def _train_step(model: nn.Module, example: Any, seed: int, differentiable: bool) -> tuple[Any, Tensor]:
+    """Outputs and the gradients of the inputs (of ``differentiable`` ones), and the generator's state after the step."""
     model.train()
     model.zero_grad(set_to_none=True)
-    inputs = map_tensors(example, lambda t: t.detach().clone().requires_grad_(t.is_floating_point()))
+    inputs = map_tensors(example, lambda t: t.detach().clone().requires_grad_(differentiable and t.is_floating_point()))
     torch.manual_seed(seed)
     output = _attempt(model, inputs)
     if isinstance(output, Exception):
