@@ -16,6 +16,9 @@ from .operators import Call, Operand
 #: Keywords that say where or how a result is stored, not what it is: the tracer drops them too.
 STORAGE_KEYWORDS = ("device", "layout", "pin_memory", "requires_grad", "non_blocking", "generator", "_stacklevel", "inplace")
 
+#: The last reason where an operator said that a call is not its own: it stays opaque, by intent.
+DECLINED = "declined"
+
 
 def check_calls(call: Call) -> set[str]:
     """Each callable that the operator claims, called with these arguments, gives a node that computes the same bits.
@@ -87,6 +90,8 @@ def check_recorded(path: str, args: tuple[Any, ...], kwargs: dict[str, Any], wha
     shown = f"{path}{_brief(args)}{_brief(kwargs) if kwargs else ''}"
     if not flat_tensors(expected):
         return ""
+    if bound(first, first_args, first_kwargs)[1][-1:] == [DECLINED]:
+        return ""
     if first != function:
         shown += f" (recorded as {getattr(first, '__name__', first)})"
     return check_bound(first, first_args, first_kwargs, expected, shown, what).kind.name
@@ -110,10 +115,11 @@ def check_bound(function: Any, args: Any, kwargs: Any, expected: Any, shown: str
 
 
 def bound(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[str]]:
-    """(the node a recorded call binds to, its tensors by variable), or None with the reasons why there is none."""
+    """(the node a recorded call binds to, its tensors by variable), or None; and the reasons why candidates did not fit."""
     from ..tracing.calls import bind, resolve
 
     known = resolve(function)
+    declined = False
     reasons = [f"{known.kind} {known.path}"]
     for candidate in known.candidates:
         plain = Plain()
@@ -126,6 +132,7 @@ def bound(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[str]]:
         given.pop("inplace", None)
         fitting = kind.from_call(dict(given), plain.type_of)
         if fitting is None or not set(fitting) <= set(kind.by_name):
+            declined = declined or fitting is None
             why = "refused by from_call" if fitting is None else f"left over {set(fitting) - set(kind.by_name)}"
             reasons.append(f"{kind.name}: {why}")
             continue
@@ -140,7 +147,7 @@ def bound(function: Any, args: Any, kwargs: Any) -> tuple[Any, list[str]]:
         operands = {edge: Operand(plain.type_of(edge)) for edge in plain.tensors}
         tried = Attempt(kind, made.args, made.types, made.outputs, None, operands)
         return (tried, {edge.node: tensor for edge, tensor in plain.tensors.items()}), reasons
-    return None, reasons
+    return None, [*reasons, *([DECLINED] if declined else [])]
 
 
 class Plain:

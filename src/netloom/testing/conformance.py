@@ -13,6 +13,8 @@ from typing import Any
 from ..errors import NetloomError
 from ..ops import Concat, Edge, Product, Size, Slice, TensorType, Weight
 from ..ops.dims import Dims, labels, size_of
+from ..ops.dtypes import DTYPES
+from ..ops.operator import MODULE
 from ..ops.size import LARGE
 from .capturing import show
 from .execution import Attempt, Verdict, attempt, expected_weights, run, same_bits
@@ -20,6 +22,10 @@ from .operators import Call, Operand
 
 #: Bounds between sizes that the language of dimension rules has no words for: operator → what the refusal names.
 UNSPOKEN = {"lstm": "proj_size"}
+
+
+#: What real tensors refuse because of the numbers in them, which is no matter of types.
+OF_VALUES = re.compile("(?i)index|out of bounds|ZeroDivision|Class values|Number of elements of source")
 
 
 def check_rule(call: Call) -> bool:
@@ -30,11 +36,13 @@ def check_rule(call: Call) -> bool:
     tried = attempt(call)
     if tried.kind.name in ("input", "opaque"):
         return tried.error is None
-    meta = run(tried, "meta")
+    # What follows the module's flag must be taken where either mode takes it.
+    training = tried.args.get("training") != MODULE or run(tried, "meta").status == "ok" == run(tried, "cpu").status
+    meta = run(tried, "meta", training=training)
     if tried.error is not None:
         _check_refusal(call, tried, meta)
         return False
-    real = run(tried, "cpu")
+    real = run(tried, "cpu", training=training)
     verdicts = [v for v in (meta, real) if v.status == "ok"]
     if not verdicts:
         refusals = [v for v in (meta, real) if v.status == "refused"]
@@ -43,8 +51,7 @@ def check_rule(call: Call) -> bool:
     shown = " and ".join(f"{show(v.types)}" for v in verdicts)
     agreed = any(v.types == tried.outputs for v in verdicts)
     assert agreed, f"{call} gives {show(tried.outputs)} by the rule, {shown} in torch"
-    # What depends on the values (an index out of range) is no matter of types.
-    if meta.status == "ok" and real.status == "refused" and not re.search("(?i)index|out of bounds", real.message):
+    if meta.status == "ok" and real.status == "refused" and not OF_VALUES.search(real.message):
         raise AssertionError(f"{call} is taken, and by meta tensors too, but real tensors refuse: {real.message}")
     return True
 
@@ -70,7 +77,7 @@ def _check_refusal(call: Call, tried: Attempt, meta: Verdict) -> None:
 def names_a_value(message: str, call: Call) -> bool:
     """Whether an error's message quotes something of the call: a size, a dtype, an attribute's value or name."""
     words = set(re.findall(r"[\w.]+", message))
-    if words & {"axis", "axes", "number", "numbers"}:
+    if words & {"axis", "axes", "number", "numbers", *DTYPES}:
         return True
     for name, value in call.args.items():
         if name in words:

@@ -204,6 +204,14 @@ def diagonal(draw: Any) -> Arguments:
     return {"x": typed(draw(dtypes()), shape), "offset": draw(st.integers(-2, 2)), "dim1": first, "dim2": second - len(shape)}
 
 
+@example("diagonal_scatter")
+def diagonal_scatter(draw: Any) -> Arguments:
+    shape, dtype = draw(shapes(2, 2, 1)), draw(dtypes(COMMON_DTYPES))
+    offset = draw(st.integers(-shape[0] + 1, shape[1] - 1))
+    length = min(shape[0], shape[1] - offset) if offset >= 0 else min(shape[0] + offset, shape[1])
+    return {"x": typed(dtype, shape), "value": typed(dtype, (length,)), "offset": offset}
+
+
 @example("diag")
 def diag(draw: Any) -> Arguments:
     return {"x": typed(draw(dtypes()), draw(shapes(1, 2))), "diagonal": draw(st.integers(-1, 1))}

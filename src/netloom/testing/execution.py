@@ -85,7 +85,7 @@ def expected_weights(tried: Attempt) -> dict[str, TensorType]:
         return {}
 
 
-def bindings(tried: Attempt) -> tuple[dict[str, Any], dict[str, Operand]] | None:
+def bindings(tried: Attempt, training: bool = True) -> tuple[dict[str, Any], dict[str, Operand]] | None:
     """Sources of the arguments, and the operand behind each variable; None where a weight's type is not known."""
     variables: dict[str, Operand] = {}
     types: dict[Any, Operand] = dict(tried.operands)
@@ -103,7 +103,7 @@ def bindings(tried: Attempt) -> tuple[dict[str, Any], dict[str, Operand]] | None
         variables[variable] = types[ref]
         return variable
 
-    sources = argument_sources(tried.args, tried.kind, name_of, "True")
+    sources = argument_sources(tried.args, tried.kind, name_of, str(training))
     return sources, variables
 
 
@@ -116,13 +116,16 @@ def with_computed_weights(call: Call) -> Call:
     return call.with_args(**{name: Operand(t, 0.25, 1.25) if is_float(t.dtype) else Operand(t) for name, t in own.items()})
 
 
-def run(tried: Attempt, device: str, tensors: dict[str, Any] | None = None, seed: int = 0) -> Verdict:
-    """The template of a call, run by torch on ``device``; ``tensors`` may give the real ones by variable."""
+def run(tried: Attempt, device: str, tensors: dict[str, Any] | None = None, training: bool = True) -> Verdict:
+    """The template of a call, run by torch on ``device``; ``tensors`` may give the real ones by variable.
+
+    ``training`` is the flag of the module that the call would belong to.
+    """
     import torch
     import torch.nn.functional as F
 
     try:
-        bound = bindings(tried)
+        bound = bindings(tried, training)
         if bound is None:
             return Verdict("unknown", message="the type of a weight is not known")
         sources, variables = bound
@@ -139,14 +142,14 @@ def run(tried: Attempt, device: str, tensors: dict[str, Any] | None = None, seed
     given = tensors or {}
     try:
         for i, (name, operand) in enumerate(variables.items()):
-            scope[name] = given[name] if name in given else make_tensor(operand, device, seed + i)
+            scope[name] = given[name] if name in given else make_tensor(operand, device, i)
     except (RuntimeError, TypeError) as error:
         return Verdict("unknown", message=str(error))
     before = {name: scope[name] for name in variables}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a stack trace per device
+            torch.default_generator.manual_seed(0)  # torch.manual_seed takes a stack trace per device
             for statement in statements:
                 exec(statement, scope)
             if tried.kind.unpack:
@@ -171,9 +174,9 @@ def _unpacked(pattern: str, source: str, scope: dict[str, Any]) -> tuple[Any, ..
 
 def helpers() -> dict[str, Any]:
     """Functions that templates may call beside torch's: those that built networks have in scope."""
-    from ..tracing.evaluating import _setitem
+    from ..ops.functions import setitem
 
-    return {"_setitem": _setitem}
+    return {"_setitem": setitem}
 
 
 def _classify(error: Exception) -> str:

@@ -232,8 +232,9 @@ def altered(draw: Any, call: Call, attributes: bool = True) -> Call:
         if kind.by_name[name].default is None and draw(st.integers(0, 5)) == 0:
             return call.with_args(**{name: None})
         return call.with_args(**{name: draw(altered_operand(value))})
-    if type(value) is tuple and value and isinstance(value[0], Operand):
-        position = draw(st.integers(0, len(value) - 1))
+    inside = [i for i, part in enumerate(value) if isinstance(part, Operand)] if type(value) is tuple else []
+    if inside:
+        position = draw(st.sampled_from(inside))
         changed = draw(altered_operand(value[position]))
         return call.with_args(**{name: (*value[:position], changed, *value[position + 1 :])})
     return call.with_args(**{name: draw(altered_data(value))})
