@@ -21,6 +21,7 @@ class Linear(Operator):
     """``y = x Wᵀ + b`` over the last axis: (…, in) → (…, out); weight (out, in), bias (out)."""
 
     name = "linear"
+    saves_output = False
     params = (tensor("x"), attr("out", integer(0)), weight("weight"), weight("bias", optional=True))
     code = "F.linear({x}, {weight}, {bias})"
     calls = {"torch.nn.functional.linear": "x:input, weight, bias=None"}
@@ -138,6 +139,8 @@ class Bilinear(Operator):
         return {"weight": weight, "bias": TensorType(a.x1.dtype, (a.out,))}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
+        if not a.x1.rank or not a.x2.rank:
+            raise ShapeError("both operands need at least one axis")
         if a.x1.shape[:-1] != a.x2.shape[:-1]:
             raise ShapeError(f"{pretty(a.x1.shape)} and {pretty(a.x2.shape)} must agree on every axis but the last")
         if a.weight.shape != (a.out, a.x1.shape[-1], a.x2.shape[-1]):
