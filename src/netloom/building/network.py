@@ -17,6 +17,7 @@ from ..errors import BuildError
 from ..graph.foreign import class_named
 from ..graph.graph import Graph
 from ..graph.table import TensorEntry
+from ..graph.tree import weights as weights_in
 from ..graph.trusted import function_named
 from ..ops import MODULE
 from ..ops.functions import setitem
@@ -214,10 +215,11 @@ def _refuse_misfit(graph: Graph, state: Mapping[str, Any]) -> None:
         if (entry.alias_of or key) not in names and entry.constant is None and entry.persistent
     ]  # fmt: skip
     extra = [key for key in state if key not in graph.tensors]
+    read = {weight.key for step in graph.steps for weight in weights_in(tuple(step.args.values()))}
     wrong = [
         f"{key} is {tuple(state[key].shape)} instead of {tuple(entry.type.shape)}"
         for key, entry in graph.tensors.items()
-        if key in state and tuple(state[key].shape) != tuple(entry.type.shape)
+        if key in state and tuple(state[key].shape) != tuple(entry.type.shape) and (entry.persistent or key in read)
     ]
     problems = []
     for what, keys in (("missing", missing), ("unexpected", extra), ("of the wrong shape", wrong)):

@@ -74,6 +74,18 @@ class Value:
     def __truediv__(self, other: Any) -> Value:
         return call("div", self, other)
 
+    def __rtruediv__(self, other: Any) -> Value:
+        return call("rdiv", self, other)
+
+    def __floordiv__(self, other: Any) -> Value:
+        return call("floor_divide", self, other)
+
+    def __mod__(self, other: Any) -> Value:
+        return call("remainder", self, other)
+
+    def __rpow__(self, other: Any) -> Value:
+        return call("pow", other, self)
+
     def __matmul__(self, other: Any) -> Value:
         return call("matmul", self, other)
 

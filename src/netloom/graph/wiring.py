@@ -130,7 +130,7 @@ class _Reader:
         packed = plan.packed(args)
         shown = plan.known.get(packed)
         if shown is None:
-            shown = step.op
+            shown = "parameter" if step.op == "constant" else step.op  # a constant is a buffer known by value
             for name in plan.attrs:
                 shown += self.argument(name, args[name], operands, keys, step, plan)
             if packed:

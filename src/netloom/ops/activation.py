@@ -32,6 +32,7 @@ class Relu(Unary):
     name = "relu"
     takes = "if"
     code = "F.relu({x})"
+    inplace = "torch.relu_({x})"
     calls = {"F.relu": "x:input, inplace=False", **unary_calls("relu")}
 
 
@@ -55,6 +56,7 @@ class LeakyRelu(Unary):
     params = (tensor("x"), attr("negative_slope", real(), 0.01))
     takes = "f"
     code = "F.leaky_relu({x}, {negative_slope})"
+    inplace = "F.leaky_relu_({x}, {negative_slope})"
     calls = {"F.leaky_relu": "x:input, negative_slope=0.01, inplace=False"}
 
 

@@ -34,6 +34,8 @@ class Add(_Scaled):
 
     name = "add"
     commutative = ("x", "y")
+    inplace = "{x}.add_({y})"
+    saves_output = False
     calls = {
         "torch.add": "x:input, y:other, alpha=1",
         "Tensor.add": "x, y:other, alpha=1",
@@ -44,6 +46,9 @@ class Add(_Scaled):
     def commutes(self, args: Mapping[str, Any]) -> bool:
         return args["alpha"] == 1
 
+    def inplace_when(self, a: SimpleNamespace) -> bool:
+        return a.alpha == 1 and a.x == a.y
+
     def template(self, a: SimpleNamespace) -> str:
         return "({x} + {y})" if a.alpha == 1 and not isinstance(a.alpha, bool) else "torch.add({x}, {y}, alpha={alpha})"
 
@@ -52,6 +57,7 @@ class Sub(_Scaled):
     """x − alpha · y."""
 
     name = "sub"
+    saves_output = False
     calls = {
         **dict.fromkeys(("torch.sub", "torch.subtract"), "x:input, y:other, alpha=1"),
         **dict.fromkeys(("Tensor.sub", "Tensor.subtract"), "x, y:other, alpha=1"),

@@ -98,6 +98,8 @@ class _AnyConv(Operator):
 class _Conv(_AnyConv):
     """Cross-correlation over n spatial axes."""
 
+    saves_output = False
+
     def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
         shape = type_of(call["weight"]).shape
         return call | {"out": shape[0], "kernel": shape[2:]} if len(shape) == self.spatial + 2 else None
@@ -128,6 +130,8 @@ class _Conv(_AnyConv):
 
 class _ConvTranspose(_AnyConv):
     """The gradient of a convolution with respect to its input, as a layer."""
+
+    saves_output = False
 
     def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
         shape = type_of(call["weight"]).shape

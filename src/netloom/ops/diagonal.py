@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ShapeError
 from .dims import Dims, names
-from .operator import DType, Operator, TensorType, attr, axes, dtype_attr, integer, pretty, tensor
+from .operator import REGISTRY, DType, Operator, TensorType, attr, axes, dtype_attr, integer, pretty, tensor
 from .view import dropped
 
 
@@ -64,6 +64,29 @@ class Diag(Operator):
             return TensorType(a.x.dtype, (size, size))
         rows, columns = a.x.shape
         return TensorType(a.x.dtype, (_length(rows, columns, a.diagonal),))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        return _frozen(a, outputs)
+
+
+class DiagonalScatter(Operator):
+    """x with ``value`` on a diagonal: what a write through a `Diagonal` view leaves."""
+
+    name = "diagonal_scatter"
+    params = (
+        tensor("x"), tensor("value"), attr("offset", integer(), 0), attr("dim1", integer(), 0, "x"), attr("dim2", integer(), 1, "x"),
+    )  # fmt: skip
+    code = "torch.diagonal_scatter({x}, {value}, {offset}, {dim1}, {dim2})"
+    calls = {
+        "torch.diagonal_scatter": "x:input, value:src, offset=0, dim1=0, dim2=1",
+        "Tensor.diagonal_scatter": "x, value:src, offset=0, dim1=0, dim2=1",
+    }
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        target = REGISTRY["diagonal"].infer(SimpleNamespace(x=a.x, offset=a.offset, dim1=a.dim1, dim2=a.dim2))
+        if a.value != target:
+            raise ShapeError(f"the diagonal is {target}, the value {a.value}; they must be one type")
+        return a.x  # type: ignore[no-any-return]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         return _frozen(a, outputs)

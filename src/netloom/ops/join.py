@@ -31,6 +31,7 @@ class Cat(Operator):
     """
 
     name = "cat"
+    saves_output = False
     params = (tensors("tensors"), attr("dim", integer(), 1))
     code = "torch.cat({tensors}, {dim})"
     calls = {

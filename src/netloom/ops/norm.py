@@ -86,6 +86,7 @@ class BatchNorm(_ChannelNorm):
     """
 
     name = "batch_norm"
+    saves_output = False
     params = (
         tensor("x"), attr("eps", real(), 1e-5), attr("momentum", optional(real()), 0.1), attr("training", flag, MODULE),
         *_SCALE, *_RUNNING, weight("num_batches_tracked", optional=True),
@@ -173,6 +174,7 @@ class GroupNorm(_ChannelNorm):
     """Each group of channels of each sample to mean 0 and variance 1: (N, C, …) → (N, C, …). (Wu and He 2018)"""
 
     name = "group_norm"
+    saves_output = False
     params = (tensor("x"), attr("groups", integer(1)), attr("eps", real(), 1e-5), *_SCALE)
     code = "F.group_norm({x}, {groups}, {weight}, {bias}, {eps})"
     calls = {
@@ -243,6 +245,7 @@ class LayerNorm(_LastAxesNorm):
     """
 
     name = "layer_norm"
+    saves_output = False
     params = (tensor("x"), attr("normalized_shape", optional(ints()), None), attr("eps", real(), 1e-5), *_SCALE)
     code = "F.layer_norm({x}, {normalized_shape}, {weight}, {bias}, {eps})"
     calls = {

@@ -291,7 +291,7 @@ class Operator:
         cls.by_name = {param.name: param for param in cls.params}
         cls.family = cls.__module__.rpartition(".")[2]
         if "name" in cls.__dict__ and cls.name:
-            if cls.name in REGISTRY:
+            if cls.name in REGISTRY and type(REGISTRY[cls.name]).__module__ != cls.__module__:
                 raise AttributeValueError(f"operator {cls.name!r} is registered twice; choose another name")
             REGISTRY[cls.name] = cls()
 

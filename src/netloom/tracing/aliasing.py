@@ -170,6 +170,9 @@ class Aliases:
             return emit("transpose", x=value, **{k: v for k, v in args.items() if type(v) is int})
         if op == "expand" and record.types[0].shape == before.shape:
             return value
+        if op == "diagonal":
+            places = {name: args[name] for name in ("offset", "dim1", "dim2")}
+            return emit("diagonal_scatter", x=source, value=value, **places)
         position = self._position(record, index, before)
         if position is None:
             raise TraceError(f"a write through a {op} view is not supported; write to a copy, or index the tensor itself")

@@ -26,7 +26,7 @@ from .state import Held, constant_of, dtype_name, type_of_tensor
 #: Families whose results are fresh contiguous tensors when all operands are: their shape rules stand in for meta kernels.
 _QUICK = set(
     "conv linear norm activation arithmetic dropout pool matmul elementary logic masking create draw reduce extremes "
-    "statistics join padding resample diagonal".split()
+    "statistics join padding resample diagonal recurrent".split()
 )
 _FACTORIES = set(
     "zeros ones full empty arange range linspace logspace eye rand randn randint randperm tensor as_tensor scalar_tensor "
@@ -36,6 +36,7 @@ _FACTORIES = set(
 )
 _LITERAL = {torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor}
 _CASTS = {torch.Tensor.to, torch.Tensor.cpu, torch.Tensor.cuda}
+_INDEXED = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
 _DROPPED = ("device", "layout", "pin_memory", "requires_grad", "non_blocking", "generator", "_stacklevel")
 
 
@@ -152,7 +153,7 @@ class Recorder(TorchFunctionMode):
             now = owner._buffers.get(item.key.rpartition(".")[2]) if item.kind == "buffer" else None
             if now is not None and now is not item.tensor:
                 handle = self.aliases.handle(now)
-                if handle is not None:
+                if handle is not None and type_of_tensor(now) == type_of_tensor(item.tensor):
                     written[item.key] = (self.aliases.read(handle), True)
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
@@ -360,6 +361,8 @@ class Recorder(TorchFunctionMode):
             made = self._literal_call(func, args, kwargs)
             if made is not NotImplemented:
                 return made
+        if func in _INDEXED and isinstance(args[1], list | tuple | range):
+            args = (args[0], self._index(args[1]), *args[2:])
         out = kwargs.get("out")
         plain = {k: v for k, v in kwargs.items() if k not in _DROPPED and k != "out" and not (k == "inplace")}
         inplace = known.inplace or bool(kwargs.get("inplace", False))
@@ -410,14 +413,18 @@ class Recorder(TorchFunctionMode):
             and out is None
             and kind.family in _QUICK
             and not kind.view
+            and kind.name != "meshgrid"
+            and (len(made.outputs) == 1 or kind.family in ("recurrent", "pool"))
             and all(t.is_contiguous() for t in tensors)
         )
         if quick:
             result: Any = tuple(_blank(t) for t in made.outputs)
+            if made.args.get("batch_first") and result[0].ndim == 3:
+                result = (_blank_batch_second(made.outputs[0]), *result[1:])
             record = self.add(kind.name, made.args, made.outputs)
             for index, tensor in enumerate(result):
                 self.aliases.fresh(tensor, Edge(record.number, index))  # type: ignore[arg-type]
-            return _shaped_like(kind, result)
+            return _nested(kind, result)
         actual = self._execute(func, args, kwargs)
         results = _results(actual)
         if kind.family == "cast" and not inplace and len(results) == 1 and any(results[0] is t for t in tensors):
@@ -440,11 +447,21 @@ class Recorder(TorchFunctionMode):
                 else:
                     self.aliases.fresh(tensor, edge)
             return actual
+        if kind.family == "draw":
+            self._skip_blank(made.args)
         record = self.add(kind.name, made.args, made.outputs)
         targets = _flat(out) if out is not None else [args[0] if args else next(iter(kwargs.values()))]
         for index, target in enumerate(targets):
             self.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
         return actual
+
+    def _skip_blank(self, args: dict[str, Any]) -> None:
+        """A random fill needs the layout of its operand alone: of ``empty_like(x)`` it may as well take x's."""
+        source = args.get("x")
+        if type(source) is Edge:
+            record = self.records[source.node]  # type: ignore[call-overload]
+            if record.op == "empty_like" and self.type_of(record.args["x"]) == record.types[0]:
+                args["x"] = record.args["x"]
 
     def _execute(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run the call itself on the tensors of the trace."""
@@ -475,6 +492,14 @@ class Recorder(TorchFunctionMode):
         kwargs.pop("generator", None)
         kwargs.pop("pin_memory", None)
         return args, kwargs
+
+    def _index(self, index: Any) -> Any:
+        """An index whose lists of numbers are tensors, as torch reads them."""
+        if isinstance(index, list | range):
+            if any(isinstance(v, torch.Tensor | slice) or v is None or v is Ellipsis for v in index):
+                return tuple(index)
+            return self.bring_in(torch.tensor(list(index)))
+        return tuple(self._index(v) if isinstance(v, list | range) else v for v in index)
 
     def _literal_call(self, func: Any, args: Any, kwargs: Any) -> Any:
         """``torch.tensor([...])`` and its kin: data written in the model's code, by value."""
@@ -673,8 +698,15 @@ def _blank(kind: TensorType) -> Any:
     return torch.empty(kind.shape, dtype=getattr(torch, kind.dtype), device="meta")
 
 
-def _shaped_like(kind: Operator, results: tuple[Any, ...]) -> Any:
-    return results[0] if len(results) == 1 else results
+def _blank_batch_second(kind: TensorType) -> Any:
+    """What a recurrent layer gives with the batch first: laid out in memory with time first."""
+    batch, steps, features = kind.shape
+    return torch.empty((steps, batch, features), dtype=getattr(torch, kind.dtype), device="meta").transpose(0, 1)
+
+
+def _nested(kind: Operator, results: tuple[Any, ...]) -> Any:
+    """The results in the containers that the torch call returns."""
+    return results[0] if len(results) == 1 and not kind.unpack else results
 
 
 def _results(actual: Any) -> list[Any]:
