@@ -170,7 +170,8 @@ def opaque_graph(target: str, args: tuple[Any, ...] = ()) -> nl.Graph:
     return nl.Graph.make([plain.steps[0], call], {}, plain.arguments, plain.result, symbols=plain.symbols)
 
 
-TARGETS = """    os.system os:system builtins:eval builtins:exec subprocess:run torch.load torch.save torch.hub.load torch.jit.load
+TARGETS = """
+    os.system os:system builtins:eval builtins:exec subprocess:run torch.load torch.save torch.hub.load torch.jit.load
     torch.from_file torch.ops.load_library torch.utils.cpp_extension.load torch.serialization.load torch.set_num_threads
     torch.__builtins__ torch._C._jit_pass_inline torch.nn.functional.torch.load Tensor.__reduce_ex__ Tensor.numpy
     Tensor.__class__ Tensor.apply_ Tensor.map_ torch.nn.functional.__builtins__ torch.compile torch.vmap torch.func.vmap
