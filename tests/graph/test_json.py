@@ -190,6 +190,7 @@ def test_unknown_operators_are_refused_by_name() -> None:
     (("steps", 1, "grad"), 1, "$.steps[1].grad: 1; expected true or false"),
     (("steps", 0, "args", "shape"), [{"size": "N+"}], "$.steps[0].args.shape[0].size: size 'N+'"),
     (("steps", 0, "args", "dtype"), {"dtype": "f"}, "$.steps[0]: input: dtype"),
+    (("steps", 1, "args", "out"), {"dict": {"a": {"edge": ["fc2", 0]}}}, "$.steps[1]: no node before this one is called 'fc2'"),
     (("tensors", 0, "shape", 0), -1, "$.tensors[0]: the type has an axis of -1"),
     (("tensors", 0, "shape", 0), 33, "fc1.weight"),
     (("tensors", 0, "dtype"), "float31", "$.tensors[0]: the type has the unknown dtype 'float31'"),

@@ -111,6 +111,16 @@ def test_any_plain_data_is_written_and_read(value: object) -> None:
     assert details(Graph.from_json(graph.to_json())) == details(graph)
 
 
+@pytest.mark.parametrize("symbol", ["slice", "float32", "true", "nan", "size", "x"])
+def test_symbols_that_are_words_of_the_notation(symbol: str) -> None:
+    size = Size.symbol(symbol)
+    args = opaque_args(2) | {"args": (size, 2 * size + 1, Slice(Slice(), size, size), DType("float32"), Edge("x"), True)}
+    steps = [Step("x", "input", {"dtype": DType("float32"), "shape": (size, 2)})]
+    steps += [Step("call", "opaque", args | {"kwargs": ()})]
+    graph = Graph.make(steps, {}, [Argument("x", Edge("x"))], (Edge("call"), size), symbols={symbol: 5})
+    assert details(Graph.from_text(graph.to_text())) == details(graph)
+
+
 def test_order_of_tensors_is_kept() -> None:
     graph = GRAPHS["residual"]()
     keys = sorted(graph.tensors, reverse=True)

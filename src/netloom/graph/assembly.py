@@ -18,7 +18,7 @@ from ..ops.operator import Evaluated, Param
 from .builder import weight_key
 from .graph import Argument, Graph, Step, default_scope
 from .table import TensorEntry
-from .tree import leaves
+from .tree import edges, leaves
 
 #: Limits of torch itself: axes of a tensor, and elements along one.
 MAX_AXES = 64
@@ -63,6 +63,8 @@ class Assembly:
         for param in kind.params:
             if param.kind == "weight" and type(args.get(param.name)) not in (Weight, Edge, type(None)):
                 raise FormatError(f"{op}: {param.name} is {short(args[param.name], 80)}; expected a weight, a node or none")
+        for edge in edges(tuple(args.values())):
+            self.type_of(edge)
         with guarded(op):
             made = kind.evaluate(args, lambda ref: self.type_of(ref) if type(ref) is Edge else self.weight_type(ref.key, fresh))
             if len(made.outputs) > MAX_OUTPUTS:

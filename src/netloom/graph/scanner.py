@@ -208,12 +208,12 @@ class Scanner:
             return LITERALS[word]
         if word == "nan":
             return math.nan
-        if word in self.symbols:
-            return Size.symbol(word)
         if word in CALLS and self.source.startswith("(", self.position):
             return self.call(word, start, depth)
         if word in DTYPES:
             return DType(word)
+        if word in self.symbols:
+            return Size.symbol(word)
         return self.edge(start, word)
 
     def edge(self, start: int, name: str) -> Edge:

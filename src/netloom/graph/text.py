@@ -19,6 +19,7 @@ from .notation import (
     MAX_CONSTANT,
     MAX_DEPTH,
     MAX_DIGITS,
+    RESERVED,
     VERSION,
     dtype_text,
     identifier,
@@ -162,7 +163,7 @@ class Values:
         text = size_text(size)
         if text is None:
             raise FormatError(f"the free size {str(size)[:80]} cannot be written; its symbols must be short identifiers")
-        return text if size.symbols <= self.declared and not size.symbols & _WORDS else f"size({quoted(text)})"
+        return text if size.symbols <= self.declared and not size.symbols & RESERVED else f"size({quoted(text)})"
 
     def slice(self, value: Slice, depth: int) -> str:
         if refers(value):
@@ -171,9 +172,6 @@ class Values:
             return f"slice({self.row(value, depth)})"
         start, stop, step = ("" if part is None else self.text(part, depth + 1) for part in value)
         return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
-
-
-_WORDS = frozenset({"inf", "nan", "true", "false", "none"})
 
 
 def _int(value: int) -> str:
