@@ -1,7 +1,7 @@
 """One list of records from the runs in evaluation and in training mode.
 
-Where both modes make the same calls, a ``training`` argument that differs becomes the owner's flag. Calls that only one mode makes
-are kept with their mode, and a ``by_mode`` node chooses where their results meet.
+Where both modes make the same calls, a ``training`` argument that differs becomes the owner's flag. Calls that only one
+mode makes are kept with their mode, and a ``by_mode`` node chooses where their results meet.
 """
 
 from __future__ import annotations
@@ -52,36 +52,65 @@ class Merger:
         if len(evaluation) == len(training) and all(_same(e, t) for e, t in zip(evaluation, training)):
             return
         self.e, self.t = evaluation, training
+        self.parameters: dict[str, Edge] = {}
         self.out, self.of_e, self.of_t = [], {}, {}
-        self._run()
+        self._run(self.of_e, self.of_t)
 
-    def _run(self) -> None:
+    def _run(self, of_e: dict[Edge, Edge], of_t: dict[Edge, Edge]) -> None:
+        """Align the two sequences; parameters are read where a call first needs them."""
+        e_calls, t_calls = ([r for r in records if r.op != "parameter"] for records in (self.e, self.t))
         ids: dict[Any, int] = {}
-        keys = [[ids.setdefault(_key(r), len(ids)) for r in records] for records in (self.e, self.t)]
+        keys = [[ids.setdefault(_key(r), len(ids)) for r in records] for records in (e_calls, t_calls)]
         matcher = SequenceMatcher(None, keys[0], keys[1], autojunk=False)
         for tag, e0, e1, t0, t1 in matcher.get_opcodes():
             if tag == "equal":
-                for e, t in zip(self.e[e0:e1], self.t[t0:t1]):
-                    self._pair(e, t)
+                for e, t in zip(e_calls[e0:e1], t_calls[t0:t1]):
+                    self._pair(e, t, of_e, of_t)
             else:
-                owner = _common([r.scope for r in (*self.e[e0:e1], *self.t[t0:t1])])
-                for e in self.e[e0:e1]:
-                    self._only(e, "eval", owner, self.of_e)
-                for t in self.t[t0:t1]:
-                    self._only(t, "train", owner, self.of_t)
+                owner = _common([r.scope for r in (*e_calls[e0:e1], *t_calls[t0:t1])])
+                for e in e_calls[e0:e1]:
+                    self._only(e, "eval", owner, of_e)
+                for t in t_calls[t0:t1]:
+                    self._only(t, "train", owner, of_t)
+        for records, places in ((self.e, of_e), (self.t, of_t)):
+            for record in records:
+                if record.op == "parameter":
+                    places[Edge(record.number)] = self._parameter(record)  # type: ignore[arg-type]
 
-    def _pair(self, e: Record, t: Record) -> None:
-        e_args, t_args = _mapped(e.args, self.of_e), _mapped(t.args, self.of_t)
+    def _parameter(self, record: Record) -> Edge:
+        """The one node that reads a parameter, in whichever mode."""
+        key = record.args["value"].key
+        found = self.parameters.get(key)
+        if found is None:
+            found = self.parameters[key] = Edge(self.append(replace(record)).number)  # type: ignore[arg-type]
+        return found
+
+    def _mapped(self, value: Any, records: list[Record], places: dict[Edge, Edge]) -> Any:
+        """Arguments with the edges of one run replaced by those of the merged records."""
+        kind = type(value)
+        if kind is Edge:
+            found = places.get(value)
+            return self._parameter(records[value.node]) if found is None else found
+        if kind is dict:
+            return {k: self._mapped(v, records, places) for k, v in value.items()}
+        if kind is tuple:
+            return tuple(self._mapped(v, records, places) for v in value)
+        if isinstance(value, tuple) and edges(tuple(value)):
+            return kind(*(self._mapped(v, records, places) for v in value))
+        return value
+
+    def _pair(self, e: Record, t: Record, of_e: dict[Edge, Edge], of_t: dict[Edge, Edge]) -> None:
+        e_args, t_args = self._mapped(e.args, self.e, of_e), self._mapped(t.args, self.t, of_t)
         e_args, t_args = self._meet(e_args, t_args)
         args = joined_args(replace(e, args=e_args), replace(t, args=t_args))
         if args is None:
-            self._only(e, "eval", e.scope, self.of_e)
-            self._only(t, "train", t.scope, self.of_t)
+            self._only(e, "eval", e.scope, of_e)
+            self._only(t, "train", t.scope, of_t)
             return
         record = self.append(replace(e, args=args, constant=min(e.constant, t.constant)))
         for index in range(len(record.types)):
-            self.of_e[Edge(e.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
-            self.of_t[Edge(t.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
+            of_e[Edge(e.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
+            of_t[Edge(t.number, index)] = Edge(record.number, index)  # type: ignore[arg-type]
 
     def _meet(self, e: Any, t: Any) -> tuple[Any, Any]:
         """Operands that come from different calls in the two modes meet in a ``by_mode`` node."""
@@ -113,7 +142,12 @@ class Merger:
         return found
 
     def _only(self, record: Record, mode: str, owner: str, places: dict[Edge, Edge]) -> None:
-        made = self.append(replace(record, args=_mapped(record.args, places), mode=mode, scope=owner))
+        records = self.e if mode == "eval" else self.t
+        args = self._mapped(record.args, records, places)
+        flagged = args.get("training") is (mode == "train")
+        if flagged:
+            args["training"] = MODULE
+        made = self.append(replace(record, args=args, mode=mode, scope=record.scope if flagged else owner))
         for index in range(len(record.types)):
             places[Edge(record.number, index)] = Edge(made.number, index)  # type: ignore[arg-type]
 
@@ -126,19 +160,6 @@ class Merger:
 def _key(record: Record) -> Any:
     plain = tuple((k, repr(v)) for k, v in record.args.items() if k != "training" and not edges(v) and k not in ("dropout_p", "p"))
     return (record.op, record.scope, record.types, record.grad, record.autocast, plain)
-
-
-def _mapped(value: Any, places: dict[Edge, Edge]) -> Any:
-    kind = type(value)
-    if kind is Edge:
-        return places[value]
-    if kind is dict:
-        return {k: _mapped(v, places) for k, v in value.items()}
-    if kind is tuple:
-        return tuple(_mapped(v, places) for v in value)
-    if isinstance(value, tuple) and edges(tuple(value)):
-        return kind(*(_mapped(v, places) for v in value))
-    return value
 
 
 def _common(scopes: list[str]) -> str:
