@@ -74,7 +74,8 @@ class DiagonalScatter(Operator):
 
     name = "diagonal_scatter"
     params = (
-        tensor("x"), tensor("value"), attr("offset", integer(), 0), attr("dim1", integer(), 0, "x"), attr("dim2", integer(), 1, "x"),
+        tensor("x"), tensor("value"), attr("offset", integer(), 0), attr("dim1", integer(), 0, "x"),
+        attr("dim2", integer(), 1, "x"),
     )  # fmt: skip
     code = "torch.diagonal_scatter({x}, {value}, {offset}, {dim1}, {dim2})"
     calls = {
@@ -83,13 +84,13 @@ class DiagonalScatter(Operator):
     }
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        target = REGISTRY["diagonal"].infer(SimpleNamespace(x=a.x, offset=a.offset, dim1=a.dim1, dim2=a.dim2))
-        if a.value != target:
-            raise ShapeError(f"the diagonal is {target}, the value {a.value}; they must be one type")
+        target: Any = REGISTRY["diagonal"].infer(SimpleNamespace(x=a.x, offset=a.offset, dim1=a.dim1, dim2=a.dim2))
+        if a.value.shape != target.shape:
+            raise ShapeError(f"the diagonal is {pretty(target.shape)}, the value {pretty(a.value.shape)}; they must agree")
         return a.x  # type: ignore[no-any-return]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return _frozen(a, outputs)
+        return super().dims(a, outputs)
 
 
 class DiagEmbed(Operator):

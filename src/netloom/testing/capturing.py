@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from ..errors import NetloomError
@@ -211,9 +212,13 @@ def recording(seen: list[tuple[Any, Any, Any, Any]]) -> Any:
 
 
 def resolve_path(path: str) -> Any:
-    """What the tracer is given for ``"torch.relu"``, ``"F.relu"``, ``"Tensor.relu"``, the property ``"Tensor.T"``; or None."""
+    """What the tracer is given for ``"torch.relu"``, ``"F.relu"``, ``"Tensor.relu"``, the property ``"Tensor.T"``, or a
+    function of netloom's own by its full name; None where there is none."""
     import torch
 
+    if path.startswith("netloom."):
+        module, _, name = path.rpartition(".")
+        return getattr(import_module(module), name, None)
     prefix, _, rest = path.partition(".")
     owner: Any = {"torch": torch, "F": torch.nn.functional, "Tensor": torch.Tensor}.get(prefix)
     for part in rest.split("."):
