@@ -15,7 +15,8 @@ from ..ops.operator import TensorType
 from .state import type_of_tensor
 
 if TYPE_CHECKING:
-    from .recorder import Record, Recorder
+    from .recorder import Recorder
+    from .records import Record
 
 
 class Root:

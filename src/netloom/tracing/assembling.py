@@ -13,7 +13,7 @@ from ..graph.tree import edges, map_leaves
 from ..ops import MODULE, DType, Edge, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from .merging import Merger
-from .recorder import Record
+from .records import Record
 from .state import Held, constant_of, observed_init, type_of_tensor
 
 
@@ -179,9 +179,9 @@ class Assembly:
             )  # fmt: skip
         for record in self.records:
             if record.op == "constant":
-                value: Constant = record.args["value"]
+                held: Constant = record.args["value"]
                 self.table[self.names[record.number]] = TensorEntry(
-                    value.type, "buffer", ("constant", 0.0), requires_grad=False, persistent=False, constant=value
+                    held.type, "buffer", ("constant", 0.0), requires_grad=False, persistent=False, constant=held
                 )
 
     def _rule(self, item: Held, use: Any, is_written: bool) -> tuple[tuple[Any, ...], Constant | None]:
@@ -225,7 +225,8 @@ def assemble(
     types = {assembly.names[r.number]: r.types for r in assembly.records}
     assembly.fill_table()
     arguments = [
-        Argument(name, _with_edges(tree, name, {p: Edge(p) for p in inputs}), keyword) for name, tree, keyword in tracing.arguments
+        Argument(name, _with_edges(tree, name, {p: Edge(p) for p in inputs}), keyword)
+        for name, tree, keyword in tracing.arguments
     ]
     return Graph.make(
         steps,

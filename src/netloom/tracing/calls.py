@@ -32,7 +32,9 @@ TORCH_READS = """
     _assert broadcast_shapes is_autocast_enabled is_autocast_cpu_enabled
 """.split()
 #: Calls that turn numbers inside a tensor into Python values.
-DATA = "item __bool__ __int__ __float__ __index__ __complex__ tolist numpy __array__ is_nonzero equal allclose __contains__".split()
+DATA = """
+    item __bool__ __int__ __float__ __index__ __complex__ tolist numpy __array__ is_nonzero equal allclose __contains__
+""".split()
 TORCH_DATA = "is_nonzero equal allclose".split()
 #: Calls whose result's shape depends on numbers inside a tensor.
 DATA_SHAPES = "nonzero masked_select unique unique_consecutive argwhere bincount".split()
@@ -135,7 +137,7 @@ def _table(num_operators: int) -> dict[Any, Resolved]:
         if hasattr(torch.Tensor, name):
             table[getattr(torch.Tensor, name)] = Resolved("read", f"Tensor.{name}")
     for name in READ_PROPERTIES:
-        prop = getattr(torch.Tensor, name, None)
+        prop: Any = getattr(torch.Tensor, name, None)
         if hasattr(prop, "__get__"):
             table[prop.__get__] = Resolved("read", f"Tensor.{name}")
     for name in TORCH_READS:
@@ -212,7 +214,8 @@ def _unknown(func: Any) -> Resolved:
         return Resolved("unknown", f"Tensor.{getattr(owner, '__name__', '?')}")
     if type(func).__name__ in ("method_descriptor", "wrapper_descriptor"):
         return Resolved("unknown", f"Tensor.{name}")
-    return Resolved("unknown", f"torch.{name}" if "_VariableFunctions" in str(getattr(func, "__qualname__", "")) else f"{module}.{name}")
+    plain = "_VariableFunctions" in str(getattr(func, "__qualname__", ""))
+    return Resolved("unknown", f"torch.{name}" if plain else f"{module}.{name}")
 
 
 def entered(func: Any) -> Callable[..., Any]:
@@ -226,7 +229,7 @@ def _entered(func: Any) -> Callable[..., Any]:
 
     no = lambda *args: False  # noqa: E731
     names = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
-    scope = {**func.__globals__, **{n: no for n in names}}
+    scope = {**func.__globals__, **dict.fromkeys(names, no)}
     twin = types.FunctionType(func.__code__, scope, func.__name__, func.__defaults__, func.__closure__)
     twin.__kwdefaults__ = func.__kwdefaults__
     return twin

@@ -111,8 +111,7 @@ class Cloner:
         """copy.deepcopy with our stand-ins for every tensor that hangs off the value."""
         for tensor in _tensors_in(value, self.torch, set()):
             self.tensor(tensor)
-        made = copy.deepcopy(value, self.memo)
-        return made
+        return copy.deepcopy(value, self.memo)
 
 
 def _tensors_in(value: Any, torch: Any, seen: set[int], depth: int = 0) -> list[Any]:

@@ -41,7 +41,8 @@ def plain_tree(value: Any, edge_of: Callable[[Any], Edge]) -> Any:
     if isinstance(value, torch.dtype | torch.device):
         return str(value)
     raise TraceError(
-        f"the model returns a {type(value).__name__}, which a graph cannot hold; return tensors in tuples, lists, dicts or dataclasses"
+        f"the model returns a {type(value).__name__}, which a graph cannot hold; return tensors in tuples, lists, dicts or "
+        "dataclasses"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import TraceError
 from ..ops import Edge, Size, TensorType
-from .recorder import Record
+from .records import Record
 from .sizing import from_prime
 
 PRIMES = (1_000_003, 1_000_033)
@@ -24,7 +24,7 @@ class Frozen(Exception):
 class Probes:
     """The sizes at which a model ran; turns what was recorded at each into one symbolic value.
 
-    ``assignments`` maps symbols to ints, one dict per run; ``prime`` names the symbol that is prime in all of them ("" for none).
+    ``assignments`` maps symbols to ints, one dict per run; ``prime`` names the symbol that is prime in all of them, if any.
     The last run verifies, where there is more than one.
     """
 

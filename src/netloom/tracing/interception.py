@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ..errors import TraceError
-from .recorder import Recorder, where_in_model
+from .recorder import Recorder
+from .records import flat, where_in_model
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
     for tensor in tensors:
         if recorder.aliases.handle(tensor) is None:
-            recorder._ir(tensor)
+            recorder.arguments.ir(tensor)
     versions = [t._version for t in tensors]
     with torch._C.DisableTorchFunction(), torch.no_grad():
         actual = apply(kind, *args, **kwargs)
@@ -86,14 +87,14 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
     before = {id(t): version for t, version in zip(tensors, versions)}
     for tensor in tensors:
         if tensor._version != before[id(tensor)]:
-            value = recorder.aliases.read(recorder.aliases.handle(tensor))
+            value = recorder.result_edge(tensor)
             stand_in = tensor.detach().clone()
             recorder.aliases.fresh(stand_in, recorder.emit("clone", x=value))
             clean = tuple(stand_in if a is tensor else a for a in args)
             outputs = [t.detach().clone() if t is tensor else t for t in results]
             opaque(recorder, function, clean, kwargs, tuple(outputs), outputs, target=name)
             made = next(o for o, t in zip(outputs, results) if t is tensor)
-            recorder.aliases.write(tensor, recorder.aliases.read(recorder.aliases.handle(made)))
+            recorder.aliases.write(tensor, recorder.result_edge(made))
             return actual
     return opaque(recorder, function, args, kwargs, actual, results, target=name)
 
@@ -112,13 +113,12 @@ class Applied:
 def _vmap(recorder: Recorder, original: Any, settings: Any, args: Any, kwargs: Any) -> Any:
     """A vmapped function over constants is computed; over anything else it is unrolled along the mapped axis."""
     function, in_dims, out_dims, _, _ = settings
-    real = recorder._real(args)
-    leaves = [leaf for leaf in _flat(real)]
-    if any(leaf is None for leaf in leaves) or _captures_tensor(function):
+    real = recorder.real_values(args)
+    if any(leaf is None for leaf in flat(real)) or _captures_tensor(function):
         return _unrolled(function, in_dims, out_dims, args, kwargs)
     with torch._C.DisableTorchFunction():
         result = original(*settings, *real, **kwargs)
-    return recorder._outside(result)
+    return recorder.outside(result)
 
 
 def _unrolled(function: Any, in_dims: Any, out_dims: Any, args: Any, kwargs: Any) -> Any:
@@ -152,9 +152,3 @@ def _captures_tensor(function: Any) -> bool:
                 pending.append(cell.cell_contents)
         pending += [getattr(value, name) for name in ("__wrapped__", "func", "args") if hasattr(value, name)]
     return False
-
-
-def _flat(value: Any) -> list[Any]:
-    if isinstance(value, tuple | list):
-        return [leaf for part in value for leaf in _flat(part)]
-    return [value]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..graph.tree import edges
 from ..ops import MODULE, Edge, operator
-from .recorder import Record
+from .records import Record
 
 
 def _same(e: Record, t: Record) -> bool:
@@ -158,7 +158,8 @@ class Merger:
 
 
 def _key(record: Record) -> Any:
-    plain = tuple((k, repr(v)) for k, v in record.args.items() if k != "training" and not edges(v) and k not in ("dropout_p", "p"))
+    loose = ("training", "dropout_p", "p")
+    plain = tuple((k, repr(v)) for k, v in record.args.items() if k not in loose and not edges(v))
     return (record.op, record.scope, record.types, record.grad, record.autocast, plain)
 
 

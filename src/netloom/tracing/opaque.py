@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import TraceError
 from ..graph.trusted import PURE, allow
 from ..ops import Edge
+from .records import DROPPED, Foreign
+from .state import type_of_tensor
 
 if TYPE_CHECKING:
     from .recorder import Recorder
 
 
 def target_name(func: Any) -> str:
-    """The name under which a function is found again: ``torch.X``, ``Tensor.X``, ``torch.nn.functional.X``, or ``module:name``."""
+    """The name under which a function is found again: ``torch.X``, ``Tensor.X`` and the like, or ``module:name``."""
     import torch
 
     name = getattr(func, "__name__", "")
@@ -35,15 +37,12 @@ def _is_pure(target: str) -> bool:
 
 def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, results: list[Any], target: str = "") -> Any:
     """Record a call of ``func`` that gave ``actual`` (whose tensors are ``results``)."""
-    from .recorder import _DROPPED, Foreign
-    from .state import type_of_tensor
-
-    target = target or target_name(func)
-    plain_args = recorder._edge_ref(_without_foreign(recorder._ir(tuple(args)), target, Foreign))
+    target, arguments = target or target_name(func), recorder.arguments
+    plain_args = arguments.edge_ref(_without_foreign(arguments.ir(tuple(args)), target))
     pairs = tuple(
-        (name, recorder._edge_ref(_without_foreign(recorder._ir(value), target, Foreign)))
+        (name, arguments.edge_ref(_without_foreign(arguments.ir(value), target)))
         for name, value in kwargs.items()
-        if name not in _DROPPED
+        if name not in DROPPED
     )
     types = tuple(type_of_tensor(t) for t in results)
     data = {
@@ -70,22 +69,22 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
 def inplace(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     """Record an in-place call without operator: made on a private copy, whose value the first tensor then takes."""
     target = args[0]
-    handle = recorder.aliases.handle(target) or recorder._ir(target)
+    handle = recorder.aliases.handle(target) or recorder.arguments.ir(target)
     before = recorder.emit("clone", x=recorder.aliases.read(handle))
-    actual = recorder._execute(func, args, kwargs)
+    actual = recorder.calling.execute(func, args, kwargs)
     stand_in = target.detach().clone()
     recorder.aliases.fresh(stand_in, before)
     result = target.detach().clone()
     made = opaque(recorder, func, (stand_in, *args[1:]), kwargs, result, [result], target_name(func))
-    recorder.aliases.write(target, recorder.aliases.read(recorder.aliases.handle(made)))  # type: ignore[arg-type]
+    recorder.aliases.write(target, recorder.result_edge(made))
     return actual
 
 
-def _without_foreign(value: Any, target: str, foreign: type) -> Any:
-    if isinstance(value, foreign):
-        raise TraceError(f"{target} takes an argument of type {type(value.value).__name__}, which a graph cannot hold")  # type: ignore[attr-defined]
+def _without_foreign(value: Any, target: str) -> Any:
+    if isinstance(value, Foreign):
+        raise TraceError(f"{target} takes an argument of type {type(value.value).__name__}, which a graph cannot hold")
     if type(value) is tuple:
-        return tuple(_without_foreign(v, target, foreign) for v in value)
+        return tuple(_without_foreign(v, target) for v in value)
     return value
 
 
@@ -101,7 +100,7 @@ def hooked(recorder: Recorder, tensor: Any, hook: Any) -> None:
     recorder.aliases.fresh(stand_in, recorder.aliases.read(handle))
     result = tensor.detach().clone()
     made = opaque(recorder, Hooked(hook), (stand_in,), {}, result, [result], target=name)
-    recorder.aliases.write(tensor, recorder.aliases.read(recorder.aliases.handle(made)))  # type: ignore[arg-type]
+    recorder.aliases.write(tensor, recorder.result_edge(made))  # type: ignore[arg-type]
 
 
 class Hooked:

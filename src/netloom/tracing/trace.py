@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,8 @@ from .cloning import Cloner
 from .freeing import PRIMES, Frozen, Probes, parse_free
 from .interception import intercepted
 from .merging import Merger
-from .recorder import DataDependence, NeedsRealTensors, Recorder, Recording
+from .recorder import Recorder
+from .records import DataDependence, NeedsRealTensors, Recording
 from .state import held, refuse_unfit
 
 _lock = threading.RLock()
@@ -207,7 +209,7 @@ class _Tracing:
             self.inputs = recorder.inputs
             return recorder.finish(result, module, copies)
 
-    def _inputs(self, recorder: Recorder, shapes: dict[str, Any], sizes: dict[str, int], meta: bool) -> tuple[list[Any], dict[str, Any]]:
+    def _inputs(self, recorder: Recorder, shapes: dict[str, Any], sizes: dict[str, int], meta: bool) -> tuple[Any, Any]:
         made: dict[str, Any] = {}
         for path, leaf in self.places.items():
             shape = tuple(s.at(sizes) if isinstance(s, Size) else s for s in shapes[path])
@@ -271,6 +273,8 @@ def _filled(tree: Any, path: str, made: dict[str, Any]) -> Any:
 
 def _arguments(model: Any, example: Any) -> list[tuple[str, Any, bool]]:
     """The example as a list of (argument name, tree, given by keyword)."""
+    positional: tuple[Any, ...]
+    keyword: dict[str, Any]
     if isinstance(example, torch.Tensor):
         positional, keyword = (example,), {}
     elif isinstance(example, Mapping):
@@ -279,7 +283,8 @@ def _arguments(model: Any, example: Any) -> list[tuple[str, Any, bool]]:
         positional, keyword = tuple(example), {}
     else:
         raise TraceError(
-            f"example_inputs is a {type(example).__name__}; expected a tensor, a tuple of arguments, or a dict of keyword arguments"
+            f"example_inputs is a {type(example).__name__}; expected a tensor, a tuple of arguments, or a dict of keyword "
+            "arguments"
         )
     try:
         bound = inspect.signature(model.forward).bind(*positional, **keyword)
@@ -316,7 +321,8 @@ def _refuse_foreign(path: str, value: Any) -> None:
             _refuse_foreign(f"{path}.{key}", child)
     elif not isinstance(value, torch.Tensor | int | float | bool | str | type(None)):
         raise TraceError(
-            f"input {path} is a {type(value).__name__}; expected tensors in tuples, lists and dicts, and plain numbers or strings"
+            f"input {path} is a {type(value).__name__}; expected tensors in tuples, lists and dicts, and plain numbers or "
+            "strings"
         )
 
 
@@ -327,7 +333,8 @@ def _raised(error: BaseException | None, model: Any) -> TraceError:
     where = ""
     if error is not None and error.__traceback__ is not None:
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if "/netloom/" not in f.filename.replace("\\", "/") and "/torch/" not in f.filename.replace("\\", "/")]
+        inside = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+        own = [f for f in frames if not f.filename.startswith(inside)]
         if own:
             where = f" at {own[-1].filename}:{own[-1].lineno}: {own[-1].line}"
     return TraceError(
