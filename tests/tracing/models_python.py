@@ -321,3 +321,37 @@ class OddNames(nn.Module):
         for module in self.children():
             x = F.relu(module(x)) if not isinstance(module, nn.ModuleDict) else sum(m(x) for m in module.values())
         return x * getattr(self, "return") + self.forward_
+
+
+@case(floats(6))
+class NamesOfNodes(nn.Module):
+    """Children and buffers bear the names that a graph would give to calls, constants and second calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant, self.linear, self.relu_1 = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+        self.register_buffer("constant_1", torch.ones(6))
+        self.add_module("linear@2", nn.Linear(6, 6))
+        self.offset = torch.linspace(0, 1, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.linear(F.relu(self.constant(x) + self.offset)))
+        y = F.linear(y, self.linear.weight * self.constant_1) + torch.arange(6.0) + self.linear(y)
+        return getattr(self, "linear@2")(F.relu(self.relu_1(y)))
+
+
+@case(floats(6))
+class ActivationOfConstants(nn.Module):
+    """Inputs, parameters, buffers and cached tensors go straight into functions that could work in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.plain = nn.Parameter(torch.randn(6, 6)), torch.randn(6)
+        self.register_buffer("table", torch.randn(6))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        view = x.view(-1, 2, 3)
+        flat = view.reshape(x.shape)
+        y = F.relu(x) @ F.relu(self.weight) + F.relu(self.table) + F.relu(self.plain)
+        same = self.plain.expand(x.shape[0], 6)
+        return y, torch.tanh(flat), F.relu(view), torch.sigmoid(self.weight.t()), F.relu(same), F.dropout(x, 0.5, self.training)
