@@ -15,6 +15,7 @@ from ..errors import FormatError, NetloomError
 from ..ops import Edge, Operator, Size, TensorType, Weight, operator
 from ..ops.dtypes import DTYPES
 from ..ops.operator import Evaluated, Param
+from .autocast import type_under
 from .builder import weight_key
 from .graph import Argument, Graph, Step, default_scope
 from .table import TensorEntry
@@ -57,7 +58,7 @@ class Assembly:
         given = {role: None if args[role] is False else args[role] for role in usual if args.get(role, True) is not True}
         return args | usual | given
 
-    def evaluate(self, op: str, args: Mapping[str, Any], fresh: Collection[str] = ()) -> Evaluated:
+    def evaluate(self, op: str, args: Mapping[str, Any], fresh: Collection[str] = (), autocast: str = "") -> Evaluated:
         """The step worked out; keys in ``fresh`` are weights whose entries are still to be made."""
         kind = operator(op)
         for param in kind.params:
@@ -65,8 +66,12 @@ class Assembly:
                 raise FormatError(f"{op}: {param.name} is {short(args[param.name], 80)}; expected a weight, a node or none")
         for edge in edges(tuple(args.values())):
             self.type_of(edge)
+
+        def type_of(ref: Any) -> Any:
+            return self.type_of(ref) if type(ref) is Edge else self.weight_type(ref.key, fresh)
+
         with guarded(op):
-            made = kind.evaluate(args, lambda ref: self.type_of(ref) if type(ref) is Edge else self.weight_type(ref.key, fresh))
+            made = kind.evaluate(args, type_under(autocast, op, type_of))
             if len(made.outputs) > MAX_OUTPUTS:
                 raise FormatError(f"{op} gives {len(made.outputs)} results; expected {MAX_OUTPUTS} at most")
             for index, output in enumerate(made.outputs):

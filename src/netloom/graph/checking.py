@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight, operator
 from ..ops.dtypes import DTYPES
+from .autocast import type_under
 from .tree import edges, leaves, weights
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _check_step(graph: Graph, step: Step, types: dict[str, tuple[TensorType, ...
         return graph.tensors[ref.key].type if type(ref) is Weight else types[ref.node][ref.index]
 
     try:
-        made = operator(step.op).evaluate(step.args, type_of)
+        made = operator(step.op).evaluate(step.args, type_under(step.autocast, step.op, type_of))
     except (ShapeError, AttributeValueError) as error:
         raise type(error)(f"{_where(step)}: {str(error).removeprefix(step.op + ': ')}") from None
     except NetloomError:

@@ -13,6 +13,7 @@ from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
 from ..ops import MODULE, Edge, Operator, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from ..ops.size import Size
+from .autocast import type_under
 from .node import Node
 from .table import TensorEntry
 from .tree import edges, leaves, weights
@@ -142,7 +143,7 @@ class Graph:
                 settled.append(step)
                 continue
             try:
-                made = operator(step.op).evaluate(step.args, type_of)
+                made = operator(step.op).evaluate(step.args, type_under(step.autocast, step.op, type_of))
             except (ShapeError, AttributeValueError) as error:
                 raise _located(error, step) from None
             types[step.name] = made.outputs

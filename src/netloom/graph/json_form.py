@@ -200,7 +200,7 @@ def _read_step(assembly: Assembly, value: Any, path: str) -> None:
     mode, autocast = (string(fields.get(key, ""), f"{path}.{key}") for key in ("mode", "autocast"))
     grad = boolean(fields.get("grad", True), f"{path}.grad")
     try:
-        assembly.add(name, kind.name, assembly.evaluate(kind.name, args), scope, mode, grad, autocast)
+        assembly.add(name, kind.name, assembly.evaluate(kind.name, args, autocast=autocast), scope, mode, grad, autocast)
     except FormatError as error:
         raise bad(path, str(error)) from None
 

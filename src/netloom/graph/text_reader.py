@@ -207,7 +207,7 @@ class _Reader:
         try:
             args = self.assembly.with_weights(name, kind, call.args)
             fresh = {ref.key for ref in weights(tuple(v for k, v in args.items() if is_weight(kind.by_name[k], kind)))}
-            made = self.assembly.evaluate(kind.name, args, fresh)
+            made = self.assembly.evaluate(kind.name, args, fresh, flags[-1])
             self.assembly.add(name, kind.name, made, *flags)
             self.make_entries(kind, made.types)
         except FormatError as error:

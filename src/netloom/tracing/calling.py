@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import NetloomError
+from ..graph.autocast import type_under
 from ..ops import Edge, Operator, TensorType
 from ..ops.operator import Evaluated
 from .calls import Resolved, bind, entered
@@ -86,7 +87,7 @@ class Calling:
                 return None
         if kind.name == "batch_norm":
             self.recorder.arguments.count_batches(args)
-        return kind.evaluate(args, self.recorder.type_of)
+        return kind.evaluate(args, type_under(autocast_now(), kind.name, self.recorder.type_of))
 
     def _run(self, kind: Operator, made: Evaluated, func: Any, args: Any, kwargs: Any, inplace: bool, out: Any) -> Any:
         tensors = [a for a in flat(args) + flat(kwargs) if isinstance(a, torch.Tensor)]

@@ -75,7 +75,7 @@ class Recorder(TorchFunctionMode):
         """What the run gave: edges of its result, and of every entry of the state that it changed."""
         from .containers import plain_tree
 
-        tree = plain_tree(result, self.result_edge)
+        tree = plain_tree(result, self.result_edge, self.guards)
         written: dict[str, tuple[Edge, bool]] = {}
         for item in copies:
             owner = module.get_submodule(item.key.rpartition(".")[0])
@@ -104,10 +104,13 @@ class Recorder(TorchFunctionMode):
 
     def add(self, op: str, args: dict[str, Any], types: tuple[TensorType, ...], constant: int | None = None) -> Record:
         number = len(self.records)
+        autocast = autocast_now()
+        if autocast and self.meta:
+            raise NeedsRealTensors("autocast regions do not act on meta tensors")
         if constant is None:
             constant = self._constancy(operator(op), args, types)
         name, scope = self.place()
-        record = Record(number, op, args, types, scope, torch.is_grad_enabled(), autocast_now(), constant, name)
+        record = Record(number, op, args, types, scope, torch.is_grad_enabled(), autocast, constant, name)
         self.records.append(record)
         return record
 
