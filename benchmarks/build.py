@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.build [--pairs 40] [--models resnet50,…] [--compile]
 
-For every model: pairs of steps (ours, the original's, in random order within the pair), each a forward and backward pass of at least
-50 ms, in CPU seconds on one thread; prints the median ratio ours ÷ original and the bootstrap 95 % interval of the median.
+For every model: pairs of steps (ours, the original's, in random order within the pair), each a forward and backward pass of
+at least 50 ms, in CPU seconds on one thread; prints the median ratio ours ÷ original and the bootstrap 95 % interval of the
+median.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def step_of(module: torch.nn.Module, example: Any, train: bool, repeats: int) ->
     def forward_backward() -> None:
         for _ in range(repeats):
             result = module(example)
-            result = result if isinstance(result, torch.Tensor) else next(v for v in result.values() if isinstance(v, torch.Tensor))
+            if not isinstance(result, torch.Tensor):
+                result = next(v for v in result.values() if isinstance(v, torch.Tensor))
             if train:
                 module.zero_grad(set_to_none=True)
                 result.square().mean().backward()
@@ -87,8 +89,8 @@ def main() -> None:
             low, high = interval(ratios)
             print(json.dumps({
                 "model": name, "pass": "forward+backward" if train else "forward", "compiled": options.compile,
-                "pairs": options.pairs, "step seconds": round(once * repeats, 3), "median ratio": round(statistics.median(ratios), 4),
-                "95 %": [round(low, 4), round(high, 4)],
+                "pairs": options.pairs, "step seconds": round(once * repeats, 3),
+                "median ratio": round(statistics.median(ratios), 4), "95 %": [round(low, 4), round(high, 4)],
             }), flush=True)  # fmt: skip
 
 

@@ -111,7 +111,8 @@ def main() -> None:
             for side in ("netloom eval", "netloom both")
             if isinstance(row[peer], float) and isinstance(ours, float)
         }
-        print(json.dumps({"model": name, **{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, **ratios}, ensure_ascii=False))
+        shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+        print(json.dumps({"model": name, **shown, **ratios}, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A message names the thing, the value, what was expected and the mend:
 
 from __future__ import annotations
 
-
 #: Characters of a line that an error quotes.
 _WINDOW = 120
 

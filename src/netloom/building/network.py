@@ -29,7 +29,8 @@ class Part(torch.nn.Module):
     """A module of a network's tree: it holds weights and a training flag; the network's forward uses them."""
 
     def __repr__(self) -> str:
-        shown = [f"{name}: {tuple(tensor.shape)}" for name, tensor in (*self._parameters.items(), *self._buffers.items()) if tensor is not None]
+        held = (*self._parameters.items(), *self._buffers.items())
+        shown = [f"{name}: {tuple(tensor.shape)}" for name, tensor in held if tensor is not None]
         inside = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()]
         head = ", ".join(shown)
         return f"Part({head})" if not inside else f"Part({head}\n  " + "\n  ".join(inside) + "\n)"
@@ -83,9 +84,9 @@ def build(
 ) -> Network:
     """The network of ``graph``: with fresh weights, or with copies of those of a module or a state_dict.
 
-    Fresh weights follow the rules in ``graph.tensors`` and are drawn from ``generator``, or one seeded with ``seed``, or torch's
-    global generator. A live module as ``weights`` also gives its training flags, ``requires_grad``, device and output classes.
-    Raises `BuildError` naming the keys where the weights do not fit.
+    Fresh weights follow the rules in ``graph.tensors`` and are drawn from ``generator``, or one seeded with ``seed``, or
+    torch's global generator. A live module as ``weights`` also gives its training flags, ``requires_grad``, device and output
+    classes. Raises `BuildError` naming the keys where the weights do not fit.
 
     >>> import torch, netloom as nl
     >>> x = nl.input(4)
@@ -224,7 +225,8 @@ def _refuse_misfit(graph: Graph, state: Mapping[str, Any]) -> None:
     problems = []
     for what, keys in (("missing", missing), ("unexpected", extra), ("of the wrong shape", wrong)):
         if keys:
-            problems.append(f"{what}: {', '.join(map(str, keys[:5]))}" + (f" and {len(keys) - 5} more" if len(keys) > 5 else ""))
+            more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+            problems.append(f"{what}: {', '.join(map(str, keys[:5]))}{more}")
     if problems:
         raise BuildError(f"the weights do not fit the graph; {'; '.join(problems)}")
 

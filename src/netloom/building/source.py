@@ -88,9 +88,8 @@ class Source:
 
     def _needs_device(self) -> bool:
         """Whether any call makes a tensor from nothing: it is made where the first input lies."""
-        return any(
-            "{device}" in operator(step.op).template(self.graph.operands(step)) for step in self.graph.steps if step.op != "opaque"
-        )
+        calls = (step for step in self.graph.steps if step.op != "opaque")
+        return any("{device}" in operator(step.op).template(self.graph.operands(step)) for step in calls)
 
     def _unpack_tree(self, tree: Any, source: str) -> None:
         if type(tree) is Edge:
@@ -167,7 +166,9 @@ class Source:
         if step.autocast:
             device, _, dtype = step.autocast.partition(":")
             if device not in ("cpu", "cuda") or dtype not in ("bfloat16", "float16"):
-                raise BuildError(f"node {step.name!r}: autocast {step.autocast!r} is none that netloom knows, such as 'cpu:bfloat16'")
+                raise BuildError(
+                    f"node {step.name!r}: autocast {step.autocast!r} is none that netloom knows, such as 'cpu:bfloat16'"
+                )
             self.line(f"with torch.autocast({device!r}, dtype=torch.{dtype}):")
             self.indent += 1
 

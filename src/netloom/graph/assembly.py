@@ -13,8 +13,9 @@ from typing import Any
 
 from ..errors import FormatError, NetloomError
 from ..ops import Edge, Operator, Size, TensorType, Weight, operator
+from ..ops.arguments import Param
 from ..ops.dtypes import DTYPES
-from ..ops.operator import Evaluated, Param
+from ..ops.operator import Evaluated
 from .autocast import type_under
 from .builder import weight_key
 from .graph import Argument, Graph, Step, default_scope

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import AttributeValueError, GraphError, ShapeError
-from ..ops import MODULE, DType, Edge, Operator, Size, TensorType, Weight, operator
+from ..ops import DType, Edge, Operator, Size, TensorType, Weight, operator
 from .graph import Argument, Graph, Step, default_scope
-from .table import Constant, TensorEntry
+from .table import TensorEntry
 from .tree import leaves, map_leaves, weights
 
 _counter = itertools.count()
@@ -160,7 +160,8 @@ def call(op: str, *positional: Any, name: str | None = None, like: Value | None 
     try:
         made = kind.evaluate(full, lambda ref: drafts[ref].type if type(ref) is Edge else None)
     except (ShapeError, AttributeValueError) as error:
-        raise type(error)(f"{op} {name!r}: {str(error).removeprefix(op + ': ')}" if name else f"{op}: {str(error).removeprefix(op + ': ')}") from None
+        what = f"{op} {name!r}" if name else op
+        raise type(error)(f"{what}: {str(error).removeprefix(op + ': ')}") from None
 
     def value_of(value: Any) -> Any:
         if type(value) is Edge:
@@ -242,8 +243,11 @@ def function(name: str) -> Callable[..., Any]:
 def _documented(kind: Operator) -> str:
     shown = []
     for param in kind.params:
-        default = "" if param.required else f"={param.default!r}"
-        shown.append(f"{param.name}={'True' if param.required else 'True | False'}" if param.kind == "weight" else param.name + default)
+        if param.kind == "weight":
+            default = "=True" if param.required else "=True | False"
+        else:
+            default = "" if param.required else f"={param.default!r}"
+        shown.append(param.name + default)
     return f"{(kind.__doc__ or '').strip()}\n\n    ``{kind.name}({', '.join(shown)}, name=None)``"
 
 

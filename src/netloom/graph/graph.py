@@ -10,13 +10,13 @@ from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
-from ..ops import MODULE, Edge, Operator, TensorType, Weight, operator
+from ..ops import MODULE, Edge, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from ..ops.size import Size
 from .autocast import type_under
 from .node import Node
 from .table import TensorEntry
-from .tree import edges, leaves, weights
+from .tree import edges, weights
 
 if TYPE_CHECKING:
     import networkx
@@ -80,6 +80,7 @@ class Graph:
     train_result: Any
     symbols: Mapping[str, int]
     notes: tuple[str, ...]
+    _types: dict[str, tuple[TensorType, ...]]
 
     def __new__(cls, inputs: Any, outputs: Any) -> Graph:
         from .builder import assemble
@@ -195,9 +196,9 @@ class Graph:
 
     def type_of(self, ref: Edge | Weight) -> TensorType:
         """dtype and shape of an operand."""
-        if type(ref) is Weight:
+        if isinstance(ref, Weight):
             return self.tensors[ref.key].type
-        return self._types[ref.node][ref.index]  # type: ignore[union-attr]
+        return self._types[ref.node][ref.index]
 
     def types(self, name: str) -> tuple[TensorType, ...]:
         """dtypes and shapes of all outputs of the node called ``name``."""
@@ -330,9 +331,8 @@ class Graph:
         return self
 
     def __reduce__(self) -> Any:
-        return _remake, (
-            self.steps_as_data(), dict(self.tensors), self.arguments, self.result, self.train_result, dict(self.symbols), self.notes,
-        )  # fmt: skip
+        steps, tensors, symbols = self.steps_as_data(), dict(self.tensors), dict(self.symbols)
+        return _remake, (steps, tensors, self.arguments, self.result, self.train_result, symbols, self.notes)
 
     def steps_as_data(self) -> tuple[tuple[Any, ...], ...]:
         return tuple((s.name, s.op, dict(s.args), s.scope, s.mode, s.grad, s.autocast) for s in self.steps)
@@ -342,7 +342,8 @@ class Graph:
 
     def __repr__(self) -> str:
         ops = sum(step.op != "input" for step in self.steps)
-        return f"<Graph: {ops} nodes, {self.num_params:,} parameters, {' × '.join(str(n.shape) for n in self.inputs)}>"
+        shapes = " × ".join(f"({', '.join(map(str, node.shape))})" for node in self.inputs)
+        return f"<Graph: {ops} nodes, {self.num_params:,} parameters, {shapes}>"
 
 
 def _remake(steps: Any, tensors: Any, arguments: Any, result: Any, train_result: Any, symbols: Any, notes: Any) -> Graph:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import FormatError, NetloomError
 from ..ops import DType, Edge, Operator, Size, Slice, TensorType, Weight, operator
-from ..ops.operator import Param
+from ..ops.arguments import Param
 from .assembly import is_weight, own_weights, plain_arguments, usual_weights
 from .builder import fresh_entry
 from .graph import Argument, Graph, Step, default_scope

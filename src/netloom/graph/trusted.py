@@ -15,24 +15,26 @@ _registered: dict[str, Callable[..., Any]] = {}
 _HOLDERS = ("torch", "Tensor", "torch.nn.functional", "torch._C._nn", "torch.special", "torch.linalg", "torch.fft")
 #: Pure functions of tensors without an operator of their own, by their last name.
 PURE = frozenset("""
-    addr alpha_dropout baddbmm binary_cross_entropy binary_cross_entropy_with_logits bincount block_diag bucketize cartesian_prod
-    cauchy cdist celu chain_matmul cholesky cholesky_inverse cholesky_solve clamp combinations constant_pad_nd copysign cosine_embedding_loss
-    cosine_similarity cov corrcoef cross cross_entropy ctc_loss cummax cummin cumulative_trapezoid deg2rad det diagflat diff dist
-    eig eigh eigvals eigvalsh embedding_bag erfcx exponential fake_quantize_per_channel_affine fake_quantize_per_tensor_affine
-    feature_alpha_dropout fliplr flipud frobenius_norm gammaln gaussian_nll_loss gcd ger geqrf hinge_embedding_loss householder_product
-    huber_loss hypot i0e i1 i1e igamma igammac inner inv isin kl_div kron l1_loss lcm ldexp log_ndtr logaddexp logaddexp2
-    logcumsumexp logdet lstsq lu lu_factor lu_solve margin_ranking_loss matrix_exp matrix_norm matrix_power matrix_rank mse_loss multi_dot
-    multi_margin_loss multigammaln multilabel_margin_loss multilabel_soft_margin_loss mvlgamma nanmedian nanquantile ndtr ndtri
-    nextafter nll_loss nuclear_norm orgqr ormqr pairwise_distance pdist pinv pinverse poisson_nll_loss polygamma prelu qr
-    quantile rad2deg renorm rot90 segment_reduce sgn signbit sinc slogdet smooth_l1_loss soft_margin_loss solve solve_triangular
-    sparse_sampled_addmm spherical_bessel_j0 stft istft svd svdvals take tensorinv tensorsolve trace trapezoid trapz triangular_solve
-    triplet_margin_loss triplet_margin_with_distance_loss tri unravel_index vander vander vecdot xlog1py xlogy zeta
-    max_unpool1d max_unpool2d max_unpool3d fractional_max_pool2d fractional_max_pool3d grid_sample rms_norm local_response_norm
-    _convolution native_layer_norm native_batch_norm native_group_norm _grouped_mm grouped_mm scaled_grouped_mm upsample bilinear
-    gumbel_softmax multi_head_attention_forward affine_grid lp_pool3d softmin pixel_unshuffle native_channel_shuffle hardshrink
-    histc histogram float_power fmax fmin cumprod logit erfinv nan_to_num diag_embed diagonal_scatter select_scatter slice_scatter
-    index_reduce put index_put scatter_reduce masked_scatter take_along_dim rfft irfft rfft2 irfft2 rfftn irfftn fft ifft fft2 ifft2
-    fftn ifftn hfft ihfft fftshift ifftshift fftfreq rfftfreq norm vector_norm cond matmul tensordot einsum
+    addr alpha_dropout baddbmm binary_cross_entropy binary_cross_entropy_with_logits bincount block_diag bucketize
+    cartesian_prod cauchy cdist celu chain_matmul cholesky cholesky_inverse cholesky_solve clamp combinations
+    constant_pad_nd copysign cosine_embedding_loss cosine_similarity cov corrcoef cross cross_entropy ctc_loss cummax cummin
+    cumulative_trapezoid deg2rad det diagflat diff dist eig eigh eigvals eigvalsh embedding_bag erfcx exponential
+    fake_quantize_per_channel_affine fake_quantize_per_tensor_affine feature_alpha_dropout fliplr flipud frobenius_norm
+    gammaln gaussian_nll_loss gcd ger geqrf hinge_embedding_loss householder_product huber_loss hypot i0e i1 i1e igamma
+    igammac inner inv isin kl_div kron l1_loss lcm ldexp log_ndtr logaddexp logaddexp2 logcumsumexp logdet lstsq lu
+    lu_factor lu_solve margin_ranking_loss matrix_exp matrix_norm matrix_power matrix_rank mse_loss multi_dot
+    multi_margin_loss multigammaln multilabel_margin_loss multilabel_soft_margin_loss mvlgamma nanmedian nanquantile ndtr
+    ndtri nextafter nll_loss nuclear_norm orgqr ormqr pairwise_distance pdist pinv pinverse poisson_nll_loss polygamma prelu
+    qr quantile rad2deg renorm rot90 segment_reduce sgn signbit sinc slogdet smooth_l1_loss soft_margin_loss solve
+    solve_triangular sparse_sampled_addmm spherical_bessel_j0 stft istft svd svdvals take tensorinv tensorsolve trace
+    trapezoid trapz triangular_solve triplet_margin_loss triplet_margin_with_distance_loss tri unravel_index vander vecdot
+    xlog1py xlogy zeta max_unpool1d max_unpool2d max_unpool3d fractional_max_pool2d fractional_max_pool3d grid_sample
+    rms_norm local_response_norm _convolution native_layer_norm native_batch_norm native_group_norm _grouped_mm grouped_mm
+    scaled_grouped_mm upsample bilinear gumbel_softmax multi_head_attention_forward affine_grid lp_pool3d softmin
+    pixel_unshuffle native_channel_shuffle hardshrink histc histogram float_power fmax fmin cumprod logit erfinv nan_to_num
+    diag_embed diagonal_scatter select_scatter slice_scatter index_reduce put index_put scatter_reduce masked_scatter
+    take_along_dim rfft irfft rfft2 irfft2 rfftn irfftn fft ifft fft2 ifft2 fftn ifftn hfft ihfft fftshift ifftshift fftfreq
+    rfftfreq norm vector_norm cond matmul tensordot einsum
 """.split())  # fmt: skip
 
 

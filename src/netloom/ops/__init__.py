@@ -1,16 +1,23 @@
 """Operators: each declared once, as one class, in the file of its family."""
 
-from . import activation, linear, source  # noqa: F401  (importing registers them)
-from . import attention, binning, fft, gather, recurrent, resample  # noqa: F401
-from . import create, diagonal, draw, expand, extremes, indexing, join  # noqa: F401
-from . import padding, permute, rearrange, reduce, statistics, view  # noqa: F401
-from . import arithmetic, conv, dropout, einsum, elementary, logic, masking, matmul, norm, parts, pool  # noqa: F401
-from . import cast, layout  # noqa: F401
-from . import opaque as _opaque  # noqa: F401
+# ruff: noqa: F401  (importing a family registers its operators)
+# Where several operators declare one torch callable, as `max` and `maximum` do, they are tried in the order of registration.
+# isort: off
+from . import activation, linear, source
+from . import attention, binning, fft, gather, recurrent, resample
+from . import create, diagonal, draw, expand, extremes, indexing, join
+from . import padding, permute, rearrange, reduce, statistics, view
+from . import arithmetic, conv, dropout, einsum, elementary, logic, masking, matmul, norm, parts, pool
+from . import cast, layout
+from . import opaque as _opaque
+
+# isort: on
+from .arguments import MODULE, DType, Edge, Slice, Weight
 from .dims import Concat, Dims, Product
-from .operator import MODULE, REGISTRY, DType, Edge, Operator, Slice, TensorType, Weight, operator
+from .operator import REGISTRY, Operator, TensorType, operator
 from .size import Size
 
 __all__ = [
-    "MODULE", "REGISTRY", "Concat", "DType", "Dims", "Edge", "Operator", "Product", "Size", "Slice", "TensorType", "Weight", "operator",
+    "MODULE", "REGISTRY", "Concat", "DType", "Dims", "Edge", "Operator", "Product", "Size", "Slice", "TensorType", "Weight",
+    "operator",
 ]  # fmt: skip

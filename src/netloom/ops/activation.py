@@ -6,23 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import MODULE, attr, boolean, choice, dtype_attr, flag, integer, optional, tensor, weight
 from .checks import real
 from .dims import Concat, Dims, elementwise, names
-from .operator import (
-    MODULE,
-    Operator,
-    TensorType,
-    attr,
-    boolean,
-    choice,
-    dtype_attr,
-    flag,
-    integer,
-    optional,
-    pretty,
-    tensor,
-    weight,
-)  # fmt: skip
+from .operator import Operator, TensorType, pretty
 from .pointwise import Unary, require_fit, require_kind, unary_calls
 
 

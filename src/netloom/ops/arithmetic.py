@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, choice, operand, scalar, tensor
 from .dims import Dims, elementwise
 from .dtypes import is_integer, number_dtype, promote
-from .operator import Operator, TensorType, attr, choice, operand, scalar, tensor
+from .operator import Operator, TensorType
 from .pointwise import Binary, Broadcasting, binary_calls, kind_of, require_kind
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import MODULE, attr, boolean, flag, number, optional, tensor
 from .dims import Axes, Axis, Dims, Product, names
 from .dtypes import is_float
-from .operator import MODULE, Operator, TensorType, attr, boolean, broadcast, flag, number, optional, pretty, tensor
+from .operator import Operator, TensorType, broadcast, pretty
 from .view import replaced
 
 

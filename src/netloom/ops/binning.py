@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, boolean, integer, number, operand, tensor
 from .dims import Dims, names
 from .dtypes import is_complex, is_float
-from .operator import Operator, TensorType, attr, boolean, integer, number, operand, pretty, tensor
+from .operator import Operator, TensorType, pretty
 
 
 class OneHot(Operator):

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+from .arguments import DType, attr, dtype_attr, optional, tensor
 from .dims import Dims, elementwise
 from .layout import FORMATS, check_format
-from .operator import DType, Operator, TensorType, attr, dtype_attr, optional, tensor
+from .operator import Operator, TensorType
 
 _METHODS = {
     "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "long": "int64", "int": "int32",

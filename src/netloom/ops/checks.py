@@ -1,11 +1,11 @@
-"""Checks of attributes that several families share, beyond the general ones of `operator`."""
+"""Checks of attributes that several families share, beyond the general ones of `arguments`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from .operator import choice, either, ints, number
+from .arguments import choice, either, ints, number
 from .size import Size
 
 

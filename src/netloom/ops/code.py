@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import BuildError
-from .operator import MODULE, DType, Edge, Operator, Slice, Weight
+from .arguments import MODULE, DType, Edge, Slice, Weight
+from .operator import Operator
 from .size import FloorDiv, Size
 
 _FORMATTER = string.Formatter()

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, attr, integer, ints, tensor, weight
 from .checks import padding
 from .dims import Axis, Dims, Product, names
-from .operator import Operator, Param, TensorType, attr, integer, ints, pretty, tensor, weight
+from .operator import Operator, TensorType, pretty
 from .size import Size
 from .windows import split_axes, window_shape
 

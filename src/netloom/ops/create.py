@@ -8,25 +8,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import DType, Param, attr, choice, dtype_attr, integer, ints, number, optional, scalar, tensor, tensors
 from .dims import Dims, Product, names
 from .dtypes import number_dtype, promote
 from .layout import FORMATS, check_format
-from .operator import (
-    DType,
-    Operator,
-    Param,
-    TensorType,
-    attr,
-    choice,
-    dtype_attr,
-    integer,
-    ints,
-    number,
-    optional,
-    scalar,
-    tensor,
-    tensors,
-)  # fmt: skip
+from .operator import Operator, TensorType
 from .size import Size
 from .view import plain_sizes
 

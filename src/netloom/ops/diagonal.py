@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import DType, attr, dtype_attr, integer, tensor
 from .dims import Dims, names
-from .operator import REGISTRY, DType, Operator, TensorType, attr, axes, dtype_attr, integer, pretty, tensor
+from .operator import REGISTRY, Operator, TensorType, axes, pretty
 from .view import dropped
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from ..errors import ShapeError
 
@@ -37,7 +37,7 @@ class Concat:
     parts: tuple[Axis, ...]
 
 
-Axis = Union[str, Product, Concat]
+Axis = str | Product | Concat
 Axes = tuple[Axis, ...]
 
 

@@ -7,25 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import DType, attr, boolean, dtype_attr, integer, ints, number, operand, optional, tensor
 from .create import FLOAT, Filled, Like, without_none
 from .dims import Dims, elementwise, names
 from .dtypes import is_complex, is_float, is_integer, promote
-from .operator import (
-    DType,
-    Operator,
-    TensorType,
-    attr,
-    boolean,
-    broadcast,
-    dtype_attr,
-    integer,
-    ints,
-    number,
-    operand,
-    optional,
-    pretty,
-    tensor,
-)  # fmt: skip
+from .operator import Operator, TensorType, broadcast, pretty
 
 
 def _check_float(dtype: str) -> None:

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 from ..errors import ShapeError
+from .arguments import MODULE, attr, flag, tensor
 from .checks import real
-from .operator import MODULE, TensorType, attr, flag, pretty, tensor
+from .operator import TensorType, pretty
 from .pointwise import Unary
 
 _F = "x:input, p=0.5, training={}, inplace=False"

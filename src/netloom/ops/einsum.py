@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
+from .arguments import attr, tensors
 from .dims import Dims
 from .dtypes import is_integer, promote_pair
 from .matmul import same_dtype
-from .operator import Operator, TensorType, attr, pretty, tensors
+from .operator import Operator, TensorType, pretty
 
 
 class Equation(NamedTuple):

@@ -7,20 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, either, integer, ints, optional, tensor, tensors
 from .dims import Axis, Dims, Product, names
-from .operator import (
-    Operator,
-    TensorType,
-    attr,
-    broadcast,
-    either,
-    integer,
-    ints,
-    optional,
-    pretty,
-    tensor,
-    tensors,
-)  # fmt: skip
+from .operator import Operator, TensorType, broadcast, pretty
 from .view import plain_sizes, replaced
 
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, attr, boolean, integer, optional, tensor
 from .dims import Dims, names
 from .dtypes import is_complex
-from .operator import Operator, Param, TensorType, attr, boolean, integer, optional, pretty, tensor
+from .operator import Operator, TensorType, pretty
 from .reduce import both, reduced, reduction_dims
 from .view import replaced
 

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, boolean, choice, integer, ints, optional, tensor
 from .dims import Dims, names
 from .dtypes import is_complex, is_integer, real_of
-from .operator import Operator, TensorType, attr, axes, boolean, choice, integer, ints, optional, pretty, tensor
+from .operator import Operator, TensorType, axes, pretty
 from .view import plain_sizes, replaced
 
 _NORMS = choice("backward", "forward", "ortho", None)

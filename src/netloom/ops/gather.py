@@ -6,22 +6,9 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, attr, boolean, choice, integer, number, operand, optional, tensor
 from .dims import Dims, elementwise, names
-from .operator import (
-    Operator,
-    Param,
-    TensorType,
-    attr,
-    boolean,
-    broadcast,
-    choice,
-    integer,
-    number,
-    operand,
-    optional,
-    pretty,
-    tensor,
-)
+from .operator import Operator, TensorType, broadcast, pretty
 from .view import dropped, replaced
 
 

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
+from .arguments import Edge, Slice, attr, operand, tensor
 from .dims import Axis, Concat, Dims, labels, names
 from .dtypes import is_integer
-from .operator import Edge, Evaluated, Operator, Slice, TensorType, attr, axis, broadcast, operand, pretty, tensor
+from .operator import Evaluated, Operator, TensorType, axis, broadcast, pretty
 from .size import Size
 
 FULL = Slice(None, None, None)

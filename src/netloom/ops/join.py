@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, either, integer, ints, tensor, tensors
 from .dims import Axes, Axis, Concat, Dims, names
 from .dtypes import promote
-from .operator import Operator, TensorType, attr, axis, either, integer, ints, pretty, tensor, tensors
+from .operator import Operator, TensorType, axis, pretty
 from .size import Size
 from .view import dropped, inserted_axis, plain_sizes, replaced
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, attr, choice, tensor
 from .dims import Dims, elementwise
-from .operator import Operator, Param, TensorType, attr, choice, pretty, tensor
+from .operator import Operator, TensorType, pretty
 
 FORMATS = choice("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
 

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, boolean, integer, number, optional, tensor, weight
 from .dims import Dims, names
-from .operator import Operator, TensorType, attr, boolean, integer, number, optional, pretty, tensor, weight
+from .operator import Operator, TensorType, pretty
 
 
 def require_same_dtype(x: TensorType, **others: TensorType | None) -> None:

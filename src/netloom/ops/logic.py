@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from ..errors import ShapeError
+from .arguments import attr, boolean, operand, tensor
 from .checks import real
-from .operator import attr, boolean, operand, tensor
 from .pointwise import Binary, Unary, binary_calls, unary_calls
 
 

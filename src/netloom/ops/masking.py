@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import operand, tensor
 from .dims import Dims, elementwise
 from .dtypes import is_complex, number_dtype, promote
-from .operator import Operator, TensorType, broadcast, operand, tensor
+from .operator import Operator, TensorType, broadcast
 from .pointwise import Broadcasting, kind_of, require_fit, require_kind, tensor_shapes
 
 

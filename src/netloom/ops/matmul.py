@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, choice, dtype_attr, optional, scalar, tensor
 from .checks import real
 from .dims import Dims, Product, elementwise, names
 from .dtypes import is_float, promote
-from .operator import Operator, TensorType, attr, axes, broadcast, choice, dtype_attr, optional, pretty, scalar, tensor
+from .operator import Operator, TensorType, axes, broadcast, pretty
 
 
 def same_dtype(*operands: TensorType) -> str:

@@ -7,25 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import AttributeValueError, ShapeError
+from .arguments import MODULE, attr, boolean, flag, integer, ints, optional, tensor, weight
 from .checks import real
 from .dims import Dims, Product, elementwise, names
 from .dtypes import promote, real_of, to_float
-from .operator import (
-    MODULE,
-    Operator,
-    TensorType,
-    attr,
-    axis,
-    boolean,
-    broadcast,
-    flag,
-    integer,
-    ints,
-    optional,
-    pretty,
-    tensor,
-    weight,
-)  # fmt: skip
+from .operator import Operator, TensorType, axis, broadcast, pretty
 from .pointwise import require_kind, tensor_shapes
 
 _SCALE = (weight("weight", optional=True), weight("bias", optional=True))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from .operator import Operator, TensorType, anything, attr
+from .arguments import anything, attr
+from .operator import Operator, TensorType
 
 
 def _target(value: Any) -> Any:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, choice, ints, number, optional, tensor
 from .dims import Axis, Concat, Dims, names
-from .operator import Operator, TensorType, attr, choice, ints, number, optional, pretty, tensor
+from .operator import Operator, TensorType, pretty
 from .view import plain_sizes
 
 

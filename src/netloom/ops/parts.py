@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from ..errors import ShapeError
+from .arguments import attr, integer, optional, tensor
 from .checks import real
 from .dims import Dims, elementwise, names
 from .dtypes import real_of
-from .operator import Operator, TensorType, attr, broadcast, integer, optional, tensor
+from .operator import Operator, TensorType, broadcast
 from .pointwise import Unary, kind_of, require_kind, tensor_shapes, unary_calls
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, integer, ints, optional, tensor
 from .dims import Dims, names
-from .operator import Operator, TensorType, attr, axes, integer, ints, optional, pretty, tensor
+from .operator import Operator, TensorType, axes, pretty
 from .view import dropped, inserted_axis, plain_sizes
 
 

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, operand, tensor
 from .dims import Dims, elementwise
 from .dtypes import DTYPES, number_dtype, promote, real_of, to_float
-from .operator import Operator, Param, TensorType, broadcast, operand, tensor
+from .operator import Operator, TensorType, broadcast
 from .size import Size
 
 _KINDS = ("bool", "integer", "float", "complex")

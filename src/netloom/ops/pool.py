@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import Param, attr, boolean, integer, ints, optional, tensor
 from .checks import extents, real, steps
 from .dims import Axes, Dims, names
-from .operator import Operator, Param, TensorType, attr, boolean, integer, ints, optional, pretty, tensor
+from .operator import Operator, TensorType, pretty
 from .pointwise import require_kind
 from .windows import split_axes, window_shape
 

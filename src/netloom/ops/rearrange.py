@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, integer, ints, tensor
 from .dims import Axis, Dims, Product, names
-from .operator import Operator, TensorType, attr, axes, integer, ints, pretty, tensor
+from .operator import Operator, TensorType, axes, pretty
 from .view import plain_sizes, replaced
 
 

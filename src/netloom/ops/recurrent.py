@@ -7,22 +7,9 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import MODULE, Param, attr, boolean, flag, integer, number, tensor, tensors, weight
 from .dims import Axis, Concat, Dims
-from .operator import (
-    MODULE,
-    Operator,
-    Param,
-    TensorType,
-    attr,
-    boolean,
-    flag,
-    integer,
-    number,
-    pretty,
-    tensor,
-    tensors,
-    weight,
-)  # fmt: skip
+from .operator import Operator, TensorType, pretty
 
 #: Attributes of every layer over a sequence, after the sequence itself.
 _ATTRS: tuple[Param, ...] = (

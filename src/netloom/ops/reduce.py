@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import DType, Param, attr, boolean, dtype_attr, integer, ints, optional, tensor
 from .dims import Dims, names
 from .dtypes import is_complex, is_float, is_integer
-from .operator import DType, Operator, Param, TensorType, attr, boolean, dtype_attr, integer, ints, optional, pretty, tensor
+from .operator import Operator, TensorType, pretty
 from .view import plain_sizes
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import attr, boolean, choice, ints, number, optional, tensor
 from .dims import Dims, names
 from .dtypes import is_float
-from .operator import Operator, TensorType, attr, boolean, choice, ints, number, optional, pretty, tensor
+from .operator import Operator, TensorType, pretty
 from .size import Size
 from .view import plain_sizes
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any
 
 from ..errors import FormatError, ShapeError
 
@@ -36,7 +36,7 @@ class FloorDiv:
         return hash(self._key)
 
 
-Atom = Union[str, FloorDiv]
+Atom = str | FloorDiv
 Monomial = tuple[Atom, ...]
 
 

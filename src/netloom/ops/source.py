@@ -6,20 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import MODULE, attr, dtype_attr, flag, ints, tensor, weight
 from .dims import Dims, elementwise, names
-from .operator import (
-    MODULE,
-    Operator,
-    TensorType,
-    attr,
-    broadcast,
-    dtype_attr,
-    flag,
-    ints,
-    pretty,
-    tensor,
-    weight,
-)  # fmt: skip
+from .operator import Operator, TensorType, broadcast, pretty
 
 
 class Input(Operator):

@@ -7,26 +7,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from ..errors import ShapeError
+from .arguments import DType, Param, attr, boolean, choice, dtype_attr, either, integer, ints, number, operand, optional, tensor
 from .dims import Dims, names
 from .dtypes import is_complex, is_float, is_integer, real_of
-from .operator import (
-    DType,
-    Operator,
-    Param,
-    TensorType,
-    attr,
-    boolean,
-    choice,
-    dtype_attr,
-    either,
-    integer,
-    ints,
-    number,
-    operand,
-    optional,
-    pretty,
-    tensor,
-)  # fmt: skip
+from .operator import Operator, TensorType, pretty
 from .reduce import Reduction, both, reduced, reduction_dims
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import ShapeError
+from .arguments import DType, attr, dtype_attr, integer, ints, tensor
 from .dims import Axis, Dims, Product, names, regroup
 from .dtypes import DTYPES
-from .operator import DType, Operator, TensorType, attr, axis, dtype_attr, integer, ints, pretty, tensor
+from .operator import Operator, TensorType, axis, pretty
 from .size import Size
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import NetloomError
 from ..ops import Edge, Slice, TensorType, Weight
-from ..ops.operator import MODULE, DType
+from ..ops.arguments import MODULE, DType
 from .execution import Attempt, attempt, bindings, make_tensor, run, same_bits, tensor_type
 from .expressions import environment
 from .operators import Call, Operand

@@ -12,9 +12,9 @@ from typing import Any
 
 from ..errors import NetloomError
 from ..ops import Concat, Edge, Product, Size, Slice, TensorType, Weight
+from ..ops.arguments import MODULE
 from ..ops.dims import Dims, labels, size_of
 from ..ops.dtypes import DTYPES
-from ..ops.operator import MODULE
 from ..ops.size import LARGE
 from .capturing import show
 from .execution import Attempt, Verdict, attempt, expected_weights, run, same_bits

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..ops import Weight, operator
-from ..ops.operator import MODULE
+from ..ops.arguments import MODULE
 from .examples import Arguments, example, integer_tensor, maybe
 from .operators import COMMON_DTYPES, dtypes, shapes, sizes, typed
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import NetloomError
 from ..ops import Edge, Operator, Size, TensorType, Weight, operator
+from ..ops.arguments import REQUIRED
 from ..ops.code import argument_sources, expression
 from ..ops.dtypes import is_float
-from ..ops.operator import REQUIRED, resolve_types
+from ..ops.operator import resolve_types
 from .operators import Call, Operand
 
 #: Real tensors are made only up to this many elements in all.

@@ -14,7 +14,7 @@ from ..graph.builder import Value
 from ..graph.graph import Argument, Graph, Step, default_scope
 from ..graph.tree import weights
 from ..ops import REGISTRY, DType, Edge, Size, Weight, operator
-from ..ops.operator import MODULE
+from ..ops.arguments import MODULE
 from .operators import Call, Operand, operator_calls
 
 Move = Callable[[Any, list[Value]], Any]
@@ -172,7 +172,7 @@ def graphs(draw: Any, min_size: int = 1, max_size: int = 12, names: st.SearchStr
 
     >>> from netloom.testing.graphs import graphs
     >>> graphs().example()  # doctest: +SKIP
-    <Graph: 7 nodes, 46 parameters, (Size('N'), 3, 4)>
+    <Graph: 7 nodes, 46 parameters, (N, 3, 4)>
     """
     shapes = draw(st.lists(st.sampled_from(((3, 4), (4,), (2, 4, 4), (1, 3, 5), (2, 6))), min_size=1, max_size=3))
     given = draw(st.lists(names, min_size=len(shapes), max_size=len(shapes), unique=True)) if names is not None else None

@@ -19,8 +19,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..ops import DType, Operator, TensorType, Weight, operator
+from ..ops.arguments import MODULE, REQUIRED, Param
 from ..ops.dtypes import DTYPES
-from ..ops.operator import MODULE, REQUIRED, Param
 
 #: dtypes that generated tensors have, most of them what networks use.
 COMMON_DTYPES = ("float32", "float32", "float32", "float32", "float16", "bfloat16", "float64")
@@ -184,7 +184,7 @@ def attribute(param: Param, rank: int) -> st.SearchStrategy[Any]:
 
 
 def by_check(check: Any, rank: int) -> st.SearchStrategy[Any]:
-    """Values that a check made by `netloom.ops.operator` accepts: its range is read from its closure."""
+    """Values that a check made by `netloom.ops.arguments` accepts: its range is read from its closure."""
     maker = getattr(check, "__qualname__", "").partition(".")[0]
     bounds = inspect.getclosurevars(check).nonlocals if inspect.isfunction(check) else {}
     low, high = bounds.get("low"), bounds.get("high")
