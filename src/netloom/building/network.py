@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import linecache
 from collections.abc import Callable, Mapping
@@ -111,7 +112,7 @@ def _skeleton(graph: Graph, live: bool) -> Network:
     """The network without its tensors: class, forward and module tree."""
     source = Source(graph, lambda name: hasattr(Network, name) or name in _OWN)
     code = source.text()
-    scope: dict[str, Any] = {"torch": torch, "F": F, "_setitem": setitem, "_tensors": _tensors}
+    scope: dict[str, Any] = {"__builtins__": builtins, "torch": torch, "F": F, "_setitem": setitem, "_tensors": _tensors}
     for target, name in source.functions.items():
         scope[name] = function_named(target)
     for target, name in source.classes.items():
@@ -178,7 +179,12 @@ def _place(network: Network, make: Callable[[str, TensorEntry], Any]) -> None:
 
 def _load(network: Network, weights: Any) -> None:
     graph = network.graph
+    if not isinstance(weights, torch.nn.Module | Mapping):
+        raise BuildError(f"weights is a {type(weights).__name__}; expected a module or a state_dict (a mapping of tensors)")
     state = full_state(weights) if isinstance(weights, torch.nn.Module) else dict(weights)
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise BuildError(f"weights[{key!r}] is a {type(value).__name__}; expected a tensor")
     _refuse_misfit(graph, state)
 
     def copied(key: str, entry: TensorEntry) -> Any:

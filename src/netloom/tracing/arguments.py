@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import ShapeError, TraceError
-from ..ops import DType, Edge, Slice, TensorType, Weight
+from ..ops import DType, Edge, Slice, Weight
 from .aliasing import Handle
 from .records import BufferNumber, CumulativeFactor, Foreign, Retry, where_in_model
 from .state import dtype_name, type_of_tensor

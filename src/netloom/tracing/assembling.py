@@ -23,7 +23,9 @@ class Assembly:
     def __init__(self, entries: list[Held], model: Any, merger: Merger) -> None:
         self.entries, self.merger = entries, merger
         self.records = merger.out
-        self.leaf = {path for path, module in model.named_modules() if not module._modules}
+        modules = dict(model.named_modules())
+        self.paths = set(modules)
+        self.leaf = {path for path, module in modules.items() if not module._modules}
         self.table: dict[str, TensorEntry] = {}
         self.names: dict[int, str] = {}
         self.held: dict[str, TensorType] = {}
@@ -110,6 +112,7 @@ class Assembly:
                 record.name = ""
             taken.add(record.name)
         seen: Counter[str] = Counter()
+        keys = {item.key for item in self.entries} | self.paths
         for record in self.records:
             if record.name:
                 self.names[record.number] = record.name
@@ -121,7 +124,8 @@ class Assembly:
                 self.names[record.number] = unique(name, taken)
             else:
                 stem = f"{record.scope}.{record.op}" if record.scope else record.op
-                self.names[record.number] = unique(stem, taken)
+                self.names[record.number] = unique(stem, taken | keys if record.op == "constant" else taken)
+                taken.add(self.names[record.number])
 
     def _path(self, record: Record, own: list[str], calls_of: dict[str, set[str]], weighted: set[str]) -> str:
         if record.op == "parameter":

@@ -35,6 +35,10 @@ _CASTS = {torch.Tensor.to, torch.Tensor.cpu, torch.Tensor.cuda}
 _INDEXED = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
 
 
+#: Results of one call above which it is taken for a loop over the batch.
+MAX_PARTS = 20_000
+
+
 class Calling:
     """Makes the calls of one trace."""
 
@@ -109,6 +113,8 @@ class Calling:
             for index, tensor in enumerate(result):
                 self.recorder.aliases.fresh(tensor, Edge(record.number, index))  # type: ignore[arg-type]
             return _nested(kind, result)
+        if self.recorder.prime and len(made.outputs) > MAX_PARTS:
+            raise NeedsRealTensors(f"{kind.name} into {len(made.outputs)} parts: a Python loop over the batch")
         actual = self.execute(func, args, kwargs)
         results = _results(actual)
         if kind.family == "cast" and not inplace and len(results) == 1 and any(results[0] is t for t in tensors):

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import TraceError
 from ..ops import Edge, Size, TensorType
 from .records import Record
-from .sizing import from_prime
+from .sizing import follows, from_prime
 
 PRIMES = (1_000_003, 1_000_033)
 
@@ -33,7 +33,7 @@ class Probes:
         self.others = [s for s in assignments[0] if s != prime]
         self.symbol = Size.symbol(prime) if prime else None
         self.memo: dict[Any, Any] = {}
-        self.bound = assignments[0][prime] // 2 if prime else 0
+        self.bound = assignments[0][prime] // 65 if prime else 0
 
     def number(self, values: tuple[int, ...]) -> Any:
         """The size with these values in the runs; raises `Frozen` where none fits."""
@@ -94,6 +94,9 @@ class Probes:
         args = record.args
         for name, value in args.items():
             kind = type(value)
+            if kind is float and follows(value, self.assignments[0][self.prime]):
+                where = record.scope or "the model itself"
+                raise Frozen(f"{record.op} in {where}: {name} = {value} is a float made of the batch size")
             if kind is int or kind is tuple or isinstance(value, tuple):
                 freed = self._divided(value)
                 if freed is not value:

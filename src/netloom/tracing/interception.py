@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -11,6 +12,16 @@ import torch
 from ..errors import TraceError
 from .recorder import Recorder
 from .records import flat, where_in_model
+
+_DISPATCH = "_netloom_dispatch"
+
+
+class _Dispatching:
+    """Holds the code that stands in for that of ``Function.apply``; it refers to ``__class__`` as the original does."""
+
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
+        __class__  # noqa: B018
+        return _netloom_dispatch(cls, *args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 @contextlib.contextmanager
@@ -22,7 +33,10 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     module_class = torch.nn.Module
     function_class = torch.autograd.Function
     original_call = module_class.__call__
-    original_apply = function_class.__dict__["apply"]
+    applying = function_class.__dict__["apply"].__func__
+    original_apply = FunctionType(
+        applying.__code__, applying.__globals__, applying.__name__, applying.__defaults__, applying.__closure__
+    )
     fastpath = torch.backends.mha.get_fastpath_enabled()
     import torch._functorch.apis as apis
 
@@ -43,13 +57,15 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
             recorder.generated.pop()
 
     def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
-        return _autograd_function(recorder, original_apply.__func__, kind, args, kwargs)
+        return _autograd_function(recorder, original_apply, kind, args, kwargs)
 
     def vmap(function: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
         return _vmap(recorder, original_vmap, (function, in_dims, out_dims, randomness, chunk_size), args, kwargs)
 
     module_class.__call__ = call  # type: ignore[method-assign]
-    function_class.apply = classmethod(apply)  # type: ignore[assignment]
+    # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
+    applying.__globals__[_DISPATCH] = apply
+    applying.__code__ = _Dispatching.apply.__code__
     apis.vmap_impl = vmap
     torch.backends.mha.set_fastpath_enabled(False)
     is_compiling = torch.compiler.is_compiling
@@ -60,7 +76,8 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     finally:
         torch.compiler.is_compiling = is_compiling
         module_class.__call__ = original_call  # type: ignore[method-assign]
-        function_class.apply = original_apply
+        applying.__code__ = original_apply.__code__
+        del applying.__globals__[_DISPATCH]
         apis.vmap_impl = original_vmap
         torch.backends.mha.set_fastpath_enabled(fastpath)
 

@@ -22,6 +22,9 @@ from .evaluating import Values
 from .records import BufferNumber, DataDependence, NeedsRealTensors, Record, Recording, Retry, autocast_now, where_in_model
 from .state import Held, constant_of, type_of_tensor
 
+#: Calls after which a run on a large prime batch is taken for a loop over it.
+MAX_CALLS = 50_000
+
 
 class Recorder(TorchFunctionMode):
     """Runs under ``with recorder:``; `call_module` keeps the stack of module paths."""
@@ -104,6 +107,8 @@ class Recorder(TorchFunctionMode):
 
     def add(self, op: str, args: dict[str, Any], types: tuple[TensorType, ...], constant: int | None = None) -> Record:
         number = len(self.records)
+        if self.prime and number > MAX_CALLS:
+            raise NeedsRealTensors(f"more than {MAX_CALLS} calls: a Python loop over the batch")
         autocast = autocast_now()
         if autocast and self.meta:
             raise NeedsRealTensors("autocast regions do not act on meta tensors")
