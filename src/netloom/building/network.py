@@ -265,6 +265,11 @@ def _container(kind: type | None) -> Callable[[dict[str, Any]], Any]:
         return dict
     if issubclass(kind, tuple):
         return lambda fields: kind(*fields.values())
-    if issubclass(kind, Mapping) and not hasattr(kind, "__dataclass_fields__"):
-        return lambda fields: kind(fields)  # type: ignore[call-arg]
-    return lambda fields: kind(**fields)
+
+    def make(fields: dict[str, Any]) -> Any:
+        try:
+            return kind(**fields)
+        except TypeError:
+            return kind(fields)
+
+    return make

@@ -35,7 +35,8 @@ class Add(_Scaled):
 
     name = "add"
     commutative = ("x", "y")
-    inplace = "{x}.add_({y})"
+    # In place the result keeps x's strides, which those of x + y are only where both operands agree.
+    inplace = "{x}.add_({y}) if {x}.stride() == {y}.stride() else {x} + {y}"
     saves_output = False
     calls = {
         "torch.add": "x:input, y:other, alpha=1",

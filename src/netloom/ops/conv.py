@@ -59,7 +59,7 @@ class _AnyConv(Operator):
     def channels(self, a: SimpleNamespace) -> Any:
         """Input channels, after checking that the groups divide them and the output channels."""
         _, channels, _ = split_axes(a.x, self.spatial)
-        if isinstance(channels, Size):
+        if isinstance(channels, Size) and not isinstance(a.groups, Size):
             raise ShapeError(
                 f"{pretty(a.x.shape)} has the free size {channels} for channels; give it {self.spatial + 2} axes, batch first"
             )

@@ -56,6 +56,7 @@ class Calling:
         plain = {k: v for k, v in kwargs.items() if k not in DROPPED and k != "out" and not (k == "inplace")}
         inplace = known.inplace or bool(kwargs.get("inplace", False))
         ir_args, ir_kwargs = self.recorder.arguments.ir(args), {k: self.recorder.arguments.ir(v) for k, v in plain.items()}
+        refusal: NetloomError | None = None
         for candidate in known.candidates:
             bound = bind(candidate, ir_args, ir_kwargs)
             if bound is None:
@@ -65,11 +66,15 @@ class Calling:
             try:
                 made = self._made(kind, bound)
             except NetloomError as error:
-                self.refused = (known.path, error)
+                refusal = error
                 continue
             if made is None:
                 continue
             return self._run(kind, made, func, args, kwargs, inplace, out)
+        if func is torch.where and len(args) == 1:
+            return self.recorder.data_shape(known, func, args, kwargs)
+        if refusal is not None and self.recorder.meta:
+            raise NeedsRealTensors(f"{known.path}: {refusal}")  # meta kernels let pass what real ones may refuse, too
         return self.other(known, func, args, kwargs)
 
     def _made(self, kind: Operator, bound: dict[str, Any]) -> Evaluated | None:
@@ -119,8 +124,6 @@ class Calling:
         results = _results(actual)
         if kind.family == "cast" and not inplace and len(results) == 1 and any(results[0] is t for t in tensors):
             return actual
-        if kind.name == "contiguous" and results and results[0] is args[0]:
-            return actual
         if not inplace and out is None:
             types = tuple(type_of_tensor(t) for t in results)
             if not _agree(types, made.outputs) and not autocast_now():
@@ -132,6 +135,9 @@ class Calling:
                     self.recorder.aliases.view(tensor, edge, record, index, args)
                 elif any(tensor is t for t in tensors):
                     tensor = tensor.view_as(tensor)
+                    if kind.name == "contiguous":  # kept: meta kernels do not always lay results out as real ones do
+                        self.recorder.aliases.view(tensor, edge, record, index, args)
+                        return tensor
                     self.recorder.aliases.fresh(tensor, edge)
                     actual = tensor if not isinstance(actual, tuple | list) else actual
                 else:
@@ -212,6 +218,11 @@ class Calling:
     # -- calls without an operator -------------------------------------------------------------------------------------
     def other(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         name = getattr(func, "__name__", "")
+        if name == "__set__" and getattr(func.__self__, "__name__", "") == "data":
+            value = self.recorder.arguments.edge_ref(self.recorder.arguments.ir(args[1]))
+            func(*args)
+            self.recorder.aliases.write(args[0], value)
+            return None
         if name in ("_set_grad_enabled", "set_grad_enabled", "__set__", "__delete__"):
             return func(*args, **kwargs)
         if name in ("requires_grad_", "retain_grad", "record_stream", "share_memory_"):

@@ -104,11 +104,12 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
     before = {id(t): version for t, version in zip(tensors, versions)}
     for tensor in tensors:
         if tensor._version != before[id(tensor)]:
+            with torch._C.DisableTorchFunction():
+                stand_in = tensor.detach().clone()
+                outputs = [t.detach().clone() if t is tensor else t for t in results]
             value = recorder.result_edge(tensor)
-            stand_in = tensor.detach().clone()
             recorder.aliases.fresh(stand_in, recorder.emit("clone", x=value))
             clean = tuple(stand_in if a is tensor else a for a in args)
-            outputs = [t.detach().clone() if t is tensor else t for t in results]
             opaque(recorder, function, clean, kwargs, tuple(outputs), outputs, target=name)
             made = next(o for o, t in zip(outputs, results) if t is tensor)
             recorder.aliases.write(tensor, recorder.result_edge(made))

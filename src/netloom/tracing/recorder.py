@@ -23,7 +23,7 @@ from .records import BufferNumber, DataDependence, NeedsRealTensors, Record, Rec
 from .state import Held, constant_of, type_of_tensor
 
 #: Calls after which a run on a large prime batch is taken for a loop over it.
-MAX_CALLS = 50_000
+MAX_CALLS = 10_000
 
 
 class Recorder(TorchFunctionMode):
@@ -80,8 +80,9 @@ class Recorder(TorchFunctionMode):
 
         tree = plain_tree(result, self.result_edge, self.guards)
         written: dict[str, tuple[Edge, bool]] = {}
+        modules = dict(module.named_modules(remove_duplicate=False))
         for item in copies:
-            owner = module.get_submodule(item.key.rpartition(".")[0])
+            owner = modules[item.key.rpartition(".")[0]]
             now = owner._buffers.get(item.key.rpartition(".")[2]) if item.kind == "buffer" else None
             if now is not None and now is not item.tensor:
                 handle = self.aliases.handle(now)
@@ -194,7 +195,7 @@ class Recorder(TorchFunctionMode):
                 if known.kind == "call":
                     return self.calling.call(known, func, args, kwargs)
                 if known.kind == "shape":
-                    return self._data_shape(known, func, args, kwargs)
+                    return self.data_shape(known, func, args, kwargs)
                 return self.calling.other(known, func, args, kwargs)
             except Retry:
                 args, kwargs = self.substituted(args), self.substituted(kwargs)
@@ -245,7 +246,7 @@ class Recorder(TorchFunctionMode):
             )
         return results[0]
 
-    def _data_shape(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
+    def data_shape(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         handle = self.aliases.handle(args[0]) if args and isinstance(args[0], torch.Tensor) else None
         real = self.values.of(self.aliases.read(handle)) if handle is not None else None
         if real is None:

@@ -19,7 +19,7 @@ def from_prime(value: int, prime: int, symbol: Size) -> Any:
     quotient = (value + prime // 2) // prime
     rest = value - quotient * prime
     if abs(rest) > _REST:
-        return value
+        return _share(value, prime, symbol)
     return from_prime(quotient, prime, symbol) * symbol + rest
 
 
@@ -30,6 +30,8 @@ def _share(value: int, prime: int, symbol: Size) -> Any:
             share = prime // divisor
             if value % share == 0:
                 return (symbol // divisor) * (value // share)
+            if (prime - value) % share == 0:
+                return symbol - (symbol // divisor) * ((prime - value) // share)
     return value
 
 
