@@ -270,6 +270,6 @@ def _container(kind: type | None) -> Callable[[dict[str, Any]], Any]:
         try:
             return kind(**fields)
         except TypeError:
-            return kind(fields)
+            return kind(fields)  # type: ignore[call-arg]
 
     return make

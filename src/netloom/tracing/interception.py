@@ -20,7 +20,7 @@ class _Dispatching:
     """Holds the code that stands in for that of ``Function.apply``; it refers to ``__class__`` as the original does."""
 
     def apply(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        __class__  # noqa: B018
+        __class__  # type: ignore[name-defined]  # noqa: B018
         return _netloom_dispatch(cls, *args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
