@@ -73,9 +73,10 @@ lint: $(READY)  ## ruff, mypy, and the order of the rooms
 
 bench: $(BENCH_READY)  ## measure: results in benchmarks/results/, the gallery's table in docs/gallery.md
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python -m benchmarks.hashing
 	$(BIN)/python benchmarks/gallery.py
-	$(BIN)/python benchmarks/trace.py
-	$(BIN)/python benchmarks/build.py
+	$(BIN)/python -m benchmarks.trace
+	$(BIN)/python -m benchmarks.build
 
 docs: $(DOCS_READY)  ## the documentation as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
