@@ -100,7 +100,7 @@ FILLS = [
 ]
 
 
-@pytest.mark.parametrize("op, path, args", FILLS, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize("op, path, args", FILLS, ids=lambda v: v if isinstance(v, str) else "")
 def test_fill_in_place_equals_pure_form(op, path, args):
     torch.manual_seed(0)
     wanted = getattr(TURNED.clone(), path.rpartition(".")[2])(*args)
