@@ -14,11 +14,6 @@ import netloom as nl
 from netloom.testing import exactness
 from tests.gallery.models import MODELS
 
-try:
-    nl.trace, nl.build  # noqa: B018  (a lazy import)
-except ImportError:
-    pytest.skip("nl.trace and nl.build do not exist yet", allow_module_level=True)
-
 
 class Case(NamedTuple):
     model: nn.Module

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import BuildError
 from ..graph.foreign import KEY
 from ..graph.graph import Graph, Step
-from ..graph.tree import edges
+from ..graph.tree import edges, weights
 from ..ops import MODULE, Edge, Operator, Size, Weight, operator
 from ..ops.code import argument_sources, expression, literal
 
@@ -128,7 +128,7 @@ class Source:
     # -- modules ---------------------------------------------------------------------------------------------------
     def _paths(self, step: Step) -> list[str]:
         """The modules that a step needs: owners of its weights, and of its training flag."""
-        paths = [key.rpartition(".")[0] for key in _keys(tuple(step.args.values()))]
+        paths = [weight.key.rpartition(".")[0] for weight in weights(tuple(step.args.values()))]
         if step.args.get("training") == MODULE or step.mode:
             paths.append(step.scope)
         return paths
@@ -286,14 +286,6 @@ class Source:
 def _gives_tuple(kind: Operator, step: Step) -> bool:
     """Whether the torch call returns a tuple even where it holds one tensor."""
     return kind.family != "opaque" and bool(getattr(kind, "always_tuple", False))
-
-
-def _keys(value: Any) -> list[str]:
-    if type(value) is Weight:
-        return [value.key]
-    if type(value) is tuple:
-        return [key for part in value for key in _keys(part)]
-    return []
 
 
 def _symbols_in(value: Any) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ..graph.builder import unique
 from ..graph.graph import Argument, Graph, Step, default_scope
 from ..graph.table import Constant, TensorEntry
-from ..graph.tree import edges, map_leaves
+from ..graph.tree import edges, map_leaves, weights
 from ..ops import MODULE, DType, Edge, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from .merging import Merger
@@ -166,7 +166,7 @@ class Assembly:
         written = set()
         for record in self.records:
             for role, value in record.args.items():
-                for key in _keys(value):
+                for key in [weight.key for weight in weights(value)]:
                     if record.op == "assign":
                         written.add(key)
                     elif record.op != "parameter" or key not in used:
@@ -254,16 +254,8 @@ def _with_edges(tree: Any, path: str, inputs: dict[str, Edge]) -> Any:
     return tree
 
 
-def _keys(value: Any) -> list[str]:
-    if type(value) is Weight:
-        return [value.key]
-    if type(value) is tuple:
-        return [key for part in value for key in _keys(part)]
-    return []
-
-
 def _own_weights(record: Record) -> list[str]:
-    return [key for value in record.args.values() for key in _keys(value)]
+    return [weight.key for weight in weights(tuple(record.args.values()))]
 
 
 def _has_effect(record: Record) -> bool:
