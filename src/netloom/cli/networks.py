@@ -1,0 +1,148 @@
+"""Where a command asks for a network: what people may write, and the model or graph that it means."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import FormatError, TraceError
+from ..graph.graph import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+#: Suffix → what reads a graph from the text of such a file.
+_GRAPH_FILES: dict[str, Callable[[str], Graph]] = {
+    ".json": Graph.from_json,
+    ".txt": Graph.from_text,
+    ".nl": Graph.from_text,
+}
+_NETWORK_FILE = ".safetensors"
+#: What a command's help says of an argument that names a network.
+ACCEPTED = "MODULE:FUNCTION that returns a model, a graph file (.json, .txt, .nl), or a network saved as .safetensors"
+#: Samples in a batch that is made up here; tracing frees the batch.
+_BATCH = 2
+
+
+def load_graph(name: str, input: str | None = None) -> Graph:
+    """The graph that ``name`` means; models are traced.
+
+    ``input`` is the shape of one sample, such as ``"3x224x224"``, for models that need one. `TraceError` or `FormatError`
+    where the name means nothing or the model cannot be traced.
+    """
+    read = _GRAPH_FILES.get(_suffix(name))
+    if read is not None:
+        _refuse_sizes(name, input)
+        return read(_text(name))
+    if _suffix(name) == _NETWORK_FILE:
+        from ..building.files import load_network
+
+        _refuse_sizes(name, input)
+        return load_network(name).graph
+    from ..tracing.trace import trace
+
+    return trace(*load_model(name, input))
+
+
+def load_model(name: str, input: str | None = None) -> tuple[torch.nn.Module, Any]:
+    """The module that ``name`` means and inputs to call it with (one tensor, a tuple of arguments, or a dict of keywords).
+
+    A graph file gives a network with fresh weights. Errors as `load_graph`'s.
+    """
+    if _suffix(name) in _GRAPH_FILES:
+        from ..building.network import build
+
+        graph = load_graph(name, input)
+        return build(graph), example_inputs(graph)
+    if _suffix(name) == _NETWORK_FILE:
+        from ..building.files import load_network
+
+        _refuse_sizes(name, input)
+        network = load_network(name)
+        return network, example_inputs(network.graph)
+    return _called(name, input)
+
+
+def example_inputs(graph: Graph, batch: int = _BATCH) -> Any:
+    """Random inputs that fit ``graph``: what its network is called with (see `netloom.trace`).
+
+    Numbers are uniform in [0, 1), whole numbers 0 or 1, which every table of rows has.
+    """
+    from ..graph.tree import map_leaves
+    from ..ops import Edge, Size
+
+    symbols = {**graph.symbols, "N": batch}
+
+    def made(leaf: Any) -> Any:
+        if type(leaf) is not Edge:
+            return leaf
+        kind = graph.type_of(leaf)
+        return _tensor(kind.dtype, tuple(size.at(symbols) if isinstance(size, Size) else size for size in kind.shape))
+
+    values = {argument.name: map_leaves(argument.tree, made) for argument in graph.arguments}
+    if any(argument.keyword for argument in graph.arguments):
+        return values
+    return tuple(values.values())
+
+
+def _tensor(dtype: str, shape: tuple[int, ...]) -> Any:
+    import torch
+
+    kind = getattr(torch, dtype)
+    if kind.is_floating_point or kind.is_complex:
+        return torch.rand(shape, dtype=kind)
+    return torch.randint(0, 2, shape).to(kind)
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _text(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FormatError(f"cannot read {name!r}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{name!r} is no text file; expected a graph as JSON or in netloom's notation") from None
+
+
+def _refuse_sizes(name: str, input: str | None) -> None:
+    if input is not None:
+        raise TraceError(f"--input {input!r}: {name!r} says itself what its inputs are; leave --input out")
+
+
+def _called(name: str, sizes: str | None) -> tuple[torch.nn.Module, Any]:
+    import torch
+
+    module_name, colon, function_name = name.partition(":")
+    if not colon or not module_name or not function_name:
+        raise TraceError(f"{name!r} is no network; expected {ACCEPTED}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        made: Any = importlib.import_module(module_name)
+        for part in function_name.split("."):
+            made = getattr(made, part)
+        made = made if isinstance(made, torch.nn.Module) else made()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise TraceError(f"{name!r} gives no model: {error}") from error
+    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, torch.nn.Module):
+        raise TraceError(f"{name!r} gives a {type(model).__name__}; expected an nn.Module, or a pair of one and its inputs")
+    if sizes is not None or inputs is None:
+        inputs = torch.rand(_BATCH, *_sizes(sizes or "3x224x224"))
+    return model, inputs
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(size) for size in text.replace(",", "x").split("x"))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise TraceError(f"--input {text!r}: expected the sizes of one sample, such as 3x224x224")
+    return sizes
