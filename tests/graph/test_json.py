@@ -196,7 +196,7 @@ def test_unknown_operators_are_refused_by_name() -> None:
     (("tensors", 0, "dtype"), "float31", "$.tensors[0]: the type has the unknown dtype 'float31'"),
     (("tensors", 0, "init"), "normal", "$.tensors[0].init"),
     (("tensors", 0, "init"), [{"edge": ["x", 0]}], "$.tensors[0].init"),
-    (("steps", 1, "args", "out"), {"slice": [{"edge": ["x", 0]}, 1, 1]}, "$.steps[1].args.out.slice: the bounds"),
+    (("steps", 1, "args", "out"), {"slice": [{"edge": ["x", 0]}, 1]}, "$.steps[1].args.out.slice: an array of 2"),
     (("tensors", 0, "key"), "fc1.bias", "$.tensors[1]: the key 'fc1.bias' comes twice"),
     (("tensors", 0, "alias_of"), "nothing", "alias of 'nothing'"),
     (("arguments", 0, "tree"), {"edge": ["nothing", 0]}, "'nothing'"),

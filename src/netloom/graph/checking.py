@@ -10,7 +10,7 @@ from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight, operator
 from ..ops.dtypes import DTYPES
 from .autocast import type_under
-from .tree import edges, leaves, weights
+from .tree import edges, leaves, same, weights
 
 if TYPE_CHECKING:
     from .graph import Graph, Step
@@ -175,7 +175,7 @@ def _check_step(graph: Graph, step: Step, types: dict[str, tuple[TensorType, ...
     if missing:
         raise GraphError(f"{_where(step)} lacks the argument {missing[0]!r}; a step holds all, defaults too")
     for name, value in made.args.items():
-        if not _identical(value, step.args[name]):
+        if not same(value, step.args[name]):
             raise GraphError(f"{_where(step)}: {name} = {step.args[name]!r} is not in normal form; expected {value!r}")
     if made.outputs != graph.types(step.name):
         stored, found = (", ".join(map(str, outputs)) for outputs in (graph.types(step.name), made.outputs))
@@ -184,17 +184,6 @@ def _check_step(graph: Graph, step: Step, types: dict[str, tuple[TensorType, ...
         if step.op == "constant" and graph.tensors[graph.tensors[weight.key].alias_of or weight.key].constant is None:
             raise GraphError(f"{_where(step)} is a constant, but tensor {weight.key!r} has no value; make one with Constant.of")
     return made.outputs
-
-
-def _identical(a: Any, b: Any) -> bool:
-    """Equal in value and in type at every depth: 1 is neither 1.0 nor True."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(map(_identical, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_identical(a[key], b[key]) for key in a)
-    return bool(a == b) or a != a
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------

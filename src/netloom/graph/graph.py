@@ -16,7 +16,7 @@ from ..ops.size import Size
 from .autocast import type_under
 from .node import Node
 from .table import TensorEntry
-from .tree import edges, weights
+from .tree import edges, same, same_fields, weights
 
 if TYPE_CHECKING:
     import networkx
@@ -39,6 +39,9 @@ class Step:
     grad: bool = True
     autocast: str = ""
 
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -47,6 +50,9 @@ class Argument:
     name: str
     tree: Any
     keyword: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
 
 
 def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
@@ -148,7 +154,7 @@ class Graph:
             except (ShapeError, AttributeValueError) as error:
                 raise _located(error, step) from None
             types[step.name] = made.outputs
-            settled.append(step if made.args == step.args else replace(step, args=made.args))
+            settled.append(step if same(made.args, step.args) else replace(step, args=made.args))
         self.steps = tuple(settled)
         produced = {name: len(outputs) for name, outputs in types.items()}
         for edge in edges([self.result, self.train_result]):
@@ -310,11 +316,15 @@ class Graph:
 
     # -- being a value ---------------------------------------------------------------------------------------------
     def _key(self) -> tuple[Any, ...]:
-        return (self.steps, dict(self.tensors), self.arguments, self.result, self.train_result, dict(self.symbols), self.notes)
+        symbols = dict(sorted(self.symbols.items()))
+        return (self.steps, dict(self.tensors), self.arguments, self.result, self.train_result, symbols, self.notes)
 
     def __eq__(self, other: object) -> bool:
-        """Equal in every stored detail, names included; for the same computation compare ``hash``."""
-        return isinstance(other, Graph) and (self is other or self._key() == other._key())
+        """Equal in every stored detail, names, types of numbers and order of the tensors included.
+
+        For the same computation compare ``hash``.
+        """
+        return isinstance(other, Graph) and (self is other or same(self._key(), other._key()))
 
     def __hash__(self) -> int:
         return hash(self.hash)

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import FormatError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight
 from .assembly import check_type, short
-from .notation import refers, size_text
+from .notation import size_text
 
 MAX_DEPTH = 60
 
@@ -55,8 +55,6 @@ def encode(value: Any, depth: int = 0) -> Any:
     if kind is Size:
         return {"size": encode_size(value)}
     if kind is Slice:
-        if refers(value):
-            raise FormatError(f"{str(value)[:80]} refers to a node; the bounds of a slice must be plain data")
         return {"slice": [encode(v, depth + 1) for v in value]}
     if kind is complex:
         return {"complex": [encode(value.real), encode(value.imag)]}
@@ -190,10 +188,7 @@ def _edge(value: Any, path: str, depth: int) -> Edge:
 
 
 def _slice(value: Any, path: str, depth: int) -> Slice:
-    found = Slice(*(decode(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(array(value, path, 3))))
-    if refers(found):
-        raise bad(path, "the bounds of a slice are plain data, not nodes")
-    return found
+    return Slice(*(decode(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(array(value, path, 3))))
 
 
 def _complex(value: Any, path: str, depth: int) -> complex:

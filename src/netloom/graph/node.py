@@ -149,7 +149,7 @@ class Node:
         return f"<Node {self.name}: {self.op} {tuple(map(str, self.shape))}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Node) and self.step == other.step and self.graph == other.graph
+        return isinstance(other, Node) and self.name == other.name and self.graph == other.graph
 
     def __hash__(self) -> int:
         return hash((self.name, self.op))

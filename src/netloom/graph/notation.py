@@ -115,21 +115,6 @@ def size_text(size: Any) -> str | None:
         return None
 
 
-def same(a: Any, b: Any) -> bool:
-    """Equal in type as well as in value, at every depth: ``1``, ``1.0`` and ``True`` differ, ``nan`` equals itself."""
-    if a is b:
-        return True
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, float | complex):
-        return repr(a) == repr(b)
-    if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(map(same, a, b))
-    if type(a) is dict:
-        return list(a) == list(b) and all(map(same, a.values(), b.values()))
-    return bool(a == b)
-
-
 def refers(value: Any) -> bool:
     """Whether there is a node or weight anywhere in a value."""
     if isinstance(value, Edge | Weight):

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import FormatError, TextError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight
 from ..ops.dtypes import DTYPES
-from .notation import CALLS, IDENTIFIER, LINE_NAME, LITERALS, MAX_DEPTH, MAX_DIGITS, RESERVED, WORD, refers
+from .notation import CALLS, IDENTIFIER, LINE_NAME, LITERALS, MAX_DEPTH, MAX_DIGITS, RESERVED, WORD
 
 _BLANKS = (" ", "\t")
 _BLANK = re.compile(r"[ \t]*+")
@@ -136,12 +136,11 @@ class Scanner:
                 return Edge(word) if number is None else int(number)
         if depth >= MAX_DEPTH:
             raise self.error(f"expected no more than {MAX_DEPTH} levels of brackets")
-        start = self.position
         parts = [None if self.peek() == ":" else self.part(depth)]
         while len(parts) < 3 and self.accept(":"):
             # "", a comment and closing brackets end a slice whose last part is left out.
             parts.append(None if self.peek() in ("", ",", ")", "]", "}", ":") else self.part(depth))
-        return parts[0] if len(parts) == 1 else self.slice(parts, start)
+        return parts[0] if len(parts) == 1 else Slice(*parts)
 
     def part(self, depth: int) -> Any:
         char = self.peek()
@@ -172,11 +171,6 @@ class Scanner:
         if char and char in "0123456789.-":
             return self.signed()
         return self.bare(depth)
-
-    def slice(self, parts: list[Any], start: int) -> Slice:
-        if refers(parts):
-            raise self.error("expected plain data for the bounds of a slice, not a node", start)
-        return Slice(*parts)
 
     def signed(self) -> Any:
         start = self.position
@@ -243,7 +237,7 @@ class Scanner:
         self.expect("(")
         given, _ = self.items(")", depth)
         if word == "slice" and len(given) == 3:
-            return self.slice(given, start)
+            return Slice(*given)
         if word == "complex" and len(given) == 2 and all(type(v) in (int, float) for v in given):
             try:
                 return complex(*given)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphError
-from ..ops import DType, Edge, Size, TensorType
+from ..ops import DType, Edge, Size, Slice, TensorType
 from .table import TensorEntry
 from .tree import edges, map_leaves, weights
 
@@ -47,7 +47,7 @@ def subgraph(graph: Graph, prefix: str) -> Graph:
     def moved(value: Any) -> Any:
         if isinstance(value, Edge):
             return Edge(names[value]) if value in names else value
-        return map_leaves(value, moved) if type(value) in (tuple, list, dict) else value
+        return map_leaves(value, moved) if type(value) in (tuple, list, dict, Slice) else value
 
     steps += [replace(step, args={key: moved(value) for key, value in step.args.items()}) for step in inside.values()]
     types: dict[str, tuple[TensorType, ...]] = {names[edge]: (graph.type_of(edge),) for edge in entering}

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import FormatError
 from ..ops import TensorType
 from ..ops.dtypes import DTYPES
+from .tree import same_fields
 
 #: Constants above this many bytes are written beside a document, by their SHA-256, instead of inside it.
 INLINE_BYTES = 1 << 20
@@ -59,6 +60,9 @@ class TensorEntry:
     persistent: bool = True
     alias_of: str | None = None
     constant: Constant | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
 
 
 Tensors = Mapping[str, TensorEntry]

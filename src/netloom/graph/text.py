@@ -27,12 +27,12 @@ from .notation import (
     operand_name,
     quoted,
     refers,
-    same,
     size_text,
     type_text,
 )  # fmt: skip
 from .packing import pack
 from .table import TensorEntry
+from .tree import same
 
 _WIDTH = 110
 
@@ -166,8 +166,6 @@ class Values:
         return text if size.symbols <= self.declared and not size.symbols & RESERVED else f"size({quoted(text)})"
 
     def slice(self, value: Slice, depth: int) -> str:
-        if refers(value):
-            raise FormatError(f"{str(value)[:80]} refers to a node; the bounds of a slice must be plain data")
         if any(type(part) is Slice for part in value):
             return f"slice({self.row(value, depth)})"
         start, stop, step = ("" if part is None else self.text(part, depth + 1) for part in value)
@@ -311,7 +309,7 @@ def _table(graph: Graph) -> Iterator[str]:
     values = Values(graph)
     blocks: dict[str, bytes] = {}
     for key, entry in graph.tensors.items():
-        if key in fresh and same_entry(fresh[key], entry):
+        if key in fresh and fresh[key] == entry:
             continue
         yield f"@{line_name(key)} = {_entry(key, entry, fresh.get(key), values)}"
         if entry.constant is not None and entry.constant.data is not None and len(entry.constant.data) <= MAX_CONSTANT:
@@ -354,10 +352,6 @@ def usual_entry(type: TensorType, kind: str, fresh: TensorEntry | None) -> Tenso
     if fresh is not None and fresh.kind == kind:
         return replace(fresh, type=type)
     return TensorEntry(type, kind, requires_grad=kind != "buffer")
-
-
-def same_entry(a: TensorEntry, b: TensorEntry) -> bool:
-    return a == b and same(a.init, b.init) and same(tuple(a.type), tuple(b.type))
 
 
 def _entry(key: str, entry: TensorEntry, fresh: TensorEntry | None, values: Values) -> str:

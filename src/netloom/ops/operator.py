@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 from ..errors import AttributeValueError, ShapeError, UnknownOperatorError
-from .arguments import REQUIRED, Edge, Param, Weight
+from .arguments import REQUIRED, Edge, Param, Slice, Weight
 from .dims import Dims
 
 
@@ -271,6 +271,8 @@ def resolve_types(value: Any, type_of: Callable[[Any], Any]) -> Any:
         return type_of(value)
     if kind is tuple:
         return tuple(resolve_types(v, type_of) for v in value)
+    if kind is Slice:
+        return Slice(*(resolve_types(v, type_of) for v in value))
     return value
 
 
