@@ -27,6 +27,7 @@ class Relu6(Unary):
     """min(max(x, 0), 6): hardtanh between 0 and 6."""
 
     name = "relu6"
+    precedence = 1
     takes = "if"
     code = "F.relu6({x})"
     calls = {"F.relu6": "x:input, inplace=False", "F.hardtanh": "x:input, min_val=-1.0, max_val=1.0, inplace=False"}

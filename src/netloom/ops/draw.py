@@ -189,6 +189,7 @@ class BernoulliLike(FillRandom):
     """Ones with probability ``p`` (a number or a tensor that broadcasts), else zeros, with shape, dtype and strides of x."""
 
     name = "bernoulli_like"
+    precedence = 1
     params = (tensor("x"), operand("p", 0.5))
     code = "torch.empty_like({x}).bernoulli_({p})"
     calls = {"Tensor.bernoulli_": "x, p=0.5"}

@@ -40,6 +40,7 @@ class Max(Whole):
     """The largest of all elements."""
 
     name = "max"
+    precedence = 2
     code = "torch.max({x})"
     calls = {"torch.max": "x:input", "Tensor.max": "x"}
 
@@ -48,6 +49,7 @@ class Min(Whole):
     """The smallest of all elements."""
 
     name = "min"
+    precedence = 2
     code = "torch.min({x})"
     calls = {"torch.min": "x:input", "Tensor.min": "x"}
 
@@ -56,6 +58,7 @@ class Median(Whole):
     """The lower median of all elements."""
 
     name = "median"
+    precedence = 1
     code = "torch.median({x})"
     calls = {"torch.median": "x:input", "Tensor.median": "x"}
 
@@ -86,6 +89,7 @@ class MaxAlong(Along):
     """The largest elements along ``dim``, and their indices."""
 
     name = "max_along"
+    precedence = 1
     code = "torch.max({x}, {dim}, {keepdim})"
     calls = both("max", "dim, keepdim=False")
 
@@ -94,6 +98,7 @@ class MinAlong(Along):
     """The smallest elements along ``dim``, and their indices."""
 
     name = "min_along"
+    precedence = 1
     code = "torch.min({x}, {dim}, {keepdim})"
     calls = both("min", "dim, keepdim=False")
 

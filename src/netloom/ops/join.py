@@ -32,6 +32,7 @@ class Cat(Operator):
     """
 
     name = "cat"
+    precedence = 2
     saves_output = False
     params = (tensors("tensors"), attr("dim", integer(), 1))
     code = "torch.cat({tensors}, {dim})"
@@ -93,6 +94,7 @@ class Stack(Operator):
     """Tensors of one shape along a new axis ``dim``."""
 
     name = "stack"
+    precedence = 1
     params = (tensors("tensors"), attr("dim", integer(), 0))
     code = "torch.stack({tensors}, {dim})"
     calls = {

@@ -50,6 +50,8 @@ class Operator:
     - ``calls``: which torch callables it stands for → their signature in terms of this operator's
       arguments (``"x:input, weight, stride=1"``; ``name:keyword`` where torch's keyword differs; ``*dims`` takes the rest).
       In-place forms (``relu_``, ``__iadd__``, ``inplace=``) are found from the pure form.
+    - ``precedence``: of operators that stand for one callable (``torch.max``), those of higher precedence are tried first;
+      no two may have the same.
     - ``view``: the result may share memory with its first tensor. ``commutative``: names of two interchangeable arguments.
     - ``inplace``: the template that overwrites the first operand, for networks to use where nobody else reads it.
       ``saves_output``: the backward pass may need the result, so that nothing may overwrite it.
@@ -64,6 +66,7 @@ class Operator:
     code: ClassVar[str] = ""
     unpack: ClassVar[str] = ""
     calls: ClassVar[Mapping[str, str]] = {}
+    precedence: ClassVar[int] = 0
     family: ClassVar[str] = ""
     view: ClassVar[bool] = False
     commutative: ClassVar[tuple[str, ...]] = ()
@@ -81,7 +84,7 @@ class Operator:
         if "name" in cls.__dict__ and cls.name:
             if cls.name in REGISTRY and type(REGISTRY[cls.name]).__module__ != cls.__module__:
                 raise AttributeValueError(f"operator {cls.name!r} is registered twice; choose another name")
-            REGISTRY[cls.name] = cls()
+            _register(cls())
 
     # -- rules that subclasses write ---------------------------------------------------------------------------
     def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
@@ -276,7 +279,31 @@ def resolve_types(value: Any, type_of: Callable[[Any], Any]) -> Any:
     return value
 
 
+#: All operators by name, those of higher precedence first, so that the order of imports decides nothing.
 REGISTRY: dict[str, Operator] = {}
+#: (torch callable, precedence) → the operator that claims it.
+_CLAIMS: dict[tuple[str, int], str] = {}
+
+
+def _register(kind: Operator) -> None:
+    """Enter an operator; `AttributeValueError` where another of equal precedence stands for one of its torch callables."""
+    claims = [(path, kind.precedence) for call in kind.calls for path in (call, call if call.endswith("_") else f"{call}_")]
+    for path, precedence in claims:
+        other = _CLAIMS.get((path, precedence), kind.name)
+        if other != kind.name:
+            raise AttributeValueError(
+                f"operator {kind.name!r} claims {path}, and so does {other!r} with the same precedence {precedence}; "
+                "give one of them another, the higher is tried first"
+            )
+    for claim in [claim for claim, name in _CLAIMS.items() if name == kind.name] if kind.name in REGISTRY else ():
+        del _CLAIMS[claim]
+    _CLAIMS.update(dict.fromkeys(claims, kind.name))
+    REGISTRY.pop(kind.name, None)
+    lowest = next(reversed(REGISTRY.values()), kind).precedence
+    later = [other for other in REGISTRY.values() if other.precedence < kind.precedence] if lowest < kind.precedence else []
+    REGISTRY[kind.name] = kind
+    for lower in later:
+        REGISTRY[lower.name] = REGISTRY.pop(lower.name)
 
 
 def operator(name: str) -> Operator:

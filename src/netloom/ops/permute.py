@@ -17,6 +17,7 @@ class Permute(Operator):
     """Axis ``dims[i]`` of x as axis i: (N, C, H, W) → (N, H, W, C) with dims (0, 2, 3, 1)."""
 
     name = "permute"
+    precedence = 1
     params = (tensor("x"), attr("dims", ints(), axis_of="x"))
     code = "torch.permute({x}, {dims})"
     view = True
@@ -58,6 +59,7 @@ class Adjoint(Operator):
     """The last two axes swapped, and complex numbers conjugated; real ones are a `Transpose`."""
 
     name = "adjoint"
+    precedence = 1
     params = (tensor("x"),)
     code = "torch.adjoint({x})"
     view = True

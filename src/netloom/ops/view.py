@@ -51,6 +51,7 @@ class Reshape(Operator):
     """
 
     name = "reshape"
+    precedence = 1
     params = (tensor("x"), attr("shape", ints(low=-1)))
     code = "torch.reshape({x}, {shape})"
     view = True
