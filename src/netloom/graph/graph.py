@@ -21,6 +21,8 @@ from .tree import edges, same, same_fields, weights
 if TYPE_CHECKING:
     import networkx
 
+    from .blocks import Block
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -87,6 +89,7 @@ class Graph:
     symbols: Mapping[str, int]
     notes: tuple[str, ...]
     _types: dict[str, tuple[TensorType, ...]]
+    _blocks: Block | None = None
 
     def __new__(cls, inputs: Any, outputs: Any) -> Graph:
         from .builder import assemble
@@ -307,6 +310,22 @@ class Graph:
         from .subgraph import subgraph
 
         return subgraph(self, prefix)
+
+    def blocks(self) -> Block:
+        """The tree of nested repeated blocks, found by structure alone; see `netloom.graph.blocks.Block`.
+
+        >>> import netloom as nl
+        >>> x = y = nl.input(8)
+        >>> for _ in range(3):
+        ...     y = nl.relu(nl.linear(y, 8))
+        >>> [(part.kind, part.count) for part in nl.Graph(x, y).blocks().parts]
+        [('node', 1), ('repeat', 3)]
+        """
+        if self._blocks is None:
+            from .blocks import find_blocks
+
+            self._blocks = find_blocks(self)
+        return self._blocks
 
     def check(self) -> None:
         """Verify every invariant again from scratch; raises `NetloomError` naming the first that fails."""

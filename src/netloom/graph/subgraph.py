@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,25 @@ def subgraph(graph: Graph, prefix: str) -> Graph:
     >>> [node.name for node in part], sorted(part.tensors)
     (['x', 'head.0', 'head.1'], ['head.0.bias', 'head.0.weight'])
     """
-    from .graph import Argument, Graph, Step
-
     inside = {step.name: step for step in graph.steps if _under(step.name, prefix)}
     if not inside:
         raise GraphError(_no_match(graph, prefix))
     if len({step.mode for step in inside.values()}) == 1:
         inside = {name: replace(step, mode="") for name, step in inside.items()}
-    entering = _entering(graph, inside)
+    read = (edge for step in graph.steps if step.name not in inside for edge in edges(tuple(step.args.values())))
+    leaving = {*read, *edges([graph.result, graph.train_result])}
+    return extract(graph, inside, _entering(graph, inside), leaving, lambda key: _under(key, prefix))
+
+
+def extract(
+    graph: Graph, inside: dict[str, Step], entering: Sequence[Edge], leaving: Container[Edge], keep: Callable[[str], bool]
+) -> Graph:  # fmt: skip
+    """Some steps of a graph as a graph: ``entering`` become its inputs, in that order, and what is in ``leaving`` its results.
+
+    The table holds the tensors in use and those whose key is to be kept.
+    """
+    from .graph import Argument, Graph, Step
+
     names = _input_names(entering, inside)
     steps = []
     for edge in entering:
@@ -52,10 +64,10 @@ def subgraph(graph: Graph, prefix: str) -> Graph:
     steps += [replace(step, args={key: moved(value) for key, value in step.args.items()}) for step in inside.values()]
     types: dict[str, tuple[TensorType, ...]] = {names[edge]: (graph.type_of(edge),) for edge in entering}
     types |= {name: graph.types(name) for name in inside}
-    result, train_result = _results(graph, inside)
+    result, train_result = _results(graph, inside, leaving)
     return Graph.make(
         steps,
-        _tensors(graph, inside, prefix),
+        _tensors(graph, inside, keep),
         [Argument(argument, Edge(node)) for argument, node in zip(_argument_names(inputs), inputs)],
         result,
         train_result=train_result,
@@ -86,7 +98,7 @@ def _entering(graph: Graph, inside: dict[str, Step]) -> list[Edge]:
     return sorted(read, key=lambda edge: (place[edge.node], edge.index))
 
 
-def _input_names(entering: list[Edge], inside: dict[str, Step]) -> dict[Edge, str]:
+def _input_names(entering: Sequence[Edge], inside: dict[str, Step]) -> dict[Edge, str]:
     """Every entering value with the name of its producer, made unique where several results of one enter."""
     from .builder import unique
 
@@ -102,11 +114,8 @@ def _argument_names(inputs: list[str]) -> list[str]:
     return [unique(name if name.isidentifier() else f"x_{name}", taken) for name in names]
 
 
-def _results(graph: Graph, inside: dict[str, Step]) -> tuple[Any, Any]:
+def _results(graph: Graph, inside: dict[str, Step], leaving: Container[Edge]) -> tuple[Any, Any]:
     """What leaves in evaluation and, where that differs, in training; the last node's results where nothing leaves."""
-    leaving = dict.fromkeys(
-        edge for step in graph.steps if step.name not in inside for edge in edges(tuple(step.args.values()))
-    ) | dict.fromkeys(edges([graph.result, graph.train_result]))  # fmt: skip
     last = list(inside)[-1]
     kept = [
         Edge(name, i) for name in inside for i in range(len(graph.types(name))) if Edge(name, i) in leaving
@@ -117,10 +126,10 @@ def _results(graph: Graph, inside: dict[str, Step]) -> tuple[Any, Any]:
     return first, None if first == second else second
 
 
-def _tensors(graph: Graph, inside: dict[str, Step], prefix: str) -> dict[str, TensorEntry]:
-    """The entries in use or under the prefix; an alias whose first name stays outside becomes the first itself."""
+def _tensors(graph: Graph, inside: dict[str, Step], keep: Callable[[str], bool]) -> dict[str, TensorEntry]:
+    """The entries in use or to be kept; an alias whose first name stays outside becomes the first itself."""
     used = {weight.key for step in inside.values() for weight in weights(tuple(step.args.values()))}
-    kept = {key: entry for key, entry in graph.tensors.items() if key in used or _under(key, prefix)}
+    kept = {key: entry for key, entry in graph.tensors.items() if key in used or keep(key)}
     heads: dict[str, str] = {}
     for key, entry in kept.items():
         head = entry.alias_of

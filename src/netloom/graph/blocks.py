@@ -1,0 +1,194 @@
+"""Blocks: the nested repeats of a graph, found by structure alone.
+
+A `Block` is a run of consecutive steps. Blocks form a tree that partitions the graph: a *node* is one step, a *group* is
+parts in order, a *repeat* is the same thing several times over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..ops import Edge
+from .block_reading import Reading
+from .block_repeats import Region, Repeat, best_repeat
+from .tree import edges
+
+if TYPE_CHECKING:
+    from .block_summaries import Summary
+    from .graph import Graph, Step
+
+
+class Block:
+    """A run of steps of a graph: one node, a group of parts, or a repeat of one thing. See `Graph.blocks`."""
+
+    def __init__(self, reading: Reading, kind: str, start: int, stop: int, parts: tuple[Block, ...], exact: bool) -> None:
+        self.graph: Graph = reading.graph
+        #: ``"node"`` (one step), ``"group"`` (parts in order) or ``"repeat"`` (instances that are alike).
+        self.kind = kind
+        #: The blocks it is made of, in order of execution; none for a node.
+        self.parts = parts
+        #: Of a repeat: whether all instances are equal, sizes included. True for any other block.
+        self.exact = exact
+        #: Its steps are ``graph.steps[start:stop]``.
+        self.start, self.stop = start, stop
+        self.reading = reading
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps inside, in order."""
+        return self.graph.steps[self.start : self.stop]
+
+    @property
+    def count(self) -> int:
+        """Number of instances of a repeat; 1 for any other block."""
+        return len(self.parts) if self.kind == "repeat" else 1
+
+    @property
+    def typical(self) -> Block:
+        """Of a repeat: the instance that most others are equal to. Any other block: itself."""
+        if self.kind != "repeat":
+            return self
+        keys = [self.reading.key(part.start, part.stop) for part in self.parts]
+        return self.parts[keys.index(Counter(keys).most_common(1)[0][0])]
+
+    @cached_property
+    def prefix(self) -> str:
+        """The longest module path that all its nodes lie under; "" for none."""
+        from .block_labels import common_path
+
+        return common_path(self.steps)
+
+    @cached_property
+    def label(self) -> str:
+        """A short name to show a person: the module path if there is one, else the operators."""
+        from .block_labels import label
+
+        return label(self)
+
+    @cached_property
+    def inputs(self) -> tuple[Edge, ...]:
+        """The values it reads from outside, in order of use."""
+        inside = {step.name for step in self.steps}
+        read = (edge for step in self.steps for edge in edges(tuple(step.args.values())))
+        return tuple(dict.fromkeys(edge for edge in read if edge.node not in inside))
+
+    @cached_property
+    def outputs(self) -> tuple[Edge, ...]:
+        """The values made inside that are read outside or returned, in order of production."""
+        return self.reading.leaving(self.start, self.stop)
+
+    @property
+    def summary(self) -> Summary:
+        """What it computes, in brief; equal blocks of any graph have the very same object."""
+        from .block_summaries import summary
+
+        return summary(self)
+
+    def __iter__(self) -> Any:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __str__(self) -> str:
+        from .block_labels import outline
+
+        return outline(self)
+
+    def __repr__(self) -> str:
+        times = f" ×{self.count}" if self.kind == "repeat" else ""
+        return f"<Block {self.label}: {self.kind}{times}, {len(self)} steps>"
+
+
+def find_blocks(graph: Graph) -> Block:
+    """The tree of blocks over all steps of a graph; `Graph.blocks` keeps it."""
+    return _Finder(Reading(graph)).root()
+
+
+class _Finder:
+    """Takes the best repeat of a region, then looks into what is left and into the instances."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        #: Shapes of the trees of bodies that are solved, by their key.
+        self.solved: dict[Any, tuple[Block, ...]] = {}
+
+    def root(self) -> Block:
+        steps = self.reading.steps
+        start = next((i for i, step in enumerate(steps) if step.op != "input"), len(steps))
+        parts = [self.node(i) for i in range(start)] + self.arranged(self.sections(start, len(steps)))
+        return self.block("group", parts)
+
+    def sections(self, start: int, stop: int) -> list[Block]:
+        """The blocks that a run of steps is made of, side by side."""
+        if stop - start < 2:
+            return [self.node(i) for i in range(start, stop)]
+        region = Region.of(self.reading, start, stop)
+        repeat = best_repeat(self.reading, region)
+        if repeat is not None:
+            before, after = self.sections(start, repeat.start), self.sections(repeat.stop, stop)
+            return [*before, self.repeat(repeat), *after]
+        if len(region.borders) == 2:
+            return [self.node(i) for i in range(start, stop)]
+        return [self.body(a, b) for a, b in region.parts]
+
+    def arranged(self, parts: list[Block]) -> list[Block]:
+        """Neighbouring nodes between larger blocks as groups; a single group among nodes dissolved."""
+        large = [part for part in parts if part.kind != "node"]
+        if len(large) == 1 and large[0].kind == "group":
+            return self.arranged([p for part in parts for p in (part.parts if part is large[0] else (part,))])
+        if not large:
+            return parts
+        found: list[Block] = []
+        loose: list[Block] = []
+        for part in [*parts, None]:
+            if part is not None and part.kind == "node":
+                loose.append(part)
+                continue
+            found += [self.block("group", loose)] if len(loose) > 1 else loose
+            loose = []
+            if part is not None:
+                found.append(part)
+        return found
+
+    def repeat(self, repeat: Repeat) -> Block:
+        keys = [self.reading.key(*span) for span in repeat.spans]
+        # Of equal instances the last shows best what is read from the one before and what from far away.
+        for span in reversed(repeat.spans):
+            self.body(*span)
+        parts = [self.body(*span) for span in repeat.spans]
+        exact = len(set(keys)) == 1 and self.shared_alike(repeat.spans)
+        return Block(self.reading, "repeat", repeat.start, repeat.stop, tuple(parts), exact)
+
+    def shared_alike(self, spans: list[tuple[int, int]]) -> bool:
+        """Whether each tensor of the body is one for all instances, or a fresh one for each."""
+        uses = [[key for i in range(*span) for key in self.reading.keys[i]] for span in spans]
+        return all(len(set(keys)) in (1, len(spans)) for keys in zip(*uses))
+
+    def body(self, start: int, stop: int) -> Block:
+        """A run of steps as one block; equal runs get equal trees."""
+        if stop - start == 1:
+            return self.node(start)
+        key = self.reading.key(start, stop)
+        if key in self.solved:
+            solved = self.solved[key]
+            return self.block("group", [self.moved(part, start - solved[0].start) for part in solved])
+        parts = self.arranged(self.sections(start, stop))
+        self.solved[key] = tuple(parts)
+        return self.block("group", parts) if len(parts) > 1 else parts[0]
+
+    def moved(self, block: Block, by: int) -> Block:
+        if not by:
+            return block
+        parts = tuple(self.moved(part, by) for part in block.parts)
+        return Block(self.reading, block.kind, block.start + by, block.stop + by, parts, block.exact)
+
+    def node(self, i: int) -> Block:
+        return Block(self.reading, "node", i, i + 1, (), True)
+
+    def block(self, kind: str, parts: list[Block]) -> Block:
+        if len(parts) == 1 and kind == "group" and parts[0].kind != "node":
+            return parts[0]
+        return Block(self.reading, kind, parts[0].start, parts[-1].stop, tuple(parts), True)
