@@ -8,6 +8,8 @@ True
 
 from .conv import Conv
 from .loading import load, names
+from .mlp import MLP
+from .nasbench201 import NASBench201
 from .space import Space
 
-__all__ = ["Conv", "Space", "load", "names"]
+__all__ = ["Conv", "MLP", "NASBench201", "Space", "load", "names"]
