@@ -19,7 +19,10 @@ DTYPES: dict[str, tuple[int, int]] = {
     "complex32": (3, 4), "complex64": (3, 8), "complex128": (3, 16),
 }  # fmt: skip
 
-_FLOAT_RANK = {"float8_e5m2": 0, "float8_e4m3fn": 0, "float16": 1, "bfloat16": 1, "float32": 2, "float64": 3}
+_FLOAT_RANK = {"float16": 1, "bfloat16": 1, "float32": 2, "float64": 3}
+#: What torch promotes with nothing else, and what it promotes with floats alone.
+_ALONE = frozenset({"float8_e5m2", "float8_e4m3fn"})
+_UNSIGNED = frozenset({"uint16", "uint32", "uint64"})
 _COMPLEX_OF = {"float16": "complex32", "bfloat16": "complex64", "float32": "complex64", "float64": "complex128"}
 _REAL_OF = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 
@@ -42,6 +45,17 @@ def real_of(dtype: str) -> str:
     return _REAL_OF.get(dtype, dtype)
 
 
+def complex_of(dtype: str) -> str:
+    """The complex dtype whose parts hold a float dtype; `ShapeError` where there is none.
+
+    >>> complex_of("bfloat16")
+    'complex64'
+    """
+    if dtype not in _COMPLEX_OF:
+        raise ShapeError(f"there are no complex numbers of {dtype}; convert to float32 first")
+    return _COMPLEX_OF[dtype]
+
+
 def promote_pair(a: str, b: str) -> str:
     """The dtype that torch promotes two tensors of equal standing to.
 
@@ -53,20 +67,19 @@ def promote_pair(a: str, b: str) -> str:
     (kind_a, bytes_a), (kind_b, bytes_b) = DTYPES[a], DTYPES[b]
     if kind_a < kind_b:
         a, b, kind_a, kind_b, bytes_a, bytes_b = b, a, kind_b, kind_a, bytes_b, bytes_a
+    if a in _ALONE or b in _ALONE or (b in _UNSIGNED and kind_a != 2) or a in _UNSIGNED:
+        raise ShapeError(f"torch does not promote {a} with {b}; convert one of them first")
     if kind_a == 3 and kind_b in (2, 3):
-        wide = max(_REAL_OF[a], _REAL_OF.get(b, b), key=lambda d: _FLOAT_RANK[d])
-        return _COMPLEX_OF[wide]
+        return complex_of(promote_pair(_REAL_OF[a], _REAL_OF.get(b, b)))
     if kind_a != kind_b:
         return a
     if kind_a == 2:
         if _FLOAT_RANK[a] == _FLOAT_RANK[b]:
-            return "float32" if "bfloat16" in (a, b) or "float16" in (a, b) else a
+            return "float32"
         return max(a, b, key=lambda d: _FLOAT_RANK[d])
     if "uint8" in (a, b):
         other = b if a == "uint8" else a
         return "int16" if other == "int8" else other
-    if a[0] == "u" or b[0] == "u":
-        raise ShapeError(f"torch does not promote {a} with {b}; convert one of them first")
     return a if bytes_a >= bytes_b else b
 
 
@@ -85,20 +98,20 @@ def promote(*operands: Any) -> str:
             level, dtype = 2, number_dtype(operand)
         current = ranks[level]
         ranks[level] = dtype if current is None else promote_pair(current, dtype)
-    result: str | None = None
-    for dtype in ranks:
-        if dtype is None:
-            continue
-        if result is None:
-            result = dtype
-        elif DTYPES[dtype][0] > DTYPES[result][0]:
-            if DTYPES[dtype][0] == 3 and DTYPES[result][0] == 2:
-                result = _COMPLEX_OF[result]
-            else:
-                result = dtype
+    result = _outranking(ranks[0], _outranking(ranks[1], ranks[2]))
     if result is None:
         raise ShapeError("an operation needs at least one operand")
     return result
+
+
+def _outranking(higher: str | None, lower: str | None) -> str | None:
+    """The dtype of operands of which the first outrank the second unless their category is lower."""
+    if higher is None or lower is None:
+        return lower if higher is None else higher
+    kind, other = DTYPES[higher][0], DTYPES[lower][0]
+    if other == 3 and kind < 3:
+        return complex_of(higher) if kind == 2 else lower
+    return promote_pair(higher, lower) if kind == 0 or other > max(kind, 1) else higher
 
 
 def number_dtype(value: Any) -> str:
