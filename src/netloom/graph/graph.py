@@ -59,10 +59,13 @@ class Argument:
 
 def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
     """The owner of a call, judged by its name: itself where it owns weights or has a training flag, else its parent."""
+    return owner_of(name, bool(weights(tuple(args.values()))) or args.get("training") == MODULE)
+
+
+def owner_of(name: str, is_module: bool) -> str:
+    """The module path that a node's name gives: its own, or that of the module around it."""
     path = name.partition("@")[0]
-    if weights(tuple(args.values())) or args.get("training") == MODULE:
-        return path
-    return path.rpartition(".")[0]
+    return path if is_module else path.rpartition(".")[0]
 
 
 class Graph:
@@ -124,6 +127,31 @@ class Graph:
         graph.notes = tuple(notes)
         graph._types = {}
         graph._settle(steps, dict(types or {}))
+        return graph
+
+    @classmethod
+    def trusted(
+        cls,
+        steps: Sequence[Step],
+        tensors: Mapping[str, TensorEntry],
+        arguments: tuple[Argument, ...],
+        result: Any,
+        types: dict[str, tuple[TensorType, ...]],
+        symbols: Mapping[str, int],
+        *,
+        notes: tuple[str, ...] = (),
+        **known: Any,
+    ) -> Graph:
+        """The graph of parts that fit together already: nothing is checked, and the containers are kept as they are.
+
+        For samplers that make thousands of graphs a second out of calls that their operators have checked. ``types`` are those
+        of every step, in order; ``known`` are properties that were worked out on the way (``num_params``, ``flops``).
+        """
+        graph = object.__new__(cls)
+        graph.__dict__.update(
+            steps=tuple(steps), tensors=MappingProxyType(tensors), arguments=arguments, result=result, train_result=None,
+            symbols=MappingProxyType(symbols), notes=notes, _types=types, **known,
+        )  # fmt: skip
         return graph
 
     def _settle(self, steps: Sequence[Step], known: dict[str, tuple[TensorType, ...]]) -> None:

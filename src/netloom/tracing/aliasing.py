@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import TraceError
 from ..ops import DType, Edge, Slice
 from ..ops.operator import TensorType
-from .state import type_of_tensor
+from .state import dtype_name, type_of_tensor
 
 if TYPE_CHECKING:
     from .recorder import Recorder
     from .records import Record
+
+
+#: Replays of a root that was never written; those of a written one are a dictionary of its own.
+_NOTHING: dict[Any, Any] = {}
 
 
 class Root:
@@ -26,17 +30,34 @@ class Root:
 
     def __init__(self, edge: Any, key: str = "") -> None:
         self.edge, self.version, self.key, self.grad = edge, 0, key, True
-        self.replayed: dict[tuple[Any, ...], Edge] = {}
+        self.replayed: dict[tuple[Any, ...], Edge] = _NOTHING
 
 
 class Handle:
     """What is known about one tensor object: its root, the views that lead to it, and its value as of a version."""
 
-    __slots__ = ("tensor", "root", "path", "edge", "version", "key")
+    __slots__ = ("tensor", "root", "path", "edge", "version", "key", "known")
 
     def __init__(self, tensor: Any, root: Root, path: tuple[tuple[int, int], ...], edge: Any, key: str = "") -> None:
         self.tensor, self.root, self.path, self.edge, self.key = tensor, root, path, edge, key
         self.version = root.version
+        self.known: tuple[TensorType, Any] | None = None
+
+    def look(self) -> tuple[TensorType, Any]:
+        """dtype and shape of the tensor, and its strides; looked up once, until a call in place may have changed them."""
+        if self.known is None:
+            tensor = self.tensor
+            self.known = (TensorType(dtype_name(tensor.dtype), tuple(tensor.shape)), tensor.stride())
+        return self.known
+
+    @property
+    def type(self) -> TensorType:
+        return self.look()[0]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a parameter or buffer of the model that nothing has written to."""
+        return bool(self.key) and self.root.version == 0
 
 
 class Aliases:
@@ -58,18 +79,14 @@ class Aliases:
         """A result with storage of its own."""
         self.handles[id(tensor)] = Handle(tensor, Root(edge), (), edge)
 
-    def view(self, tensor: Any, edge: Edge, record: Record, index: int, args: Any) -> None:
-        """A result that shares the storage of the call's first tensor."""
-        source = self.handles[id(next(a for a in _tensors(args)))]
-        handle = Handle(tensor, source.root, (*source.path, (record.number, index)), edge)
-        handle.key = ""
-        self.handles[id(tensor)] = handle
+    def view_of(self, source: Handle, tensor: Any, number: int, index: int) -> None:
+        """A result that shares the storage of ``source``: output ``index`` of record ``number``."""
+        edge = Edge(number, index)  # type: ignore[arg-type]
+        self.handles[id(tensor)] = Handle(tensor, source.root, (*source.path, (number, index)), edge)
 
-    def is_view(self, tensor: Any, args: Any) -> bool:
-        source = next(iter(_tensors(args)), None)
-        if source is None or source is tensor:
-            return False
-        return bool(tensor.untyped_storage()._cdata == source.untyped_storage()._cdata)
+    def is_view(self, tensor: Any, source: Any) -> bool:
+        """Whether two tensor objects share one storage."""
+        return source is not tensor and bool(tensor.untyped_storage()._cdata == source.untyped_storage()._cdata)
 
     def handle(self, tensor: Any) -> Handle | None:
         return self.handles.get(id(tensor))
@@ -80,7 +97,9 @@ class Aliases:
     def forget_write(self, key: str) -> None:
         """Take back the write to a buffer: the call that follows makes it itself."""
         root = self.roots[key]
-        root.edge, root.version, root.replayed = None, 0, {}
+        if not root.version:
+            return
+        root.edge, root.version, root.replayed = None, 0, _NOTHING
         for handle in self.handles.values():
             if handle.root is root:
                 handle.edge, handle.version = None, 0
@@ -118,6 +137,8 @@ class Aliases:
                 return Edge(number, index)  # type: ignore[arg-type]
             again = self.recorder.add(record.op, {**record.args, first: source}, record.types)
             again.scope = record.scope
+            if root.replayed is _NOTHING:
+                root.replayed = {}
             for other in range(len(record.types)):
                 root.replayed[(root.version, (*path[:-1], (number, other)))] = Edge(again.number, other)  # type: ignore[arg-type]
             found = root.replayed[key]
@@ -129,6 +150,7 @@ class Aliases:
         handle = self.handles.get(id(tensor))
         if handle is None:
             return
+        handle.known = None
         recorder = self.recorder
         value = self._fitted(value, type_of_tensor(tensor))
         root = handle.root
@@ -195,13 +217,3 @@ class Aliases:
             start = sum(t.shape[dim] for t in record.types[:index])
             return (*[Slice()] * dim, Slice(start, start + record.types[index].shape[dim]))
         return None
-
-
-def _tensors(value: Any) -> list[Any]:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, tuple | list):
-        return [t for part in value for t in _tensors(part)]
-    return []

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import ShapeError, TraceError
 from ..ops import DType, Edge, Slice, Weight
-from .aliasing import Handle
+from .plans import Place, Reading
 from .records import BufferNumber, CumulativeFactor, Foreign, Retry, where_in_model
 from .state import dtype_name, type_of_tensor
 
 if TYPE_CHECKING:
     from .recorder import Recorder
+
+
+_PLAIN = frozenset((int, float, bool, str, complex))
+_TORCH_DATA = frozenset((torch.dtype, torch.memory_format, torch.device, torch.layout))
 
 
 class Arguments:
@@ -23,23 +28,43 @@ class Arguments:
         self.recorder = recorder
 
     def ir(self, value: Any) -> Any:
-        """A torch-side argument as plain data, with a `Handle` for every tensor."""
+        """A torch-side argument as plain data, with a `Place` for every tensor."""
+        return self.read(value, Reading())
+
+    def read(self, value: Any, reading: Reading) -> Any:
+        """The same, with its tensors and its key noted in ``reading``."""
         kind = type(value)
-        if kind in (int, float, bool, str, complex) or value is None or value is Ellipsis:
+        key = reading.key
+        if kind is torch.Tensor or isinstance(value, torch.Tensor):
+            handle = self.recorder.aliases.handles.get(id(value)) or self.unknown_tensor(value)
+            place = Place(handle, len(reading.places))
+            reading.places.append(place)
+            key.append(handle.known or handle.look())
+            key.append(handle.is_own)
+            return place
+        if value is None or value is Ellipsis:
+            key.append(value)
             return value
-        if isinstance(value, torch.Tensor):
-            handle = self.recorder.aliases.handle(value)
-            return handle if handle is not None else self.unknown_tensor(value)
+        if kind in _PLAIN:
+            key.append(kind)
+            key.append(value)
+            return value
         if kind is slice:
-            return Slice(self.ir(value.start), self.ir(value.stop), self.ir(value.step))
+            key.append(kind)
+            return Slice(self.read(value.start, reading), self.read(value.stop, reading), self.read(value.step, reading))
         if isinstance(value, tuple | list):
-            return tuple(self.ir(v) for v in value)
-        if kind is torch.dtype:
-            return DType(dtype_name(value))
-        if kind is torch.memory_format:
-            return str(value).removeprefix("torch.")
-        if kind is torch.device or kind is torch.layout:
-            return None
+            key.append(kind)
+            key.append(len(value))
+            return tuple([self.read(v, reading) for v in value])
+        if kind in _TORCH_DATA:
+            key.append(value)
+            if kind is torch.dtype:
+                return DType(dtype_name(value))
+            return str(value).removeprefix("torch.") if kind is torch.memory_format else None
+        reading.odd = True
+        return self._unusual(value, kind)
+
+    def _unusual(self, value: Any, kind: type) -> Any:
         if isinstance(value, CumulativeFactor):
             return value
         if isinstance(value, float | int):
@@ -67,34 +92,50 @@ class Arguments:
         self.recorder.aliases.keep.append(value)
         raise Retry
 
-    def handle_type(self, ref: Any) -> Any:
-        if type(ref) is Handle:
-            return type_of_tensor(ref.tensor)
-        if type(ref) is Edge or type(ref) is Weight:
-            return self.recorder.type_of(ref)
-        return None
+    def type_of(self, ref: Any) -> Any:
+        """The type of a tensor among the arguments; None for plain data."""
+        return ref.handle.type if type(ref) is Place else None
 
     def edge_ref(self, value: Any) -> Any:
+        """Plain data with the edge of its present value in place of every tensor."""
+        return self._referred(value, self._edge)
+
+    def edge_place(self, value: Any) -> Any:
+        """Plain data with a placeholder in place of every tensor, as `Plan` takes it."""
+        return self._referred(value, _placeholder)
+
+    def weight_ref(self, value: Any) -> Any:
+        """As `edge_ref`, but a `Weight` where the tensor comes straight from the module."""
+        return self._referred(value, self._weight)
+
+    def weight_place(self, value: Any) -> Any:
+        """As `edge_place`, but a `Weight` where the tensor comes straight from the module."""
+        return self._referred(value, _weight_placeholder)
+
+    def _referred(self, value: Any, reference: Callable[[Place], Any]) -> Any:
         kind = type(value)
-        if kind is Handle:
-            return self.recorder.aliases.read(value)
+        if kind is Place:
+            return reference(value)
         if kind is tuple:
-            return tuple(self.edge_ref(v) for v in value)
+            return tuple([self._referred(v, reference) for v in value])
         if kind is Slice:
-            return Slice(*(self.edge_ref(v) for v in value))
+            return Slice(*(self._referred(v, reference) for v in value))
         if kind is Foreign:
             raise ShapeError(f"an argument of type {type(value.value).__name__}")
         if kind is CumulativeFactor:
             return None
         return value
 
-    def weight_ref(self, value: Any) -> Any:
-        """A weight of the call's own where the tensor comes straight from the module, else an edge."""
-        if type(value) is tuple:
-            return tuple(self.weight_ref(v) for v in value)
-        if type(value) is Handle and value.key and not self.recorder.aliases.is_written(value):
-            return Weight(self._key_here(value.key))
-        return self.edge_ref(value)
+    def _edge(self, place: Place) -> Edge:
+        return self.recorder.aliases.read(place.handle)
+
+    def _weight(self, place: Place) -> Edge | Weight:
+        handle = place.handle
+        return Weight(self._key_here(handle.key)) if handle.is_own else self.recorder.aliases.read(handle)
+
+    def reference(self, placeholder: Any, place: Place) -> Edge | Weight:
+        """What a placeholder stands for."""
+        return self._weight(place) if type(placeholder) is Weight else self._edge(place)
 
     def _key_here(self, key: str) -> str:
         """Of all names of a tied tensor, the one under the module that is running."""
@@ -117,19 +158,32 @@ class Arguments:
             return str(record.args["value"].key)
         return None
 
-    def count_batches(self, args: dict[str, Any]) -> None:
-        """Give batch norm its counter: the increment beside it becomes part of the call."""
-        mean = args.get("running_mean")
+    def counter(self, call: dict[str, Any]) -> str | None:
+        """The key of the counter that belongs to a batch norm, given its arguments; None where there is none."""
+        mean = call.get("running_mean")
+        if type(mean) is Place and mean.handle.is_own:
+            mean = Weight(self._key_here(mean.handle.key))
         here = self.recorder.place()[1]
         key = f"{here}.num_batches_tracked" if here else "num_batches_tracked"
         if type(mean) is not Weight or mean.key.rpartition(".")[0] != here or key not in self.recorder.entries:
-            return
+            return None
         root = self.recorder.aliases.root_of_key(key)
         if root is not None and root.version:
             record = self.recorder.records[root.edge.node]
-            if record.op != "add" or record.scope != here:
-                return
+            return key if record.op == "add" and record.scope == here else None
+        return None if call.get("training") is True else key
+
+    def count_batches(self, args: dict[str, Any]) -> None:
+        """Give batch norm its counter: the increment beside it becomes part of the call."""
+        key = self.counter(args)
+        if key is not None:
             self.recorder.aliases.forget_write(key)
-        elif args.get("training") is True:
-            return
-        args["num_batches_tracked"] = Weight(key)
+            args["num_batches_tracked"] = Weight(key)
+
+
+def _placeholder(place: Place) -> Edge:
+    return Edge(-1 - place.number)  # type: ignore[arg-type]
+
+
+def _weight_placeholder(place: Place) -> Edge | Weight:
+    return Weight(-1 - place.number) if place.handle.is_own else _placeholder(place)  # type: ignore[arg-type]

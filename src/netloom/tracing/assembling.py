@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..graph.builder import unique
-from ..graph.graph import Argument, Graph, Step, default_scope
+from ..graph.graph import Argument, Graph, Step, owner_of
 from ..graph.table import Constant, TensorEntry
 from ..graph.tree import edges, map_leaves, weights
-from ..ops import MODULE, DType, Edge, TensorType, Weight, operator
+from ..ops import MODULE, DType, Edge, Operator, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from .merging import Merger
 from .records import Record
@@ -30,7 +30,7 @@ class Assembly:
         self.names: dict[int, str] = {}
         self.held: dict[str, TensorType] = {}
         self.types: dict[Any, tuple[TensorType, ...]] = {}
-        self.operands: dict[int, SimpleNamespace] = {}
+        self.own: dict[int, list[str]] = {}
 
     # -- results and writes ------------------------------------------------------------------------------------------
     def results(self, trees: dict[str, Any]) -> tuple[Any, Any]:
@@ -94,13 +94,14 @@ class Assembly:
         for record in reversed(self.records):
             if record.number in live or record.op == "input" or _has_effect(record):
                 kept.append(record)
-                live.update(edge.node for edge in edges(tuple(record.args.values())))
+                for name in record.references():
+                    live.update([edge.node for edge in edges(record.args[name])])
         self.records = kept[::-1]
 
     # -- names ---------------------------------------------------------------------------------------------------------
     def give_names(self) -> None:
         """Module paths for calls that own weights or are the only call of a leaf module; ``path.op`` for others."""
-        own = {r.number: _own_weights(r) for r in self.records}
+        own = self.own = {r.number: _own_weights(r) for r in self.records}
         calls_of: dict[str, set[str]] = {}
         for record in self.records:
             if not own[record.number] and record.op not in ("input", "constant", "by_mode"):
@@ -142,11 +143,15 @@ class Assembly:
         found = []
         for record in self.records:
             name = self.names[record.number]
-            args = {key: self._named(value) for key, value in record.args.items()}
+            args = dict(record.args)
+            for key in record.references():
+                args[key] = self._named(args[key])
             if record.op == "constant":
                 args["value"] = Weight(name)
-            flagged = args.get("training") == MODULE or record.mode
-            scope = record.scope if flagged else default_scope(name, record.op, args)
+            if args.get("training") == MODULE or record.mode:
+                scope = record.scope
+            else:
+                scope = owner_of(name, bool(self.own[record.number]) or record.op == "constant")
             found.append(Step(name, record.op, args, scope, record.mode, record.grad, record.autocast))
         return found
 
@@ -165,12 +170,14 @@ class Assembly:
         used: dict[str, tuple[str, str, Record]] = {}
         written = set()
         for record in self.records:
-            for role, value in record.args.items():
-                for key in [weight.key for weight in weights(value)]:
+            if not self.own[record.number]:
+                continue
+            for role in record.references():
+                for weight in weights(record.args[role]):
                     if record.op == "assign":
-                        written.add(key)
-                    elif record.op != "parameter" or key not in used:
-                        used[key] = (record.op, role, record)
+                        written.add(weight.key)
+                    elif record.op != "parameter" or weight.key not in used:
+                        used[weight.key] = (record.op, role, record)
         canonical: dict[int, str] = {}
         self.held = {item.key: type_of_tensor(item.tensor) for item in self.entries}
         self.types = {record.number: record.types for record in self.records}
@@ -194,17 +201,17 @@ class Assembly:
             op, role, record = use
             kind = operator(op)
             if item.kind == "parameter" or role in kind.buffers():
-                return kind.init(role, self._operands(record)), None
+                return self._init(kind, role, record), None
         if item.kind == "buffer" and not is_written:
             return ("constant", 0.0), constant_of(item.tensor)
         return observed_init(item.tensor), None
 
-    def _operands(self, record: Record) -> SimpleNamespace:
-        found = self.operands.get(record.number)
-        if found is None:
-            found = SimpleNamespace(**{k: resolve_types(v, self._type_of) for k, v in record.args.items()})
-            self.operands[record.number] = found
-        return found
+    def _init(self, kind: Operator, role: str, record: Record) -> tuple[Any, ...]:
+        """The operator's rule for fresh values of a weight: one and the same for calls that share a plan."""
+        known: dict[str, Any] = {} if record.plan is None else record.plan.inits
+        if role not in known:
+            known[role] = kind.init(role, SimpleNamespace(**{k: resolve_types(v, self._type_of) for k, v in record.args.items()}))
+        return known[role]  # type: ignore[no-any-return]
 
     def _type_of(self, ref: Any) -> TensorType:
         return self.types[ref.node][ref.index] if type(ref) is Edge else self.held[ref.key]
@@ -255,7 +262,7 @@ def _with_edges(tree: Any, path: str, inputs: dict[str, Edge]) -> Any:
 
 
 def _own_weights(record: Record) -> list[str]:
-    return [weight.key for weight in weights(tuple(record.args.values()))]
+    return [weight.key for name in record.references() for weight in weights(record.args[name])]
 
 
 def _has_effect(record: Record) -> bool:

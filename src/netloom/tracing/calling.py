@@ -13,7 +13,8 @@ from ..ops import Edge, Operator, TensorType
 from ..ops.operator import Evaluated
 from .calls import Resolved, bind, entered
 from .opaque import hooked, inplace, opaque
-from .records import DROPPED, DataDependence, NeedsRealTensors, autocast_now, flat
+from .plans import COUNT, Layout, Place, Plan, Reading, placed_type
+from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat
 from .state import type_of_tensor
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Calling:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.plans: dict[tuple[Any, ...], Plan] = {}
 
     def call(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         if func in _LITERAL:
@@ -52,34 +54,58 @@ class Calling:
                 return made
         if func in _INDEXED and isinstance(args[1], list | tuple | range):
             args = (args[0], self._index(args[1]), *args[2:])
-        out = kwargs.get("out")
-        plain = {k: v for k, v in kwargs.items() if k not in DROPPED and k != "out" and not (k == "inplace")}
-        inplace = known.inplace or bool(kwargs.get("inplace", False))
-        ir_args, ir_kwargs = self.recorder.arguments.ir(args), {k: self.recorder.arguments.ir(v) for k, v in plain.items()}
+        reading = Reading()
+        read, key = self.recorder.arguments.read, reading.key
+        key.append(func)
+        read_args = tuple([read(value, reading) for value in args])
+        read_kwargs = {}
+        for name, value in kwargs.items():
+            if name == "out":
+                reading.odd = True
+            elif name not in DROPPED:
+                key.append(name)
+                read_kwargs[name] = read(value, reading)
+        autocast = autocast_now()
+        known_key = None if reading.odd or autocast else tuple(key)
+        plan = None if known_key is None else self.plans.get(known_key)
+        if plan is None:
+            plan = self._plan(known, read_args, read_kwargs, reading.places, autocast)
+            if plan is None:
+                if func is torch.where and len(args) == 1:
+                    return self.recorder.data_shape(known, func, args, kwargs)
+                return self.other(known, func, args, kwargs)
+            if known_key is not None:
+                self.plans[known_key] = plan
+        return self._made(plan, func, args, kwargs, reading.places)
+
+    # -- the first call of its kind ------------------------------------------------------------------------------------
+    def _plan(self, known: Resolved, args: Any, kwargs: Any, places: list[Place], autocast: str) -> Plan | None:
+        """The plan of the first operator that takes these arguments; None where none does."""
+        inplace = known.inplace or bool(kwargs.pop("inplace", False))
         refusal: NetloomError | None = None
         for candidate in known.candidates:
-            bound = bind(candidate, ir_args, ir_kwargs)
+            bound = bind(candidate, args, kwargs)
             if bound is None:
                 continue
             inplace = bool(bound.pop("inplace", False)) or inplace
             kind = candidate.operator
             try:
-                made = self._made(kind, bound)
+                made = self._evaluated(kind, bound, places, autocast)
             except NetloomError as error:
                 refusal = error
                 continue
-            if made is None:
-                continue
-            return self._run(kind, made, func, args, kwargs, inplace, out)
-        if func is torch.where and len(args) == 1:
-            return self.recorder.data_shape(known, func, args, kwargs)
-        if refusal is not None and self.recorder.meta:
+            if made is not None:
+                plan = Plan(kind, made, inplace, self.recorder.constancy(kind, made.args, made.outputs))
+                plan.layout = self._ruled_layout(plan, places)
+                return plan
+        if refusal is not None and self.recorder.meta and not (known.path == "torch.where" and len(args) == 1):
             raise NeedsRealTensors(f"{known.path}: {refusal}")  # meta kernels let pass what real ones may refuse, too
-        return self.other(known, func, args, kwargs)
+        return None
 
-    def _made(self, kind: Operator, bound: dict[str, Any]) -> Evaluated | None:
+    def _evaluated(self, kind: Operator, bound: dict[str, Any], places: list[Place], autocast: str) -> Evaluated | None:
+        arguments = self.recorder.arguments
         args: dict[str, Any] = {}
-        own = kind.from_call(bound, self.recorder.arguments.handle_type)
+        own = kind.from_call(bound, arguments.type_of)
         if own is None:
             return None
         for name, value in own.items():
@@ -87,68 +113,114 @@ class Calling:
             if param is None:
                 return None
             if param.kind == "weight" or (param.kind == "tensors" and kind.family == "recurrent"):
-                args[name] = self.recorder.arguments.weight_ref(value)
+                args[name] = arguments.weight_place(value)
             else:
-                args[name] = self.recorder.arguments.edge_ref(value)
+                args[name] = arguments.edge_place(value)
             if param.kind == "tensor" and value is not None and type(args[name]) is not Edge:
                 return None
             if param.kind == "operand" and not isinstance(args[name], Edge | int | float | complex | bool | type(None)):
                 return None
-        if kind.name == "batch_norm":
-            self.recorder.arguments.count_batches(args)
-        return kind.evaluate(args, type_under(autocast_now(), kind.name, self.recorder.type_of))
+        counts = kind.name == "batch_norm" and args.get("momentum") is None and arguments.counter(own) is not None
+        if counts:
+            args["num_batches_tracked"] = COUNT
+        made = kind.evaluate(args, type_under(autocast, kind.name, placed_type(places)))
+        if counts:
+            made.args["num_batches_tracked"] = None  # which one differs from call to call
+        return made
 
-    def _run(self, kind: Operator, made: Evaluated, func: Any, args: Any, kwargs: Any, inplace: bool, out: Any) -> Any:
-        tensors = [a for a in flat(args) + flat(kwargs) if isinstance(a, torch.Tensor)]
-        quick = (
-            self.recorder.meta
-            and not inplace
-            and out is None
-            and kind.family in _QUICK
-            and not kind.view
-            and kind.name != "meshgrid"
-            and (len(made.outputs) == 1 or kind.family in ("recurrent", "pool"))
-            and all(t.is_contiguous() for t in tensors)
-        )
-        if quick:
-            result: Any = tuple(_blank(t) for t in made.outputs)
-            if made.args.get("batch_first") and result[0].ndim == 3:
-                result = (_blank_batch_second(made.outputs[0]), *result[1:])
-            record = self.recorder.add(kind.name, made.args, made.outputs)
-            for index, tensor in enumerate(result):
-                self.recorder.aliases.fresh(tensor, Edge(record.number, index))  # type: ignore[arg-type]
-            return _nested(kind, result)
-        if self.recorder.prime and len(made.outputs) > MAX_PARTS:
-            raise NeedsRealTensors(f"{kind.name} into {len(made.outputs)} parts: a Python loop over the batch")
-        actual = self.execute(func, args, kwargs)
-        results = _results(actual)
-        if kind.family == "cast" and not inplace and len(results) == 1 and any(results[0] is t for t in tensors):
-            return actual
-        if not inplace and out is None:
-            types = tuple(type_of_tensor(t) for t in results)
-            if not _agree(types, made.outputs) and not autocast_now():
-                return self._opaque_result(func, args, kwargs, actual, results)
-            record = self.recorder.add(kind.name, made.args, types if autocast_now() else made.outputs)
+    def _ruled_layout(self, plan: Plan, places: list[Place]) -> Layout | None:
+        """The layout of the results where the operator's shape rule tells it: fresh and contiguous."""
+        kind = plan.kind
+        if not self.recorder.meta or plan.inplace or kind.view or kind.family not in _QUICK or kind.name == "meshgrid":
+            return None
+        if len(plan.types) > 1 and kind.family not in ("recurrent", "pool"):
+            return None
+        if not all(place.handle.tensor.is_contiguous() for place in places):
+            return None
+        made: Any = [_blank(t) for t in plan.types]
+        if plan.args.get("batch_first") and made[0].ndim == 3:
+            made[0] = _blank_batch_second(plan.types[0])
+        return Layout.of(made[0] if len(made) == 1 and not kind.unpack else tuple(made), made)
+
+    # -- every call ----------------------------------------------------------------------------------------------------
+    def _made(self, plan: Plan, func: Any, args: Any, kwargs: Any, places: list[Place]) -> Any:
+        """Record one call with this plan and give its results."""
+        recorder, kind, layout = self.recorder, plan.kind, plan.layout
+        out = kwargs.get("out")
+        filled = plan.filled(places, recorder.arguments.reference)
+        if kind.name == "batch_norm":
+            recorder.arguments.count_batches(filled)
+        if layout is not None and out is None:
+            number = self._record(plan, filled).number
+            results = layout.make()
             for index, tensor in enumerate(results):
-                edge = Edge(record.number, index)  # type: ignore[arg-type]
-                if kind.view and self.recorder.aliases.is_view(tensor, args):
-                    self.recorder.aliases.view(tensor, edge, record, index, args)
-                elif any(tensor is t for t in tensors):
-                    tensor = tensor.view_as(tensor)
-                    if kind.name == "contiguous":  # kept: meta kernels do not always lay results out as real ones do
-                        self.recorder.aliases.view(tensor, edge, record, index, args)
-                        return tensor
-                    self.recorder.aliases.fresh(tensor, edge)
-                    actual = tensor if not isinstance(actual, tuple | list) else actual
-                else:
-                    self.recorder.aliases.fresh(tensor, edge)
+                recorder.aliases.fresh(tensor, Edge(number, index))  # type: ignore[arg-type]
+            return results[0] if layout.container is None else layout.container(results)
+        if recorder.prime and len(plan.types) > MAX_PARTS:
+            raise NeedsRealTensors(f"{kind.name} into {len(plan.types)} parts: a Python loop over the batch")
+        actual = self.execute(func, args, kwargs)
+        if plan.viewed:
+            number = self._record(plan, filled).number
+            for index, tensor in enumerate((actual,) if isinstance(actual, torch.Tensor) else actual):
+                recorder.aliases.view_of(places[0].handle, tensor, number, index)
             return actual
+        if not plan.inplace and out is None:
+            return self._results(plan, filled, func, args, kwargs, places, actual)
         if kind.family == "draw":
-            self._skip_blank(made.args)
-        record = self.recorder.add(kind.name, made.args, made.outputs)
+            self._skip_blank(filled)
+        record = self._record(plan, filled)
         targets = flat(out) if out is not None else [args[0] if args else next(iter(kwargs.values()))]
         for index, target in enumerate(targets):
-            self.recorder.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
+            recorder.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
+        return actual
+
+    def _record(self, plan: Plan, args: dict[str, Any], types: Any = None) -> Record:
+        recorder = self.recorder
+        constant = plan.constant
+        if constant:
+            if plan.nested:
+                constant = recorder.constancy(plan.kind, args, plan.types)
+            else:
+                for name, _ in plan.direct:
+                    ref = args[name]
+                    constant = min(constant, recorder.records[ref.node].constant if type(ref) is Edge else 0)
+        record = recorder.add(plan.kind.name, args, types or plan.types, constant)
+        record.plan = plan
+        return record
+
+    def _results(
+        self, plan: Plan, filled: dict[str, Any], func: Any, args: Any, kwargs: Any, places: list[Place], actual: Any
+    ) -> Any:
+        """Record a call that was made: what it gave is new, a view of an argument, or an argument itself."""
+        recorder, kind = self.recorder, plan.kind
+        aliases, autocast = recorder.aliases, autocast_now()
+        results = [t for t in flat(actual) if isinstance(t, torch.Tensor)]
+        given = [place.handle.tensor for place in places]
+        if kind.family == "cast" and len(results) == 1 and any(results[0] is t for t in given):
+            return actual
+        types = tuple([type_of_tensor(t) for t in results])
+        if types != plan.types and not autocast:
+            return self._opaque_result(func, args, kwargs, actual, results)
+        record = self._record(plan, filled, types if autocast else None)
+        fresh, views = 0, 0
+        for index, tensor in enumerate(results):
+            edge = Edge(record.number, index)  # type: ignore[arg-type]
+            if kind.view and given and aliases.is_view(tensor, given[0]):
+                aliases.view_of(places[0].handle, tensor, record.number, index)
+                views += 1
+            elif any(tensor is t for t in given):
+                tensor = tensor.view_as(tensor)
+                if kind.name == "contiguous":  # kept: meta kernels do not always lay results out as real ones do
+                    aliases.view_of(places[0].handle, tensor, record.number, index)
+                    return tensor
+                aliases.fresh(tensor, edge)
+                actual = tensor if not isinstance(actual, tuple | list) else actual
+            else:
+                aliases.fresh(tensor, edge)
+                fresh += not _shares_storage(tensor, given)
+        if recorder.meta and fresh == len(results):
+            plan.layout = Layout.of(actual, results)
+        plan.viewed = views == len(results) and (isinstance(actual, torch.Tensor) or len(actual) == views)
         return actual
 
     def _skip_blank(self, args: dict[str, Any]) -> None:
@@ -175,6 +247,8 @@ class Calling:
             raise
 
     def _on_meta(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if not kwargs and getattr(func, "__name__", "") not in _FACTORIES and func not in _CASTS:
+            return args, kwargs
         kwargs = dict(kwargs)
         if "device" in kwargs or getattr(func, "__name__", "") in _FACTORIES:
             if "device" in kwargs or not getattr(func, "__name__", "").startswith("new_"):
@@ -271,14 +345,6 @@ def _blank_batch_second(kind: TensorType) -> Any:
     return torch.empty((steps, batch, features), dtype=getattr(torch, kind.dtype), device="meta").transpose(0, 1)
 
 
-def _nested(kind: Operator, results: tuple[Any, ...]) -> Any:
-    """The results in the containers that the torch call returns."""
-    return results[0] if len(results) == 1 and not kind.unpack else results
-
-
-def _results(actual: Any) -> list[Any]:
-    return [t for t in flat(actual) if isinstance(t, torch.Tensor)]
-
-
-def _agree(actual: tuple[TensorType, ...], rule: tuple[TensorType, ...]) -> bool:
-    return actual == rule
+def _shares_storage(tensor: Any, others: list[Any]) -> bool:
+    storage = tensor.untyped_storage()._cdata
+    return any(other.untyped_storage()._cdata == storage for other in others)

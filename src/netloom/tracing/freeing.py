@@ -7,6 +7,7 @@ them, and is verified at one further size.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import TraceError
@@ -91,8 +92,24 @@ class Probes:
 
     def _free(self, record: Record) -> None:
         """One run on a prime batch: long division on every int."""
-        args = record.args
-        for name, value in args.items():
+        plan, args = record.plan, record.args
+        if plan is None:
+            args.update(self._freed(record, args))
+            record.types = tuple([self._divided_type(t) for t in record.types])
+            return
+        if plan.freed is None:
+            plain = [name for name in args if name not in plan.references]
+            plan.freed = (self._freed(record, plain), tuple([self._divided_type(t) for t in plan.types]))
+        args.update(plan.freed[0])
+        record.types = plan.freed[1]
+        if plan.nested:
+            args.update(self._freed(record, plan.nested))
+
+    def _freed(self, record: Record, names: Iterable[str]) -> dict[str, Any]:
+        """Those of the named arguments that hold a free size, with symbols."""
+        changed = {}
+        for name in names:
+            value = record.args[name]
             kind = type(value)
             if kind is float and follows(value, self.assignments[0][self.prime]):
                 where = record.scope or "the model itself"
@@ -100,8 +117,8 @@ class Probes:
             if kind is int or kind is tuple or isinstance(value, tuple):
                 freed = self._divided(value)
                 if freed is not value:
-                    args[name] = freed
-        record.types = tuple([self._divided_type(t) for t in record.types])
+                    changed[name] = freed
+        return changed
 
     def _divided(self, value: Any) -> Any:
         kind = type(value)

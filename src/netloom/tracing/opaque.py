@@ -69,7 +69,7 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
 def inplace(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     """Record an in-place call without operator: made on a private copy, whose value the first tensor then takes."""
     target = args[0]
-    handle = recorder.aliases.handle(target) or recorder.arguments.ir(target)
+    handle = recorder.aliases.handle(target) or recorder.arguments.ir(target).handle
     before = recorder.emit("clone", x=recorder.aliases.read(handle))
     actual = recorder.calling.execute(func, args, kwargs)
     stand_in = target.detach().clone()

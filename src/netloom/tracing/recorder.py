@@ -114,7 +114,7 @@ class Recorder(TorchFunctionMode):
         if autocast and self.meta:
             raise NeedsRealTensors("autocast regions do not act on meta tensors")
         if constant is None:
-            constant = self._constancy(operator(op), args, types)
+            constant = self.constancy(operator(op), args, types)
         name, scope = self.place()
         record = Record(number, op, args, types, scope, torch.is_grad_enabled(), autocast, constant, name)
         self.records.append(record)
@@ -139,23 +139,23 @@ class Recorder(TorchFunctionMode):
         made = operator(op).evaluate(args, self.type_of)
         return Edge(self.add(op, made.args, made.outputs).number)  # type: ignore[arg-type]
 
-    def _constancy(self, kind: Operator, args: dict[str, Any], types: tuple[TensorType, ...]) -> int:
+    def constancy(self, kind: Operator, args: dict[str, Any], types: tuple[TensorType, ...]) -> int:
         if kind.effect:
             return 0
         if kind.family == "create":
-            return min(self._level(t.shape) for t in types)
-        return self._level(tuple(args.values()))
+            return min(self.level(t.shape) for t in types)
+        return self.level(tuple(args.values()))
 
-    def _level(self, value: Any) -> int:
+    def level(self, value: Any) -> int:
         kind = type(value)
         if kind is Edge:
-            return self.records[value.node].constant
+            return self.records[value.node].constant if value.node >= 0 else 2
         if kind is Weight:
             return 0
         if kind is int:
             return 1 if self.is_free(value) else 2
         if isinstance(value, tuple):
-            return min((self._level(v) for v in value), default=2)
+            return min((self.level(v) for v in value), default=2)
         return 2
 
     def is_free(self, value: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ class Record:
     """One pure call. ``args`` hold `Edge`\\ s whose ``node`` is a record's number.
 
     ``constant``: 2 where the result depends on no input, parameter, mutable buffer or free size; 1 where it depends on a
-    free size alone; else 0.
+    free size alone; else 0. ``plan`` is what it shares with other calls of its kind.
     """
 
     number: int
@@ -32,6 +33,11 @@ class Record:
     name: str = ""
     mode: str = ""
     where: Any = None
+    plan: Any = None
+
+    def references(self) -> Iterable[str]:
+        """Names of the arguments that may hold edges or weights."""
+        return self.args if self.plan is None else self.plan.references
 
 
 @dataclass(slots=True)

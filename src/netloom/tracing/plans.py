@@ -1,0 +1,122 @@
+"""What is known of a call after its first occurrence: networks repeat their blocks, so most calls have been seen before.
+
+The key of a call is its function with everything that its record and the layout of its results can depend on: dtypes, shapes
+and strides of tensors, and all plain arguments with their Python types. Calls with equal keys share one `Plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..graph.tree import edges, weights
+from ..ops import Edge, Operator, TensorType, Weight
+from ..ops.operator import Evaluated
+from .aliasing import Handle
+
+
+#: Stands for batch norm's counter of batches, which is no argument of the torch call.
+COUNT = Weight("")
+
+
+class Place:
+    """A tensor among the arguments of one call, by its position."""
+
+    __slots__ = ("handle", "number")
+
+    def __init__(self, handle: Handle, number: int) -> None:
+        self.handle, self.number = handle, number
+
+
+class Reading:
+    """The arguments of one call as they are read: the tensors in order, and the key (of no use where ``odd``)."""
+
+    __slots__ = ("places", "key", "odd")
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.key: list[Any] = []
+        self.odd = False
+
+
+class Layout:
+    """Results that share no memory with any argument: enough to make the same ones again."""
+
+    __slots__ = ("tensors", "container")
+
+    def __init__(self, tensors: list[tuple[Any, ...]], container: Callable[[Any], Any] | None) -> None:
+        self.tensors, self.container = tensors, container
+
+    @classmethod
+    def of(cls, actual: Any, results: list[Any]) -> Layout | None:
+        """The layout of what a call gave; None where its containers are nested."""
+        described = [(t.shape, t.stride(), t.dtype) for t in results]
+        if isinstance(actual, torch.Tensor):
+            return cls(described, None)
+        if isinstance(actual, tuple | list) and len(actual) == len(results):
+            return cls(described, type(actual))
+        return None
+
+    def make(self) -> list[Any]:
+        """Fresh meta tensors of this layout."""
+        return [torch.empty_strided(shape, stride, dtype=dtype, device="meta") for shape, stride, dtype in self.tensors]
+
+
+class Plan:
+    """How calls with one key become records.
+
+    ``args`` are the arguments of the record with placeholders: `Edge` and `Weight` whose first field is ``-1 - number`` of
+    the place; ``references`` names those that hold any. ``layout`` is set where the call need not be made again, ``viewed``
+    where all results are views of the first tensor; ``constant`` is the record's level but for its edges.
+    """
+
+    __slots__ = (
+        "kind", "args", "types", "inplace", "direct", "nested", "references", "constant", "layout", "viewed", "freed", "inits",
+    )  # fmt: skip
+
+    def __init__(self, kind: Operator, made: Evaluated, inplace: bool, constant: int) -> None:
+        self.kind, self.args, self.types, self.inplace = kind, made.args, made.outputs, inplace
+        self.direct = [(name, -1 - value[0]) for name, value in made.args.items() if type(value) is Edge or type(value) is Weight]
+        self.nested = [
+            name
+            for name, value in made.args.items()
+            if isinstance(value, tuple) and type(value) not in (Edge, Weight) and (edges(value) or weights(value))
+        ]
+        self.references = [name for name, _ in self.direct] + self.nested
+        if kind.name == "batch_norm":
+            self.references.append("num_batches_tracked")
+        self.layout: Layout | None = None
+        self.viewed = False
+        self.constant = constant
+        self.freed: tuple[dict[str, Any], tuple[TensorType, ...]] | None = None
+        self.inits: dict[str, Any] = {}
+
+    def filled(self, places: list[Place], reference: Callable[[Any, Place], Any]) -> dict[str, Any]:
+        """The arguments of one call's record: ``reference(placeholder, place)`` in place of every placeholder."""
+        args = dict(self.args)
+        for name, number in self.direct:
+            args[name] = reference(args[name], places[number])
+        for name in self.nested:
+            args[name] = _filled(args[name], places, reference)
+        return args
+
+
+def _filled(value: Any, places: list[Place], reference: Callable[[Any, Place], Any]) -> Any:
+    kind = type(value)
+    if kind is Edge or kind is Weight:
+        return reference(value, places[-1 - value[0]])
+    if isinstance(value, tuple):
+        parts = [_filled(v, places, reference) for v in value]
+        return tuple(parts) if kind is tuple else kind(*parts)
+    return value
+
+
+def placed_type(places: list[Place]) -> Callable[[Any], TensorType | None]:
+    """Types of placeholders."""
+
+    def type_of(ref: Any) -> TensorType | None:
+        return TensorType("int64", ()) if ref is COUNT else places[-1 - ref[0]].handle.type
+
+    return type_of
