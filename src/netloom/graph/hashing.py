@@ -61,9 +61,37 @@ def _fingerprint(graph: Graph, naming: Naming) -> str:
     return certificate(wires)
 
 
-def certificate(wires: Wiring) -> str:
-    """Digest of the list of everything live in the order of the walk, with numbers for what each item reads."""
-    contents, operands, weights = wires.contents, wires.operands, wires.weights
+def canonical_walk(graph: Graph) -> list[str]:
+    """The names of the live nodes in an order that is the same for all graphs of one hash.
+
+    So nodes at equal places of two such walks are the same node of the same computation. Errors as `graph_hash`'s.
+
+    >>> import netloom as nl
+    >>> x = nl.input(8)
+    >>> canonical_walk(nl.Graph(x, nl.relu(nl.linear(x, 4, name="head"))))
+    ['relu', 'head', 'x']
+    """
+    naming = min(namings(graph, live_nodes), key=lambda naming: _fingerprint(graph, naming))
+    wires = wiring(graph, naming)
+    digests = _digests(wires)
+    if _order_by(wires, digests):
+        from .symmetry import canonical_order
+
+        leaves: dict[str, Wiring] = {}
+
+        def leaf(pairs: dict[str, list[Edge]], writes: list[str]) -> str:
+            ordered = _reordered(wires, pairs, writes)
+            found = certificate(ordered)
+            leaves[found] = ordered
+            return found
+
+        wires = leaves[canonical_order(wires, digests, leaf)]
+    return list(_walk(wires))
+
+
+def _walk(wires: Wiring) -> dict[str, int]:
+    """The numbers of the live nodes, given as a walk from the outputs meets them."""
+    operands = wires.operands
     number: dict[str, int] = {}
     stack = [*reversed(wires.writes), *[edge[0] for edge in reversed(wires.results)]]
     while stack:
@@ -72,6 +100,13 @@ def certificate(wires: Wiring) -> str:
             number[name] = len(number)
             for edge in reversed(operands[name]):
                 stack.append(edge[0])
+    return number
+
+
+def certificate(wires: Wiring) -> str:
+    """Digest of the list of everything live in the order of the walk, with numbers for what each item reads."""
+    contents, operands, weights = wires.contents, wires.operands, wires.weights
+    number = _walk(wires)
     lines = [wires.returned, " ".join([f"{number[node]}:{index}" for node, index in wires.results])]
     lines.append(" ".join([str(number[name]) for name in wires.writes]))
     tensors: dict[str, int] = {}

@@ -91,7 +91,7 @@ class _Reader:
         args, wires, name = step.args, self.wires, step.name
         pair = plan.pair if plan.pair and plan.kind.commutes(args) else ()
         if pair:
-            args = _edge_first(args, pair)
+            args = edge_first(args, pair)
         operands: list[Edge] = []
         keys: list[str] = []
         marks = ""
@@ -191,7 +191,7 @@ def _targets(plan: Plan, args: Mapping[str, Any]) -> list[str]:
     return [weight.key for role in plan.writes for weight in weights(args.get(role))]
 
 
-def _edge_first(args: Mapping[str, Any], pair: tuple[str, ...]) -> Mapping[str, Any]:
+def edge_first(args: Mapping[str, Any], pair: tuple[str, ...]) -> Mapping[str, Any]:
     """The arguments with an edge before a number: ``2 * x`` is ``x * 2``."""
     first, second = args[pair[0]], args[pair[1]]
     swap = type(first) is not Edge and (type(second) is Edge or ascii(second) < ascii(first))
