@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Attributes that tell one layer from another of the same operator; sizes, strides and rates do not.
 _TELLING = ("kernel", "equation", "nonlinearity", "mode")
+#: Families of operators that multiply matrices.
+_MULTIPLYING = ("conv", "linear", "matmul", "attention", "recurrent", "einsum")
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -32,8 +34,8 @@ class Reading:
       that do the same kind of thing, whatever its sizes.
     - ``reads[i]``: (position, output) of each operand, in order. ``keys[i]``: canonical keys of the tensors it uses.
     - ``uses[i]``: positions that read it, ascending. ``returned``: positions of results of the graph.
-    - ``carries[i]``: whether it is data on its way: floating point, and worked out from an input. ``weighty[i]``: whether it
-      uses tensors of its own or multiplies matrices, and so makes a layer what it is.
+    - ``depends[i]``: whether it is worked out from an input; ``carries[i]``: whether it is floating point, too. ``weighty[i]``: whether it
+      uses tensors of its own or multiplies matrices (``multiplies[i]``), and so makes a layer what it is.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -47,11 +49,12 @@ class Reading:
         self.reads: list[list[tuple[int, int]]] = []
         self.keys: list[list[str]] = []
         self.uses: list[list[int]] = [[] for _ in graph.steps]
+        self.depends: list[bool] = []
         self.carries: list[bool] = []
         self.weighty: list[bool] = []
+        self.multiplies: list[bool] = []
         label: list[int] = []
         known: dict[Hashable, int] = {}
-        depends: list[bool] = []
         for i, step in enumerate(graph.steps):
             outputs = graph.types(step.name)
             refs: list[Ref] = []
@@ -73,10 +76,14 @@ class Reading:
             self.types.append(known.setdefault(outputs, len(known)))
             self.reads.append(reads)
             self.keys.append(keys)
-            depends.append(step.op == "input" or any(depends[place] for place, _ in reads))
-            self.carries.append(depends[-1] and bool(outputs) and outputs[0].dtype.startswith(("float", "bfloat", "complex")))
-            self.weighty.append(bool(keys) or plan_of(step.op).kind.family in ("matmul", "attention"))
+            depends = step.op == "input" or any(self.depends[place] for place, _ in reads)
+            self.depends.append(depends)
+            self.carries.append(depends and bool(outputs) and outputs[0].dtype.startswith(("float", "bfloat", "complex")))
+            self.multiplies.append(plan_of(step.op).kind.family in _MULTIPLYING)
+            self.weighty.append(bool(keys) or self.multiplies[-1])
         self.label: Ints = np.array(label, dtype=np.int64)
+        layer = [heavy and bool(reads) for heavy, reads in zip(self.weighty, self.reads)]
+        self._layers: list[int] = [0, *np.cumsum(layer).tolist()]
         #: Summaries of runs of steps, by `key`.
         self.summaries: dict[Any, Summary] = {}
         self.results = edges([graph.result, graph.train_result])
@@ -103,6 +110,10 @@ class Reading:
             change[0] += 1
             change[uses[bisect_left(uses, stop) - 1] + 1 - start] -= 1
         return np.cumsum(change)[: stop - start]
+
+    def layers(self, start: int, stop: int) -> int:
+        """Number of weighty steps in ``[start, stop)`` that read something."""
+        return self._layers[stop] - self._layers[start]
 
     def forks(self, border: int) -> bool:
         """Whether the value made right before a border is read more than once."""

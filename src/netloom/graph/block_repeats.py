@@ -18,7 +18,11 @@ from .block_reading import Ints, Reading
 #: How alike regions must be to repeat each other: the share of their steps that agree, steps with weights counting more.
 ALIKE = 0.7
 WEIGHTY = 4
-#: A repeat without weights must at least be this long to be worth a mention.
+#: Bodies shorter than this are alike only where they are equal call by call.
+SMALL = 5
+#: An instance that differs from the rest is at most this many times as long.
+REACH = 3
+#: A repeat without layers needs this many steps, and half of its region, to be worth a mention.
 WEIGHTLESS = 8
 
 
@@ -58,6 +62,11 @@ class Region:
         inner = np.flatnonzero(live[1:] <= 1) + (start + 1)
         return Region(start, stop, live, (start, *inner.tolist(), stop))
 
+    def cut(self, start: int, stop: int) -> Region:
+        """A stretch of the region, with the borders that the whole has there."""
+        inner = [border for border in self.borders if start < border < stop]
+        return Region(start, stop, self.live[start - self.start : stop - self.start], (start, *inner, stop))
+
     @property
     def parts(self) -> list[tuple[int, int]]:
         """The runs of steps between neighbouring borders."""
@@ -67,7 +76,7 @@ class Region:
 def best_repeat(reading: Reading, region: Region) -> Repeat | None:
     """The repeat of a region that explains most of its steps; of several, the more exact one with the shorter body."""
     best: Repeat | None = None
-    reach = (0, False, 0)
+    reach = (-1, False, False, 0, 0)
     for bound, make in sorted(_candidates(reading, region), key=lambda found: -found[0]):
         if bound < reach[0]:
             break
@@ -75,19 +84,22 @@ def best_repeat(reading: Reading, region: Region) -> Repeat | None:
             rank = _rank(reading, repeat)
             if rank > reach:
                 best, reach = repeat, rank
-    return best and _with_first(reading, region, best)
+    return best
 
 
-def _rank(reading: Reading, repeat: Repeat) -> tuple[int, bool, int]:
-    first, *rest = [reading.content[a:b] for a, b in repeat.spans]
+def _rank(reading: Reading, repeat: Repeat) -> tuple[int, bool, bool, int, int]:
+    """Layers explained; whether instances are equal, or equal call by call; steps explained; the shortest body."""
+    first, *rest = [reading.content[a:b] for a, b in repeat.spans[-2:]]
     exact = repeat.aligned and all(other == first for other in rest)
-    return repeat.stop - repeat.start, exact, -len(first)
+    return reading.layers(repeat.start, repeat.stop), exact, repeat.aligned, repeat.stop - repeat.start, -len(first)
 
 
 def _candidates(reading: Reading, region: Region) -> Iterator[tuple[int, Iterator[Repeat]]]:
-    """Bounds on the number of steps explained, and the repeats themselves, made only when asked for."""
+    """Bounds on the number of layers explained, and the repeats themselves, made only when asked for."""
     for start, period, length in periods(reading.label[region.start : region.stop]):
-        yield length, _aligned(reading, region, region.start + start, period, length)
+        start += region.start
+        first = max(region.start, start - REACH * period if period >= SMALL else start)
+        yield reading.layers(first, start + length), _aligned(reading, region, start, period, length)
     yield from _alike(reading, region)
 
 
@@ -108,29 +120,35 @@ def periods(labels: Ints) -> Iterator[tuple[int, int, int]]:
 
 # -- blocks that are equal call by call --------------------------------------------------------------------------------
 def _aligned(reading: Reading, region: Region, start: int, period: int, length: int) -> Iterator[Repeat]:
-    """The best way to cut a periodic stretch into instances, one result for each run of them with equal output types."""
-    if not any(reading.weighty[start : start + period]) and (length < WEIGHTLESS or period < 2 and length < WEIGHTLESS):
+    """A periodic stretch cut into instances at the best places, one result for each run of them with equal output types."""
+    if length < max(WEIGHTLESS, (region.stop - region.start) / 2) and not reading.layers(start, start + period):
         return
-    for shift in _phases(reading, region, start, period, length):
-        found = list(_runs(reading, region, range(start + shift, start + length + 1, period)))
-        if found:
-            yield from found
+    best = None
+    for quality, shift in _phases(reading, region, start, period, length):
+        if best not in (None, quality):
             return
+        for repeat in _runs(reading, range(start + shift, start + length + 1, period)):
+            best = quality
+            if _stands(region, repeat) and _flows(reading, repeat):
+                yield _with_first(reading, region, repeat)
 
 
-def _phases(reading: Reading, region: Region, start: int, period: int, length: int) -> list[int]:
-    """Where the first instance may start, best first: few values between instances, values that fork, then the earliest."""
+def _phases(reading: Reading, region: Region, start: int, period: int, length: int) -> list[tuple[tuple[float, float], int]]:
+    """Where the first instance may start, best first, and how good that is: few values cross there, and they fork.
+
+    Of equals, first those where many instances fit and the body starts with a step that multiplies; the earliest.
+    """
     ranked = []
     for shift in range(min(period, length - 2 * period + 1)):
         inner = range(start + shift + period, start + length - period + 1, period)
-        crossing = region.live[[border - region.start for border in inner]].mean()
+        crossing = region.live[inner.start - region.start : inner.stop - region.start : period].mean()
         forks = sum(reading.forks(border) for border in inner) / len(inner)
-        ranked.append((float(crossing), -forks, shift))
-    return [shift for _, _, shift in sorted(ranked)]
+        ranked.append((float(crossing), -forks, -len(inner), not reading.multiplies[start + shift], shift))
+    return [((crossing, forks), shift) for crossing, forks, _, _, shift in sorted(ranked)]
 
 
-def _runs(reading: Reading, region: Region, borders: range) -> Iterator[Repeat]:
-    """Maximal runs of instances that are wired alike and give the same type, where they may stand in this region."""
+def _runs(reading: Reading, borders: range) -> Iterator[Repeat]:
+    """Maximal runs of instances that are wired alike and give the same type."""
     first = 0
     spans = list(zip(borders, borders[1:]))
     wires = [reading.wired(*span) for span in spans]
@@ -138,9 +156,7 @@ def _runs(reading: Reading, region: Region, borders: range) -> Iterator[Repeat]:
         same = i < len(spans) and wires[i] == wires[first] and _same_scale(reading, spans[first], spans[i])
         if not same:
             if i - first > 1:
-                repeat = Repeat(tuple(borders[first : i + 1]))
-                if _stands(region, repeat) and not _parallel(reading, repeat):
-                    yield repeat
+                yield Repeat(tuple(borders[first : i + 1]))
             first = i
 
 
@@ -149,24 +165,31 @@ def _same_scale(reading: Reading, a: tuple[int, int], b: tuple[int, int]) -> boo
     if reading.types[a[1] - 1] != reading.types[b[1] - 1]:
         return False
     agree = sum(reading.scaled(i, j) for i, j in zip(range(*a), range(*b)))
-    return 2 * agree >= a[1] - a[0]
+    return 5 * agree >= 3 * (a[1] - a[0])
 
 
 def _stands(region: Region, repeat: Repeat) -> bool:
-    """Whether a repeat belongs to this level: not a detail inside one of several larger parts."""
-    if len(region.borders) == 2:
+    """Whether a repeat belongs to this level: no detail of one of several larger parts, and no cut through one."""
+    if len(region.borders) > 2 and any(a <= repeat.start and repeat.stop <= b for a, b in region.parts if b - a > 1):
+        return False
+    if repeat.stop == region.stop:
         return True
-    return not any(a <= repeat.start and repeat.stop <= b for a, b in region.parts if b - a > 1)
+    crossing = [int(region.live[border - region.start]) for border in repeat.borders]
+    growth = (crossing[-2] - crossing[0]) / (len(crossing) - 2)
+    return crossing[-1] <= crossing[-2] + max(0, growth)
 
 
-def _parallel(reading: Reading, repeat: Repeat) -> bool:
-    """Whether few small instances stand side by side (query, key, value), each better shown by itself."""
+def _flows(reading: Reading, repeat: Repeat) -> bool:
+    """Whether small instances form a chain: what stands side by side (query, key, value) is better shown by itself."""
     spans = repeat.spans
     if len(spans) > 3 or spans[0][1] - spans[0][0] > 3:
-        return False
-    a, b = spans[1]
-    before = spans[0][0]
-    return not any(before <= place < a for i in range(a, b) for place, _ in reading.reads[i])
+        return True
+    return all(
+        place >= start - 1 or not reading.depends[place]
+        for start, stop in spans[1:]
+        for i in range(start, stop)
+        for place, _ in reading.reads[i]
+    )
 
 
 # -- blocks that are nearly equal -----------------------------------------------------------------------------------------
@@ -179,12 +202,15 @@ def _alike(reading: Reading, region: Region) -> Iterator[tuple[int, Iterator[Rep
     large = [b - a > 1 for a, b in parts]
     for start, period, length in periods(np.array(kinds, dtype=np.int64)):
         if any(large[start : start + period]):
-            yield parts[start + length - 1][1] - parts[start][0], _of_parts(reading, region, start, period, length)
+            body = parts[start + period - 1][1] - parts[start][0]
+            first = max(region.start, parts[start][0] - REACH * body)
+            bound = reading.layers(first, parts[start + length - 1][1])
+            yield bound, _of_parts(reading, region, start, period, length)
     for i in range(1, len(parts)):
         if large[i] and not large[i - 1] and kinds[i - 1] != kinds[i]:
             single = _with_first(reading, region, Repeat(parts[i], aligned=False))
             if len(single.borders) > 2:
-                yield single.stop - single.start, iter([single])
+                yield reading.layers(single.start, single.stop), iter([single])
 
 
 def _of_parts(reading: Reading, region: Region, start: int, period: int, length: int) -> Iterator[Repeat]:
@@ -201,17 +227,18 @@ def _of_parts(reading: Reading, region: Region, start: int, period: int, length:
             if i + 1 == len(places) or not _same_ends(reading, borders, places[first], places[i], period):
                 if i - first > 1:
                     found = True
-                    yield Repeat(tuple(borders[place] for place in places[first : i + 1]), aligned=False)
+                    instances = Repeat(tuple(borders[place] for place in places[first : i + 1]), aligned=False)
+                    yield _with_first(reading, region, instances)
                 first = i
         if found:
             return
 
 
 def _same_ends(reading: Reading, borders: tuple[int, ...], a: int, b: int, period: int) -> bool:
-    """Whether two instances end in one type, and most of their parts in types of the same size along all axes but one."""
+    """Whether two instances end in one type, and their parts in types of the same size along all axes but one."""
     ends = [(borders[a + i] - 1, borders[b + i] - 1) for i in range(1, period + 1)]
     last, other = ends[-1]
-    return reading.types[last] == reading.types[other] and 2 * sum(reading.scaled(*pair) for pair in ends) >= period
+    return reading.types[last] == reading.types[other] and all(reading.scaled(*pair) for pair in ends)
 
 
 def _kinds(reading: Reading, parts: list[tuple[int, int]]) -> list[int]:
@@ -226,7 +253,8 @@ def _kinds(reading: Reading, parts: list[tuple[int, int]]) -> list[int]:
         content = reading.label[start:stop].tobytes()
         if content not in exact:
             bag = _bag(reading, start, stop)
-            number = next((i for i, (other, _) in enumerate(known) if _likeness(bag, other) >= ALIKE), len(known))
+            alike = (i for i, (other, _) in enumerate(known) if _likeness(bag, other) >= ALIKE)
+            number = next(alike, len(known)) if stop - start >= SMALL else len(known)
             if number == len(known):
                 known.append((bag, number))
             exact[content] = -1 - number
@@ -249,21 +277,21 @@ def _with_first(reading: Reading, region: Region, repeat: Repeat) -> Repeat:
     """The repeat with one more instance in front where the steps before it are nearly such an instance."""
     start, stop = repeat.spans[0]
     body = reading.label[start:stop].tolist()[::-1]
-    if len(body) < 5 or start == region.start or reading.types[start - 1] != reading.types[stop - 1]:
+    if len(body) < SMALL or start == region.start or reading.types[start - 1] != reading.types[stop - 1]:
         return repeat
     weights = [WEIGHTY if w else 1 for w in reading.weighty[start:stop]][::-1]
     whole, seen = sum(weights), 0
-    row = [0] * (len(body) + 1)
+    row = [0.0] * (len(body) + 1)
     best = (ALIKE, 0)
     entrance = region.live[start - region.start]
-    for i in range(start - 1, max(region.start, start - 3 * len(body)) - 1, -1):
+    for i in range(start - 1, max(region.start, start - REACH * len(body)) - 1, -1):
         label, weight = int(reading.label[i]), WEIGHTY if reading.weighty[i] else 1
         seen += weight
-        corner = 0
+        corner = 0.0
         for j, other in enumerate(body, 1):
             above = row[j]
             if label == other:
-                row[j] = corner + weights[j - 1]
+                row[j] = corner + weights[j - 1] * (1 if reading.scaled(i, stop - j) else 0.5)
             elif row[j - 1] > above:
                 row[j] = row[j - 1]
             corner = above

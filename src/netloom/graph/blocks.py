@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .block_summaries import Summary
     from .graph import Graph, Step
 
+#: Outside of repeats, smaller groups (a norm written out, a squeeze-and-excitation) are parts of what is around them.
+_SMALL = 9
+
 
 class Block:
     """A run of steps of a graph: one node, a group of parts, or a repeat of one thing. See `Graph.blocks`."""
@@ -47,11 +50,11 @@ class Block:
 
     @property
     def typical(self) -> Block:
-        """Of a repeat: the instance that most others are equal to. Any other block: itself."""
+        """Of a repeat: the instance that most others are equal to, the last of several such. Any other block: itself."""
         if self.kind != "repeat":
             return self
-        keys = [self.reading.key(part.start, part.stop) for part in self.parts]
-        return self.parts[keys.index(Counter(keys).most_common(1)[0][0])]
+        keys = [self.reading.key(part.start, part.stop) for part in reversed(self.parts)]
+        return self.parts[-1 - keys.index(Counter(keys).most_common(1)[0][0])]
 
     @cached_property
     def prefix(self) -> str:
@@ -118,18 +121,21 @@ class _Finder:
     def root(self) -> Block:
         steps = self.reading.steps
         start = next((i for i, step in enumerate(steps) if step.op != "input"), len(steps))
-        parts = [self.node(i) for i in range(start)] + self.arranged(self.sections(start, len(steps)))
+        parts: list[Block] = []
+        for part in self.sections(Region.of(self.reading, start, len(steps))):
+            parts += part.parts if part.kind == "group" and len(part) < _SMALL else (part,)
+        parts = [self.node(i) for i in range(start)] + self.arranged(parts)
         return self.block("group", parts)
 
-    def sections(self, start: int, stop: int) -> list[Block]:
-        """The blocks that a run of steps is made of, side by side."""
+    def sections(self, region: Region) -> list[Block]:
+        """The blocks that a region is made of, side by side."""
+        start, stop = region.start, region.stop
         if stop - start < 2:
             return [self.node(i) for i in range(start, stop)]
-        region = Region.of(self.reading, start, stop)
         repeat = best_repeat(self.reading, region)
         if repeat is not None:
-            before, after = self.sections(start, repeat.start), self.sections(repeat.stop, stop)
-            return [*before, self.repeat(repeat), *after]
+            before, after = region.cut(start, repeat.start), region.cut(repeat.stop, stop)
+            return [*self.sections(before), self.repeat(repeat), *self.sections(after)]
         if len(region.borders) == 2:
             return [self.node(i) for i in range(start, stop)]
         return [self.body(a, b) for a, b in region.parts]
@@ -175,7 +181,7 @@ class _Finder:
         if key in self.solved:
             solved = self.solved[key]
             return self.block("group", [self.moved(part, start - solved[0].start) for part in solved])
-        parts = self.arranged(self.sections(start, stop))
+        parts = self.arranged(self.sections(Region.of(self.reading, start, stop)))
         self.solved[key] = tuple(parts)
         return self.block("group", parts) if len(parts) > 1 else parts[0]
 
