@@ -1,60 +1,155 @@
-"""Making a network that costs too much smaller, one step at a time."""
+"""Making a network that costs too much smaller, one step at a time; and the smallest networks that there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
 
-from .chain import Layer
-from .conv_layers import CONVS, FEATURES, FLATTEN, GLOBAL_AVG_POOL, LINEARS, Extent, through
+from .caps import Caps, shrunk
+from .chain import Form, Layer, prepare
+from .conv_drawing import Block, Drawing, Drawn, Element
+from .conv_templates import Choices
 
-_NARROWER: dict[Layer, Layer] = {}
-for _layers in (CONVS, LINEARS):
-    _by_attrs = {layer.attrs: layer for layer in _layers}
-    _sizes = sorted({FEATURES[layer] for layer in _layers})
-    for _layer in _layers:
-        _place = _sizes.index(FEATURES[_layer])
-        if _place:
-            _NARROWER[_layer] = _by_attrs[tuple((k, _sizes[_place - 1] if k == "out" else v) for k, v in _layer.attrs)]
+#: Convolutions that are tried one by one; of longer lists those at the ends of their ranges.
+_MAX_LISTED = 2000
 
 
-def repaired(
-    layers: Sequence[Layer], fallback: Sequence[Layer], start: Extent, caps: tuple[float, float]
-) -> list[Layer]:
-    """A network like ``layers`` but within ``caps`` (parameters, multiply–accumulates).
+@dataclass(frozen=True)
+class Parts:
+    """A network by its parts: layers of every convolutional block, of what follows them, and of every hidden block."""
 
-    Takes, as long as it is too large, the smallest change that brings it furthest: a narrower layer, a global pool before
-    flatten, one block less. Gives ``fallback`` where nothing helps any more.
+    blocks: tuple[tuple[Layer, ...], ...]
+    pool: tuple[Layer, ...]
+    hidden: tuple[tuple[Layer, ...], ...]
+
+    @staticmethod
+    def of(drawn: Drawn) -> Parts:
+        layers = drawn.layers
+        flat = next(i for i in range(drawn.pool, len(layers)) if layers[i].op == "flatten")
+        conv = [*drawn.blocks, drawn.pool]
+        hidden = [*drawn.hidden, len(layers) - 1]
+        return Parts(
+            tuple(tuple(layers[a:b]) for a, b in zip(conv, conv[1:])),
+            tuple(layers[drawn.pool : flat]),
+            tuple(tuple(layers[a:b]) for a, b in zip(hidden, hidden[1:])),
+        )
+
+    def forms(self, drawing: Drawing) -> list[Form] | None:
+        """The forms of the whole network; None where a layer does not fit."""
+        shape, forms = drawing.input_shape, []
+        body = [prepare(layer) for part in (*self.blocks, self.pool) for layer in part]
+        after = [prepare(layer) for part in self.hidden for layer in part]
+        for prepared in (*body, drawing.flatten, *after, drawing.head):
+            form = prepared.forms[shape]
+            if form is None:
+                return None
+            forms.append(form)
+            shape = form.shape
+        return forms
+
+
+def cost(forms: list[Form]) -> tuple[int, int]:
+    """Parameters, and multiply–accumulates of one sample.
+
+    >>> from netloom.spaces.chain import Layer, prepare
+    >>> cost([prepare(Layer("linear", (("out", 2),))).forms[4,]])
+    (10, 8)
     """
-    current = list(layers)
-    excess = _excess(current, start, caps)
-    while excess > 1:
-        changes = [(_excess(changed, start, caps), i, changed) for i, changed in enumerate(_changes(current))]
-        best = min(changes, default=None, key=lambda change: change[:2])
-        if best is None or best[0] >= excess:
-            return list(fallback)
-        excess, _, current = best
-    return current
+    return sum(form.num_params for form in forms), sum(form.flops for form in forms) // 2
 
 
-def _excess(layers: list[Layer], start: Extent, caps: tuple[float, float]) -> float:
-    """By how many times the cap that is broken most is exceeded."""
-    extent = through(start, layers)
-    if extent is None or layers[0].op != "conv2d":
-        return float("inf")
-    return max(extent.num_params / max(caps[0], 1e-9), extent.macs / max(caps[1], 1e-9))
+def repaired(drawn: Drawn, fallback: list[Form], drawing: Drawing, caps: Caps) -> list[Form]:
+    """A network like ``drawn`` but within ``caps``; ``fallback`` where no change leads there.
+
+    Changes are a narrower layer, a pool before flatten, one block less.
+    """
+
+    def excess(parts: Parts | None) -> float:
+        forms = parts.forms(drawing) if parts else None
+        return inf if forms is None else caps.excess(*cost(forms))
+
+    found = shrunk(Parts.of(drawn), lambda parts: _changes(parts, drawing), excess, None)
+    forms = found.forms(drawing) if found else None
+    return fallback if forms is None else forms
 
 
-def _changes(layers: list[Layer]) -> Iterator[list[Layer]]:
-    flat = layers.index(FLATTEN)
-    for i, layer in enumerate(layers[:-1]):
-        if layer in _NARROWER:
-            yield [*layers[:i], _NARROWER[layer], *layers[i + 1 :]]
-    if layers[flat - 1] is not GLOBAL_AVG_POOL:
-        yield [*layers[:flat], GLOBAL_AVG_POOL, *layers[flat:]]
-    convs = [i for i, layer in enumerate(layers) if layer.op == "conv2d"]
-    if len(convs) > 1:
-        image_end = flat - (layers[flat - 1] is GLOBAL_AVG_POOL)
-        yield [*layers[: convs[-1]], *layers[image_end:]]
-    hidden = [i for i, layer in enumerate(layers) if i > flat and layer.op == "linear"]
-    if len(hidden) > 1:
-        yield [*layers[: hidden[-2]], *layers[hidden[-1] :]]
+def _changes(parts: Parts | None, drawing: Drawing) -> Iterator[Parts | None]:
+    if parts is None:
+        return
+    for b, layers in enumerate(parts.blocks):
+        for changed in _narrower(layers, drawing.conv):
+            yield replace(parts, blocks=(*parts.blocks[:b], changed, *parts.blocks[b + 1 :]))
+    for b, layers in enumerate(parts.hidden):
+        for changed in _narrower(layers, drawing.hidden):
+            yield replace(parts, hidden=(*parts.hidden[:b], changed, *parts.hidden[b + 1 :]))
+    if drawing.pool.elements and not parts.pool:
+        yield replace(parts, pool=(drawing.pool.elements[0].choices[0].layer(0),))
+    if len(parts.blocks) > 1:
+        yield replace(parts, blocks=parts.blocks[:-1])
+    if parts.hidden:
+        yield replace(parts, hidden=parts.hidden[:-1])
+
+
+def _narrower(layers: tuple[Layer, ...], kind: Block) -> Iterator[tuple[Layer, ...]]:
+    for i, layer in enumerate(layers):
+        for choices in _templates_of(layer.op, kind):
+            smaller = choices.narrower(layer)
+            if smaller is not None:
+                yield (*layers[:i], smaller, *layers[i + 1 :])
+                break
+
+
+def _templates_of(op: str, kind: Block) -> list[Choices]:
+    return [choices for element in kind.elements for choices in element.choices if choices.op == op]
+
+
+# -- the smallest networks ---------------------------------------------------------------------------------------------
+def smallest(drawing: Drawing) -> list[list[Form]]:
+    """Networks of one convolutional block with the fewest channels, the least of all else, and no hidden block.
+
+    With the published templates the cheapest of all networks are among them: the 1×1 convolution of the largest stride
+    with the fewest channels, and a global pool, has both the fewest parameters and the fewest FLOPs.
+    """
+    found = []
+    convs, *others = drawing.conv.elements
+    rest = [element for element in others if not element.may_lack]
+    for conv in _narrowest(convs):
+        layers = _least([conv], rest, drawing.input_shape)
+        if layers is None:
+            continue
+        pools: list[tuple[Layer, ...]] = [(choices.layer(0),) for e in drawing.pool.elements for choices in e.choices[:1]]
+        for pool in [pools[0]] if pools else [()]:
+            forms = Parts((tuple(layers),), pool, ()).forms(drawing)
+            if forms is not None:
+                found.append(forms)
+    return found
+
+
+def _narrowest(element: Element) -> Iterator[Layer]:
+    for choices in element.choices:
+        if choices.count > _MAX_LISTED:
+            yield from [prepared.layer for prepared in choices.corners()]
+            continue
+        layers = [choices.layer(i) for i in range(choices.count)]
+        least = min((dict(layer.attrs).get("out", 0) for layer in layers), default=0)
+        yield from [layer for layer in layers if dict(layer.attrs).get("out", 0) == least]
+
+
+def _least(layers: list[Layer], elements: list[Element], shape: tuple[int, ...]) -> list[Layer] | None:
+    """``layers`` and, of every element, the layer of the fewest parameters that fits after them."""
+    for layer in layers:
+        form = prepare(layer).forms[shape]
+        if form is None:
+            return None
+        shape = form.shape
+    for element in elements:
+        fitting: list[Any] = []
+        for choices in element.choices:
+            fitting += [form for prepared in choices.corners() if (form := prepared.forms[shape]) is not None]
+        if not fitting:
+            return layers  # what does not fit is left out, and the block ends
+        best = min(fitting, key=lambda form: (form.num_params, form.flops))
+        layers, shape = [*layers, best.layer], best.shape
+    return layers
