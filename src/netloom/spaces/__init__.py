@@ -7,9 +7,10 @@ True
 """
 
 from .conv import Conv
+from .function_space import FunctionSpace, from_function
 from .loading import load, names
 from .mlp import MLP
 from .nasbench201 import NASBench201
 from .space import Space
 
-__all__ = ["Conv", "MLP", "NASBench201", "Space", "load", "names"]
+__all__ = ["Conv", "FunctionSpace", "MLP", "NASBench201", "Space", "from_function", "load", "names"]

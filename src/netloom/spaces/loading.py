@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import SpaceError
 from .conv import Conv
+from .mlp import MLP
+from .nasbench201 import NASBench201
 from .space import Space
 
-_SPACES: dict[str, Any] = {"conv": Conv}
+_SPACES: dict[str, Any] = {"conv": Conv, "mlp": MLP, "nasbench201": NASBench201}
 
 
 def names() -> tuple[str, ...]:
     """The spaces that `load` knows.
 
     >>> names()
-    ('conv',)
+    ('conv', 'mlp', 'nasbench201')
     """
     return tuple(sorted(_SPACES))
 
@@ -42,13 +45,18 @@ def load(spec: str, *, input_shape: tuple[int, ...] | None = None, num_classes: 
             near = difflib.get_close_matches(key, _SPACES[name].SETTINGS, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(_SPACES[name].SETTINGS)}"
             raise SpaceError(f"space {str(spec)[:120]!r}: cannot read {part[:80]!r}; {hint} (written as SETTING=NUMBER)")
-        settings[key] = _value(str(spec), key, value)
+        settings[key] = _value(str(spec), key, value, getattr(_SPACES[name], "READERS", {}))
     made: Space = _SPACES[name](**settings)
     return made
 
 
-def _value(spec: str, key: str, text: str) -> Any:
+def _value(spec: str, key: str, text: str, readers: Mapping[str, tuple[str, Callable[[str], Any]]]) -> Any:
+    """A setting read by the reader that the space has for it, given with what it expects; else a shape or a whole number."""
+    expected = "sizes such as 3x32x32" if key.endswith("_shape") else "a whole number"
     try:
+        if key in readers:
+            expected, read = readers[key]
+            return read(text)
         if key.endswith("_shape"):
             return tuple(int(size) for size in text.split("x"))
         number = float(text)
@@ -56,5 +64,4 @@ def _value(spec: str, key: str, text: str) -> Any:
             raise ValueError
         return int(number)
     except (ValueError, OverflowError):
-        expected = "sizes such as 3x32x32" if key.endswith("_shape") else "a whole number"
         raise SpaceError(f"space {spec[:120]!r}: {key} = {text[:80]!r}; expected {expected}") from None

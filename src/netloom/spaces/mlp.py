@@ -66,6 +66,17 @@ class MLP:
         "max_params", "max_macs", "max_flops",
     )  # fmt: skip
 
+    #: How `netloom.spaces.load` reads settings that are more than a number: what is expected, and the reader.
+    READERS: ClassVar[dict[str, tuple[str, Callable[[str], Any]]]] = {
+        "layers": ("numbers such as 2, 1,2,4 or 1..4", lambda text: _integers(text)),
+        "widths": ("numbers such as 64 or 16,32,64", lambda text: _integers(text)),
+        "activations": ("names such as relu,gelu", lambda text: text.split(",")),
+        "bias": ("true, false, or both", lambda text: [_truth(word) for word in text.split(",")]),
+        "norm": ("none, batch, layer, or several", lambda text: [None if w == "none" else w for w in text.split(",")]),
+        "skip": ("a probability", float),
+        "dropout": ("probabilities such as 0,0.1", lambda text: [float(word) for word in text.split(",")]),
+    }
+
     def __init__(
         self,
         in_features: int | Sequence[int] | None = None,
@@ -231,6 +242,23 @@ def _described(hidden: Sequence[Hidden]) -> str:
     if not hidden:
         return "no hidden layer"
     return f"{len(hidden)} hidden layer{'s' * (len(hidden) > 1)} of width {hidden[0].width}"
+
+
+def _integers(text: str) -> list[int]:
+    """Whole numbers with commas between them; ``1..4`` for all from 1 to 4."""
+    found: list[int] = []
+    for part in text.split(","):
+        low, dots, high = part.partition("..")
+        if dots and int(high) - int(low) > _MOST_LAYERS:
+            raise ValueError(part)
+        found += range(int(low), int(high) + 1) if dots else [int(part)]
+    return found
+
+
+def _truth(word: str) -> bool:
+    if word not in ("true", "false"):
+        raise ValueError(word)
+    return word == "true"
 
 
 def _pick(options: Sequence[Any], number: float) -> Any:
