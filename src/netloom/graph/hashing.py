@@ -71,8 +71,7 @@ def canonical_walk(graph: Graph) -> list[str]:
     >>> canonical_walk(nl.Graph(x, nl.relu(nl.linear(x, 4, name="head"))))
     ['relu', 'head', 'x']
     """
-    naming = min(namings(graph, live_nodes), key=lambda naming: _fingerprint(graph, naming))
-    wires = wiring(graph, naming)
+    wires = wiring(graph, walk_naming(graph))
     digests = _digests(wires)
     if _order_by(wires, digests):
         from .symmetry import canonical_order
@@ -87,6 +86,12 @@ def canonical_walk(graph: Graph) -> list[str]:
 
         wires = leaves[canonical_order(wires, digests, leaf)]
     return list(_walk(wires))
+
+
+def walk_naming(graph: Graph) -> Naming:
+    """The names of the free symbols under which the hash is made."""
+    found = list(namings(graph, live_nodes))
+    return found[0] if len(found) == 1 else min(found, key=lambda naming: _fingerprint(graph, naming))
 
 
 def _walk(wires: Wiring) -> dict[str, int]:

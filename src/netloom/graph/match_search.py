@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from .alignment import align
@@ -19,6 +20,8 @@ RADIUS = 3
 _SURROUNDINGS = 0.04
 _TYPES = 0.08
 _OPENING = 0.3
+#: How many partners of each node are looked at first where pairs are taken one by one, and what one neighbour counts.
+_SEEDS, _SUPPORT = 12, 0.35
 #: Cells of an alignment that fit in memory; larger ones keep to what surroundings settle.
 _MAX_CELLS = 30_000_000
 _EPSILON = 1e-9
@@ -81,11 +84,60 @@ def _starts(a: Compared, b: Compared, costs: PairCosts) -> Iterator[list[tuple[i
     orders = _walk(a), _walk(b)
     if orders[0] != sorted(orders[0]) or orders[1] != sorted(orders[1]):
         yield _aligned(a, b, costs, labels, *orders)
+    if len(a) * len(b) <= _MAX_CELLS:
+        yield _grown(a, b, costs, labels)
 
 
 def _by_name(a: Compared, b: Compared, costs: PairCosts) -> list[tuple[int, int]]:
     pairs = [(i, b.number[vertex.name]) for i, vertex in enumerate(a.vertices[:-1]) if vertex.name in b.number]
     return [(u, v) for u, v in pairs if costs(u, v) < 2 * NODE]
+
+
+def _grown(a: Compared, b: Compared, costs: PairCosts, labels: _Labels) -> list[tuple[int, int]]:
+    """Pairs taken one by one, the most alike first; every pair speaks for the pairs of its neighbours."""
+    import numpy as np
+
+    ours, theirs = list(range(a.root)), list(range(b.root))
+    table = _table(a, b, costs, labels, ours, theirs)
+    heap: list[tuple[float, int, int]] = []
+    count = min(_SEEDS, b.root)
+    for u, row in enumerate(table):
+        nearest = np.argpartition(row, count - 1)[:count] if count < b.root else range(b.root)
+        heap += [(float(row[v]), u, int(v)) for v in nearest]
+    heapify(heap)
+    pairs: dict[int, int] = {a.root: b.root}
+    taken = {b.root}
+    support: dict[tuple[int, int], float] = {}
+
+    def speak(u: int, v: int) -> None:
+        one, other = a.vertices[u], b.vertices[v]
+        near = list(zip(one.operands, other.operands))
+        if one.commutative and other.commutative:
+            near += [(one.operands[0], other.operands[1]), (one.operands[1], other.operands[0])]
+        found = [(x[0], y[0]) for x, y in near if x[1] == y[1]]
+        found += [(x, y) for x in a.readers[u] for y in b.readers[v] if _same_slot(a, b, u, v, x, y)]
+        for x, y in found:
+            if x not in pairs and y not in taken and x != a.root and y != b.root:
+                support[x, y] = support.get((x, y), 0.0) + _SUPPORT
+                heappush(heap, (float(table[x, y]) - support[x, y], x, y))
+
+    speak(a.root, b.root)
+    while heap:
+        cost, u, v = heappop(heap)
+        if u not in pairs and v not in taken and costs(u, v) < 2 * NODE:
+            pairs[u] = v
+            taken.add(v)
+            speak(u, v)
+    return list(pairs.items())
+
+
+def _same_slot(a: Compared, b: Compared, u: int, v: int, x: int, y: int) -> bool:
+    """Whether ``x`` reads ``u`` where ``y`` reads ``v``."""
+    one, other = a.vertices[x], b.vertices[y]
+    if one.commutative and other.commutative:
+        return True
+    places = [i for i, (source, _) in enumerate(one.operands) if source == u]
+    return any(i < len(other.operands) and other.operands[i][0] == v for i in places)
 
 
 def _walk(side: Compared) -> list[int]:

@@ -7,6 +7,7 @@ between, because those are edits of their own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from .compared import Compared, Port, Slot, Vertex, type_of_tensor
@@ -121,9 +122,9 @@ class Matching:
             self.to_b[old_u] = -1
         self.to_b[u], self.to_a[v] = v, u
         # What lies behind vertices without partner depends on which these are alone.
-        if (old_v < 0) != (old_u >= 0) or old_u >= 0:
+        if old_v < 0 or old_u >= 0:
             self._roots[0].clear()
-        if (old_u < 0) != (old_v >= 0) or old_v >= 0:
+        if old_u < 0 or old_v >= 0:
             self._roots[1].clear()
 
     def unlink(self, u: int) -> None:
@@ -284,17 +285,18 @@ class Matching:
 
 
 def _elected(votes: list[tuple[str, str]]) -> dict[str, str]:
-    """Partners of keys, one to one: the pairs with the most votes first, then in order."""
-    counts: dict[tuple[str, str], int] = {}
-    for vote in votes:
-        counts[vote] = counts.get(vote, 0) + 1
-    partner: dict[str, str] = {}
-    taken: set[str] = set()
-    for (key, other), _ in sorted(counts.items(), key=lambda item: -item[1]):
-        if key not in partner and other not in taken:
-            partner[key] = other
-            taken.add(other)
-    return partner
+    """Partners of keys, one to one, so that as many votes as can be agree."""
+    counts = Counter(votes)
+    if len({key for key, _ in counts}) == len(counts) == len({other for _, other in counts}):
+        return dict(counts.keys())
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    keys, others = (list(dict.fromkeys(found)) for found in zip(*counts))
+    table = np.zeros((len(keys), len(others)))
+    for (key, other), count in counts.items():
+        table[keys.index(key), others.index(other)] = count
+    return {keys[i]: others[j] for i, j in zip(*linear_sum_assignment(table, maximize=True)) if table[i, j]}
 
 
 def _longest_common(old: tuple[Port, ...], new: tuple[Port, ...], same: Callable[[Port, Port], bool]) -> tuple[set[int], set[int]]:
