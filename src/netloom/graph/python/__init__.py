@@ -1,0 +1,1 @@
+"""Graphs as readable Python: `to_python` is in `module`."""
