@@ -320,6 +320,38 @@ class Graph:
 
         return from_json(document, **options)
 
+    def to_python(self, name: str = "Model") -> str:
+        """The source of an ``nn.Module`` class called ``name`` that needs torch alone, as an engineer would write it.
+
+        Its state_dict has the keys of this graph, so that the weights of the original load with ``strict=True``; given them
+        it computes the same. Modules become classes, equal ones share one with what differs as parameters, and calls in a row
+        become loops. `BuildError` names what cannot be written.
+
+        >>> import netloom as nl
+        >>> x = nl.input(4)
+        >>> print(nl.Graph(x, nl.relu(nl.linear(x, 2, name="fc"))).to_python())
+        import torch.nn.functional as F
+        from torch import Tensor, nn
+        <BLANKLINE>
+        <BLANKLINE>
+        class Model(nn.Module):
+            \"""A network of 10 parameters.
+        <BLANKLINE>
+            Inputs: input float32 (N, 4).
+            \"""
+        <BLANKLINE>
+            def __init__(self) -> None:
+                super().__init__()
+                self.fc = nn.Linear(4, 2)
+        <BLANKLINE>
+            def forward(self, input: Tensor) -> Tensor:
+                return F.relu(self.fc(input))
+        <BLANKLINE>
+        """
+        from .python.module import to_python
+
+        return to_python(self, name)
+
     def to_networkx(self) -> networkx.MultiDiGraph:
         """A networkx view: nodes by name with ``op``, ``attrs``, ``shape``; edges with ``argument`` and ``index``."""
         import networkx
