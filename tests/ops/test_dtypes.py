@@ -32,8 +32,7 @@ def test_pairs(a: str) -> None:
 
 def operands(dtype: str) -> list[tuple[Any, Any]]:
     """(ours, torch's) of a tensor with axes and one without."""
-    made = [(TensorType(dtype, shape), torch.empty(shape, dtype=getattr(torch, dtype))) for shape in ((2,), ())]
-    return made
+    return [(TensorType(dtype, shape), torch.empty(shape, dtype=getattr(torch, dtype))) for shape in ((2,), ())]
 
 
 @pytest.mark.parametrize("a", DTYPES)

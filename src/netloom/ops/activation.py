@@ -370,6 +370,10 @@ class Softmin(Softmax):
     code = "F.softmin({x}, {dim}, dtype={dtype})"
     calls = {"F.softmin": "x:input, dim=None, _stacklevel=3, dtype=None"}
 
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        require_kind(a.x.dtype, "ifc", "x")
+        return super().infer(a)
+
 
 class GumbelSoftmax(Operator):
     """Softmax of (x + Gumbel noise) / tau along an axis, one-hot where ``hard``. (Jang et al. 2017)"""

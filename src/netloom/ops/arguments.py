@@ -103,12 +103,17 @@ def attr(name: str, check: Callable[[Any], Any], default: Any = REQUIRED, axis_o
 
 
 # -- checks of attributes --------------------------------------------------------------------------------------------
+#: torch holds sizes and whole numbers in 64 bits with a sign.
+_WHOLE = range(-(2**63), 2**63)
+
+
 def integer(low: int | None = None, high: int | None = None) -> Callable[[Any], Any]:
     """An int (or free size) within [low, high]."""
 
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | Size):
             raise ValueError(f"an integer{_range(low, high)}")
+        _check_bits(value)
         if (low is not None and value < low) or (high is not None and value > high):
             raise ValueError(f"an integer{_range(low, high)}")
         return value
@@ -139,6 +144,7 @@ def number(low: float | None = None, high: float | None = None) -> Callable[[Any
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | Size):
             raise ValueError(f"a number{_range(low, high)}")
+        _check_bits(value)
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise ValueError(f"a number{_range(low, high)}")
         return value
@@ -206,14 +212,20 @@ def either(*checks: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def scalar(value: Any) -> Any:
     """A plain number or bool."""
-    if isinstance(value, bool | int | float | complex | Size):
-        return value
-    raise ValueError("a number")
+    if not isinstance(value, bool | int | float | complex | Size):
+        raise ValueError("a number")
+    _check_bits(value)
+    return value
 
 
 def anything(value: Any) -> Any:
     """Any plain data."""
     return value
+
+
+def _check_bits(value: Any) -> None:
+    if type(value) is int and value not in _WHOLE:
+        raise ValueError("a number that 64 bits hold")
 
 
 def _range(low: Any, high: Any) -> str:

@@ -11,7 +11,7 @@ from .arguments import attr, choice, operand, scalar, tensor
 from .dims import Dims, elementwise
 from .dtypes import is_integer, number_dtype, promote
 from .operator import Operator, TensorType
-from .pointwise import Binary, Broadcasting, binary_calls, kind_of, require_kind
+from .pointwise import Binary, Broadcasting, binary_calls, kind_of, require_fit, require_kind
 
 
 class _Scaled(Binary):
@@ -328,6 +328,11 @@ class Addcmul(Broadcasting):
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         return {"value": 1} if a.value == 1 else {}
+
+    def result_dtype(self, a: SimpleNamespace) -> str:
+        dtype = super().result_dtype(a)
+        require_fit(a.value, dtype, "value")
+        return dtype
 
 
 class Addcdiv(Addcmul):

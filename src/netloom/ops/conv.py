@@ -58,13 +58,15 @@ class _AnyConv(Operator):
 
     def channels(self, a: SimpleNamespace) -> Any:
         """Input channels, after checking that the groups divide them and the output channels."""
-        _, channels, _ = split_axes(a.x, self.spatial)
+        _, channels, spatial = split_axes(a.x, self.spatial)
         if isinstance(channels, Size) and not isinstance(a.groups, Size):
             raise ShapeError(
                 f"{pretty(a.x.shape)} has the free size {channels} for channels; give it {self.spatial + 2} axes, batch first"
             )
         if channels == 0:
             raise ShapeError(f"{pretty(a.x.shape)} has 0 channels; at least one is needed")
+        if 0 in spatial:
+            raise ShapeError(f"an axis of {pretty(spatial)} is empty; a convolution needs at least one element along each")
         for what, size in (("input", channels), ("output", a.out)):
             if size % a.groups != 0:
                 raise ShapeError(f"groups {a.groups} does not divide the {size} {what} channels; use a divisor of {size}")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ..errors import ShapeError
 from .arguments import DType, Param, attr, choice, dtype_attr, integer, ints, number, optional, scalar, tensor, tensors
 from .dims import Dims, Product, names
-from .dtypes import number_dtype, promote
+from .dtypes import is_complex, is_integer, number_dtype, promote
 from .layout import FORMATS, check_format
 from .operator import Operator, TensorType
 from .size import Size
@@ -223,14 +223,23 @@ class Arange(Operator):
         return {"dtype": DType("int64") if whole else FLOAT}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if a.step == 0:
-            raise ShapeError("step is 0; expected any other number")
-        span = a.end - a.start
-        if (a.step > 0 and span < 0) or (a.step < 0 and span > 0):
+        if a.dtype.name in ("bool", "uint16", "uint32", "uint64") or is_complex(a.dtype.name):
+            raise ShapeError(f"there are no ranges of {a.dtype.name}; make one of int64 and convert it")
+        given = (a.start, a.end, a.step)
+        if any(isinstance(v, float) and not math.isfinite(v) for v in given):
+            raise ShapeError(f"start, end, step = {given}; expected finite numbers")
+        # torch truncates what it is given to the dtype of the result before it counts.
+        whole = is_integer(a.dtype.name)
+        start, end, step = (int(v) if whole and isinstance(v, float) else v for v in given)
+        if step == 0:
+            kept = "" if a.step == 0 else f" as {a.dtype.name}"
+            raise ShapeError(f"step {a.step} is 0{kept}; expected any other number")
+        span = end - start
+        if (step > 0 and span < 0) or (step < 0 and span > 0):
             raise ShapeError(f"steps of {a.step} lead away from {a.end}, starting at {a.start}; swap them or change the sign")
-        if isinstance(a.step, int) and isinstance(span, int | Size):
-            return TensorType(a.dtype.name, (-(-span // a.step),))
-        return TensorType(a.dtype.name, (math.ceil(span / a.step),))
+        if isinstance(step, int) and isinstance(span, int | Size):
+            return TensorType(a.dtype.name, (-(-span // step),))
+        return TensorType(a.dtype.name, (math.ceil(span / step),))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         if a.start == 0 and a.step == 1 and isinstance(a.end, int | Size):

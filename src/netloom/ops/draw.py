@@ -15,7 +15,7 @@ from .operator import Operator, TensorType, broadcast, pretty
 
 
 def _check_float(dtype: str) -> None:
-    if is_integer(dtype):
+    if is_integer(dtype) or dtype.startswith("float8"):
         raise ShapeError(f"these numbers are floating point or complex, not {dtype}; draw them and convert, or use randint")
 
 
@@ -133,6 +133,8 @@ class RandintLike(Like):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         _check_interval(a.low, a.high)
+        if is_complex(a.dtype.name):
+            raise ShapeError(f"integers are drawn in no complex dtype such as {a.dtype.name}; state another dtype")
         return super().infer(a)
 
 
@@ -183,6 +185,13 @@ class ExponentialLike(FillRandom):
     params = (tensor("x"), attr("rate", number(0), 1.0))
     code = "torch.empty_like({x}).exponential_({rate})"
     calls = {"Tensor.exponential_": "x, rate:lambd=1.0"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if not a.rate > 0:
+            raise ShapeError(f"rate {a.rate}; expected a number > 0")
+        if is_complex(a.x.dtype):
+            raise ShapeError(f"{self.name} draws real numbers, not {a.x.dtype}; convert x first")
+        return super().infer(a)
 
 
 class BernoulliLike(FillRandom):
@@ -249,6 +258,8 @@ class Normal(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         given = [t for t in (a.mean, a.std) if isinstance(t, TensorType)]
+        if not isinstance(a.std, TensorType) and not a.std >= 0:
+            raise ShapeError(f"std = {a.std}; expected a number ≥ 0")
         if a.shape is not None:
             if given:
                 raise ShapeError("shape goes with numbers for mean and std; leave it out")
@@ -282,6 +293,8 @@ class Multinomial(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.x.rank not in (1, 2) or not is_float(a.x.dtype):
             raise ShapeError(f"multinomial takes one or two axes of floating point weights, not {a.x}")
+        if a.x.shape[-1] == 0:
+            raise ShapeError(f"there are no categories to draw from in {pretty(a.x.shape)}")
         if not a.replacement and a.num_samples > a.x.shape[-1]:
             raise ShapeError(f"cannot draw {a.num_samples} of {a.x.shape[-1]} categories without replacement")
         return TensorType("int64", (*a.x.shape[:-1], a.num_samples))

@@ -26,8 +26,8 @@ class Dropout(Unary):
     calls = {"F.dropout": _F.format(True), "torch.dropout": _TORCH}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        # Where nothing is dropped, torch hands on any dtype.
-        return super().infer(a) if a.training is True and a.p > 0 and a.x.numel != 0 else a.x
+        # Where nothing is dropped, or everything, torch takes any dtype.
+        return super().infer(a) if a.training is True and 0 < a.p < 1 and a.x.numel != 0 else a.x
 
 
 class AlphaDropout(Dropout):
@@ -45,7 +45,7 @@ class _FeatureDropout(Dropout):
     least: ClassVar[int] = 2
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if (a.x.rank < self.least and a.training is True and a.p > 0) or (self.ranks and a.x.rank not in self.ranks):
+        if (a.x.rank < self.least and a.training is True and 0 < a.p < 1) or (self.ranks and a.x.rank not in self.ranks):
             expected = " or ".join(map(str, self.ranks)) or f"at least {self.least}"
             raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where {expected} are expected; reshape it")
         return super().infer(a)

@@ -129,8 +129,11 @@ class Several(Fourier):
                 raise ShapeError(f"s = {a.s} has more entries than {pretty(a.x.shape)} has axes")
             dims = tuple(range(rank - count, rank))
         given = a.s or (None,) * len(dims)
-        if len(given) != len(dims) or not dims:
-            raise ShapeError(f"s = {a.s} and dim = {a.dim} must have one entry for each axis to transform, at least one")
+        if len(given) != len(dims) or (not dims and self.kind != "complex"):
+            least = "" if self.kind == "complex" else ", at least one"
+            raise ShapeError(f"s = {a.s} and dim = {a.dim} must have one entry for each axis to transform{least}")
+        if dims and not rank:
+            raise ShapeError(f"dim = {a.dim} of a tensor without axes; leave it out")
         last = len(dims) - 1
         sizes = tuple(self.length(a.x.shape[d], n, i == last) for i, (d, n) in enumerate(zip(dims, given)))
         return {"s": sizes, "dim": dims, "norm": a.norm or "backward"}
@@ -195,6 +198,8 @@ class FFTShift(Operator):
         return {"dim": tuple(range(a.x.rank)) if a.dim is None else a.dim}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
+        if not a.dim or not a.x.rank:
+            raise ShapeError(f"dim {a.dim} of {pretty(a.x.shape)} names no axis to shift along; name at least one")
         return a.x  # type: ignore[no-any-return]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

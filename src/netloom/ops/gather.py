@@ -205,6 +205,8 @@ class IndexAdd(Operator):
         if a.source.dtype != a.x.dtype:
             raise ShapeError(f"source of {a.source.dtype} goes into {a.x.dtype}; convert one of them")
         wanted = replaced(_at_least_one(a.x.shape), a.dim, a.index.numel)
+        if not a.x.rank and a.source.rank and type(self) is IndexAdd:
+            raise ShapeError(f"source {pretty(a.source.shape)} must have no axes, as x has none")
         if _at_least_one(a.source.shape) != wanted:
             raise ShapeError(f"source {pretty(a.source.shape)} must be {pretty(wanted)} for {a.index.numel} indices")
         return a.x  # type: ignore[no-any-return]

@@ -72,7 +72,7 @@ class Cat(Operator):
         for t in a.tensors:
             if _skipped(t):
                 continue
-            if t.rank != first.rank or dropped(t.shape, a.dim) != dropped(first.shape, a.dim):
+            if t.rank != first.rank or a.dim >= first.rank or dropped(t.shape, a.dim) != dropped(first.shape, a.dim):
                 raise ShapeError(f"{pretty(first.shape)} and {pretty(t.shape)} must be equal on every axis but {a.dim}")
             total = total + t.shape[a.dim]
         # Concatenation promotes by dtype alone: a tensor without axes counts as much as any.

@@ -146,6 +146,8 @@ class Bilinear(Operator):
             raise ShapeError(f"{pretty(a.x1.shape)} and {pretty(a.x2.shape)} must agree on every axis but the last")
         if a.weight.shape != (a.out, a.x1.shape[-1], a.x2.shape[-1]):
             raise ShapeError(f"features {a.x1.shape[-1]}, {a.x2.shape[-1]} do not fit the weight {pretty(a.weight.shape)}")
+        if 0 in a.weight.shape:
+            raise ShapeError(f"features {a.x1.shape[-1]}, {a.x2.shape[-1]}; expected at least one of each")
         if a.bias is not None and a.bias.shape != (a.out,):
             raise ShapeError(f"bias {pretty(a.bias.shape)} does not fit {a.out} outputs")
         require_same_dtype(a.x1, x2=a.x2, weight=a.weight, bias=a.bias)

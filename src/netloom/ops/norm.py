@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,15 @@ class _Normalisation(Operator):
             if have is not None and have.shape != expected.shape:
                 fitting = pretty(expected.shape)
                 raise ShapeError(f"{role} {pretty(have.shape)} does not fit {pretty(a.x.shape)}; it must be {fitting}")
+
+    def check_dtypes(self, a: SimpleNamespace) -> None:
+        """Refuse weights of another dtype than x, but for float32 ones beside a half-precision x."""
+        have = {role: getattr(a, role) for role in ("weight", "bias", "running_mean", "running_var") if role in self.by_name}
+        given = {role: kind.dtype for role, kind in have.items() if kind is not None}
+        half = a.x.dtype in ("float16", "bfloat16") and set(given.values()) == {"float32"}
+        for role, dtype in given.items():
+            if dtype != a.x.dtype and not half:
+                raise ShapeError(f"{role} is {dtype} where x is {a.x.dtype}; convert one of them")
 
 
 class _ChannelNorm(_Normalisation):
@@ -111,12 +121,15 @@ class BatchNorm(_ChannelNorm):
     def infer(self, a: SimpleNamespace) -> TensorType:
         require_kind(a.x.dtype, "f")
         self.check_weights(a)
+        self.check_dtypes(a)
         self.check_running(a)
+        if a.eps < 0:
+            raise AttributeValueError(f"eps {a.eps} must not be negative; 1e-5 is usual")
         if a.momentum is None and a.running_mean is not None and a.num_batches_tracked is None:
             raise AttributeValueError("momentum=None averages over all batches; it needs num_batches_tracked, or give a number")
         if a.training is True and not a.eps > 0:
             raise AttributeValueError(f"eps {a.eps} must be positive in training; 1e-5 is usual")
-        if a.training is True and a.x.numel // a.x.shape[1] == 1:
+        if a.training is True and prod((a.x.shape[0], *a.x.shape[2:])) == 1:
             raise ShapeError(f"one value per channel in {pretty(a.x.shape)} has no variance to train with; use a larger batch")
         return a.x
 
@@ -150,6 +163,7 @@ class InstanceNorm(_ChannelNorm):
     def infer(self, a: SimpleNamespace) -> TensorType:
         require_kind(a.x.dtype, "f")
         self.check_weights(a)
+        self.check_dtypes(a)
         self.check_running(a)
         if a.training is True and a.x.numel == a.x.shape[0] * a.x.shape[1]:
             raise ShapeError(f"one value per channel and sample in {pretty(a.x.shape)} has no variance; use larger maps")
@@ -175,6 +189,7 @@ class GroupNorm(_ChannelNorm):
     def infer(self, a: SimpleNamespace) -> TensorType:
         require_kind(a.x.dtype, "f")
         self.check_weights(a)
+        self.check_dtypes(a)
         if a.x.shape[1] % a.groups != 0:
             raise ShapeError(f"groups {a.groups} does not divide the {a.x.shape[1]} channels; use a divisor of {a.x.shape[1]}")
         if a.x.numel // a.groups == 1:
@@ -243,6 +258,10 @@ class LayerNorm(_LastAxesNorm):
         call.pop("cudnn_enable", None)
         return call
 
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        self.check_dtypes(a)
+        return super().infer(a)
+
 
 class RMSNorm(_LastAxesNorm):
     """The last axes divided by their root mean square, scaled; eps None is the dtype's machine epsilon.
@@ -269,10 +288,10 @@ class LocalResponseNorm(Operator):
     calls = {"F.local_response_norm": "x:input, size, alpha=0.0001, beta=0.75, k=1.0"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        require_kind(a.x.dtype, "f")
+        require_kind(a.x.dtype, "if")
         if a.x.rank < 3:
             raise ShapeError(f"{pretty(a.x.shape)} has {a.x.rank} axes where (N, C, …) with at least 3 is expected")
-        return a.x
+        return TensorType(to_float(a.x.dtype), a.x.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         axes = names("d", a.x.rank)

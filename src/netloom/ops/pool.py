@@ -9,6 +9,7 @@ from ..errors import ShapeError
 from .arguments import Param, attr, boolean, integer, ints, optional, tensor
 from .checks import extents, real, steps
 from .dims import Axes, Dims, names
+from .dtypes import to_float
 from .operator import Operator, TensorType, pretty
 from .pointwise import require_kind
 from .windows import split_axes, window_shape
@@ -19,6 +20,7 @@ class _Pool(Operator):
 
     spatial: ClassVar[int]
     takes: ClassVar[str] = "f"
+    without_channels: ClassVar[bool] = False
 
     def out_spatial(self, a: SimpleNamespace, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         """Spatial sizes of the output."""
@@ -27,6 +29,8 @@ class _Pool(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType | tuple[TensorType, ...]:
         require_kind(a.x.dtype, self.takes)
         lead, channels, spatial = split_axes(a.x, self.spatial)
+        if channels == 0 and not self.without_channels:
+            raise ShapeError(f"{pretty(a.x.shape)} has 0 channels; {self.name} needs at least one")
         values = TensorType(a.x.dtype, (*lead, channels, *self.out_spatial(a, spatial)))
         return (values, TensorType("int64", values.shape)) if getattr(a, "return_indices", False) else values
 
@@ -171,6 +175,7 @@ class AvgPool1d(_WindowPool):
 
     name = "avg_pool1d"
     spatial = 1
+    takes = "if"
     params = (*_window(1), attr("count_include_pad", boolean, True))
     code = "F.avg_pool1d({x}, {kernel}, {stride}, {padding}, {ceil_mode}, {count_include_pad})"
     calls = {"F.avg_pool1d": _AVG, "torch.avg_pool1d": _AVG}
@@ -182,6 +187,8 @@ _AVG_CODE = "({x}, {kernel}, {stride}, {padding}, {ceil_mode}, {count_include_pa
 
 class _DividedPool(_WindowPool):
     """Base of mean pools with ``divisor_override``."""
+
+    takes = "if"
 
     def infer(self, a: SimpleNamespace) -> TensorType | tuple[TensorType, ...]:
         if a.divisor_override == 0:
@@ -208,9 +215,27 @@ class AvgPool3d(_DividedPool):
     code = "F.avg_pool3d" + _AVG_CODE
     calls = {"F.avg_pool3d": _AVG + ", divisor_override=None"}
 
+    def out_spatial(self, a: SimpleNamespace, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
+        if any(size < k for size, k in zip(spatial, a.kernel)):
+            # Of all pools, torch lets this one's windows hang over neither padding nor the end.
+            raise ShapeError(f"kernel {pretty(a.kernel)} exceeds the input {pretty(spatial)}; use a smaller one")
+        return super().out_spatial(a, spatial)
+
 
 # -- p-norm ----------------------------------------------------------------------------------------------------------
-class LpPool1d(_WindowPool):
+class _LpPool(_WindowPool):
+    """Base of p-norm pools."""
+
+    takes = "bif"
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if a.norm_type == 0:
+            raise ShapeError("norm_type 0 divides by zero; use another number")
+        found: Any = super().infer(a)
+        return TensorType(to_float(a.x.dtype), found.shape)
+
+
+class LpPool1d(_LpPool):
     """p-norm over windows: (N, C, L) → (N, C, L')."""
 
     name = "lp_pool1d"
@@ -223,7 +248,7 @@ class LpPool1d(_WindowPool):
         return self.code.replace("{kernel}", str(a.kernel[0])).replace("{stride}", str(a.stride[0]))
 
 
-class LpPool2d(_WindowPool):
+class LpPool2d(_LpPool):
     """p-norm over windows: (N, C, H, W) → (N, C, H', W')."""
 
     name = "lp_pool2d"
@@ -252,6 +277,7 @@ class AdaptiveAvgPool1d(_AdaptivePool):
 
     name = "adaptive_avg_pool1d"
     spatial = 1
+    without_channels = True
     params = (tensor("x"), attr("output_size", extents(1)))
     code = "F.adaptive_avg_pool1d({x}, {output_size})"
     calls = dict.fromkeys(("F.adaptive_avg_pool1d", "torch.adaptive_avg_pool1d"), "x:input, output_size")
@@ -267,6 +293,7 @@ class AdaptiveAvgPool2d(_AdaptivePool):
 
     name = "adaptive_avg_pool2d"
     spatial = 2
+    without_channels = True
     params = (tensor("x"), attr("output_size", extents(2)))
     code = "F.adaptive_avg_pool2d({x}, {output_size})"
     calls = {"F.adaptive_avg_pool2d": "x:input, output_size"}

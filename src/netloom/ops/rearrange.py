@@ -27,6 +27,8 @@ class Roll(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if len(a.shifts) != (len(a.dims) or 1):
             raise ShapeError(f"{len(a.shifts)} shifts for {len(a.dims) or 'no'} dims; give one shift for each")
+        if a.dims and not a.x.rank:
+            raise ShapeError(f"dims {a.dims} of a tensor without axes; leave them out")
         return a.x
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -10,10 +10,13 @@ from ..errors import ShapeError
 from .arguments import MODULE, Param, attr, boolean, flag, integer, number, tensor, tensors, weight
 from .dims import Axis, Concat, Dims
 from .operator import Operator, TensorType, pretty
+from .pointwise import require_kind
 
+#: The weights of every layer are listed by name: a document must not ask for names without end.
+MAX_LAYERS = 4096
 #: Attributes of every layer over a sequence, after the sequence itself.
 _ATTRS: tuple[Param, ...] = (
-    attr("hidden", integer(1)), attr("num_layers", integer(1), 1), attr("bias", boolean, True),
+    attr("hidden", integer(1)), attr("num_layers", integer(1, MAX_LAYERS), 1), attr("bias", boolean, True),
     attr("batch_first", boolean, True), attr("dropout", number(0, 1), 0.0), attr("bidirectional", boolean, False),
 )  # fmt: skip
 _CALL = "weights:params, bias:has_biases, num_layers, dropout, training:train, bidirectional, batch_first"
@@ -84,6 +87,7 @@ class Recurrent(Operator):
         return (count, a.x.shape[0 if a.batch_first else 1], size)
 
     def infer(self, a: SimpleNamespace) -> tuple[TensorType, ...]:
+        require_kind(a.x.dtype, "f", "x")
         if a.x.shape[1 if a.batch_first else 0] == 0:
             raise ShapeError(f"the sequence {pretty(a.x.shape)} has no steps")
         if any(t.dtype != a.x.dtype for t in a.weights):
@@ -210,7 +214,7 @@ class Cell(Operator):
 
     def weights(self, a: SimpleNamespace) -> dict[str, TensorType]:
         if a.x.rank != 2:
-            raise ShapeError(f"one step takes (N, features), not {pretty(a.x.shape)}")
+            raise ShapeError(f"x is {a.x} where one step takes (N, features); add or drop an axis")
         rows = self.gates * a.hidden
         types = {"weight_ih": (rows, a.x.shape[1]), "weight_hh": (rows, a.hidden), "bias_ih": (rows,), "bias_hh": (rows,)}
         return {role: TensorType(a.x.dtype, shape) for role, shape in types.items()}
@@ -219,12 +223,13 @@ class Cell(Operator):
         return ("uniform", -(a.hidden**-0.5), a.hidden**-0.5)
 
     def infer(self, a: SimpleNamespace) -> Any:
+        require_kind(a.x.dtype, "f", "x")
         for role, wanted in self.weights(a).items():
             given = getattr(a, role)
             if given is not None and given != wanted:
                 raise ShapeError(f"{role} is {given}; expected {wanted}")
         if (a.bias_ih is None) != (a.bias_hh is None):
-            raise ShapeError("the two biases go together; give both or neither")
+            raise ShapeError("bias_ih and bias_hh go together; give both or neither")
         state = TensorType(a.x.dtype, (a.x.shape[0], a.hidden))
         for name in self.states:
             given = getattr(a, name)

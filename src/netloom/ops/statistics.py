@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..errors import ShapeError
 from .arguments import DType, Param, attr, boolean, choice, dtype_attr, either, integer, ints, number, operand, optional, tensor
 from .dims import Dims, names
-from .dtypes import is_complex, is_float, is_integer, real_of
+from .dtypes import is_complex, is_float, is_integer, promote_pair, real_of
 from .operator import Operator, TensorType, pretty
 from .reduce import Reduction, both, reduced, reduction_dims
 
@@ -84,6 +84,16 @@ class StdMean(VarMean):
 
 
 # -- norms ---------------------------------------------------------------------------------------------------------------
+def norm_dtype(a: SimpleNamespace, name: str) -> str:
+    """The dtype of a norm of x, computed in ``dtype`` where that is given; `ShapeError` where torch takes neither."""
+    if is_integer(a.x.dtype):
+        raise ShapeError(f"{name} takes floating point or complex numbers, not {a.x.dtype}")
+    wide = a.x.dtype if a.dtype is None else a.dtype.name
+    if is_complex(wide) != is_complex(a.x.dtype) or promote_pair(a.x.dtype, wide) != wide:
+        raise ShapeError(f"{name} of {a.x.dtype} cannot be computed in {wide}; state a wider dtype of the same kind, or none")
+    return real_of(wide)
+
+
 class VectorNorm(Reduction):
     """(Σ |x|^p)^(1/p) over ``dim``, with p = ``ord``."""
 
@@ -112,9 +122,7 @@ class VectorNorm(Reduction):
         return found | ({"dtype": None} if a.dtype is not None and a.dtype.name == a.x.dtype else {})
 
     def result_dtype(self, a: SimpleNamespace) -> str:
-        if is_integer(a.x.dtype):
-            raise ShapeError(f"vector_norm takes floating point or complex numbers, not {a.x.dtype}")
-        return real_of(a.x.dtype if a.dtype is None else a.dtype.name)
+        return norm_dtype(a, self.name)
 
 
 class Norm(Reduction):
@@ -137,9 +145,7 @@ class Norm(Reduction):
         return None if call["dim"] == () else call | {"p": 2.0 if call["p"] is None else call["p"]}
 
     def result_dtype(self, a: SimpleNamespace) -> str:
-        if is_integer(a.x.dtype):
-            raise ShapeError(f"norm takes floating point or complex numbers, not {a.x.dtype}")
-        return real_of(a.x.dtype if a.dtype is None else a.dtype.name)
+        return norm_dtype(a, self.name)
 
 
 class MatrixNorm(Operator):
@@ -157,10 +163,9 @@ class MatrixNorm(Operator):
     calls = {"torch.linalg.matrix_norm": "x:A, ord='fro', dim=(-2, -1), keepdim=False, dtype=None"}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if is_integer(a.x.dtype) or a.x.rank < 2:
-            raise ShapeError(f"matrix_norm takes floating point or complex matrices, not {a.x}")
-        dtype = real_of(a.x.dtype if a.dtype is None else a.dtype.name)
-        return TensorType(dtype, reduced(a.x.shape, a.dim, a.keepdim))
+        if a.x.rank < 2:
+            raise ShapeError(f"matrix_norm takes matrices, not {a.x}")
+        return TensorType(norm_dtype(a, self.name), reduced(a.x.shape, a.dim, a.keepdim))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         return reduction_dims(a.x.rank, a.dim, a.keepdim)

@@ -180,10 +180,14 @@ def helpers() -> dict[str, Any]:
     return {"_setitem": setitem}
 
 
+#: How torch says that it lacks a kernel for a dtype on a device.
+_LACKING = ("not implemented", "MKL FFT", "on CPU does not support", "Unsupported dtype")
+
+
 def _classify(error: Exception) -> str:
     message = str(error)
     # Kernels that a device lacks say nothing about the call; other devices have them.
-    lacking = isinstance(error, NotImplementedError) or "not implemented" in message or "MKL FFT" in message
+    lacking = isinstance(error, NotImplementedError) or any(words in message for words in _LACKING)
     return "unsupported" if lacking or ("meta" in message and "not support" in message) else "refused"
 
 
