@@ -167,7 +167,7 @@ class _Reader:
         norm, dropout, skip = _NORM_OPS.get(step.op), 0.0, None
         if norm is not None:
             (step,) = self.readers[step.name]
-        activation = next(a for a in self.activations if a.op == step.op and _attrs(step) == self._expected(a, step))
+        activation = [a for a in self.activations if a.op == step.op and _plain(step.args) == self._expected(a, step)][0]
         if [reader.op for reader in self.readers[step.name]] == ["dropout"]:
             (step,) = self.readers[step.name]
             dropout = step.args["p"]
@@ -184,10 +184,6 @@ class _Reader:
     def _expected(self, activation: Activation, step: Step) -> dict[str, Any]:
         types = (self.graph.type_of(step.args["x"]),)
         return _plain(call_of(activation.op, activation.attrs, types).args)
-
-
-def _attrs(step: Step) -> dict[str, Any]:
-    return _plain(step.args)
 
 
 def _plain(args: Any) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from .conformance import (
 from .execution import with_computed_weights
 from .expressions import written_calls
 from .operators import EXAMPLES, Call, Operand, altered, operator_calls
+from .spaces import check_space
 
 __all__ = [
     "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_dims", "check_free_sizes", "check_rule",
-    "check_template", "check_written", "operator_calls", "with_computed_weights", "written_calls",
+    "check_space", "check_template", "check_written", "operator_calls", "with_computed_weights", "written_calls",
 ]  # fmt: skip
