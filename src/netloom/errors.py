@@ -14,6 +14,10 @@ class NetloomError(Exception):
     """Base of all errors that netloom raises on purpose."""
 
 
+class NetloomWarning(UserWarning):
+    """What netloom did otherwise than it was asked to, and why."""
+
+
 class AttributeValueError(NetloomError, ValueError):
     """An operator's attribute is missing, unknown, of the wrong type, or out of range."""
 

@@ -19,6 +19,9 @@ from .table import TensorEntry
 from .tree import edges, same, same_fields, weights
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     import networkx
 
     from .blocks import Block
@@ -337,15 +340,15 @@ class Graph:
         class Model(nn.Module):
             \"""A network of 10 parameters.
         <BLANKLINE>
-            Inputs: input float32 (N, 4).
+            Inputs: x float32 (N, 4).
             \"""
         <BLANKLINE>
             def __init__(self) -> None:
                 super().__init__()
                 self.fc = nn.Linear(4, 2)
         <BLANKLINE>
-            def forward(self, input: Tensor) -> Tensor:
-                return F.relu(self.fc(input))
+            def forward(self, x: Tensor) -> Tensor:
+                return F.relu(self.fc(x))
         <BLANKLINE>
         """
         from .python.module import to_python
@@ -364,6 +367,29 @@ class Graph:
                 for position, edge in enumerate(edges(value)):
                     view.add_edge(edge.node, step.name, argument=name, position=position, index=edge.index)
         return view
+
+    def draw(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """A picture of the graph as a file: ``.svg``, ``.png``, or ``.html`` with blocks that open by click.
+
+        Modules and repeats (``×n``) are folded so that it stays legible; lines are labelled with shapes where those change.
+        ``direction="right"`` draws from left to right; ``collapse=False`` draws every node; ``depth`` opens that many
+        levels of modules; ``theme`` is ``"light"``, ``"dark"`` or ``"auto"`` (the reader's preference; not for PNG);
+        ``node_size`` scales boxes and text; ``title`` stands above. `FormatError` for a path that cannot be written.
+
+        >>> import netloom as nl, tempfile
+        >>> x = nl.input(3, 32, 32)
+        >>> graph = nl.Graph(x, nl.relu(nl.conv2d(x, 16, kernel=3)))
+        >>> graph.draw(f"{tempfile.mkdtemp()}/net.svg", direction="right").name
+        'net.svg'
+        """
+        from .drawing.picture import draw
+
+        return draw(self, path, **options)
+
+    def _repr_svg_(self) -> str:
+        from .drawing.picture import notebook_svg
+
+        return notebook_svg(self)
 
     def subgraph(self, prefix: str) -> Graph:
         """The part whose names lie under a module path, as a graph of its own; values from outside become inputs."""
