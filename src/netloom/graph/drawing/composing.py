@@ -150,8 +150,11 @@ class _Composer:
             views = (self.diagram(part.parts, entries, exits, f"{key}/", outside, part.title),)
         summary = self.summary(part)
         count = len(part.parts) if part.kind == "repeat" else 1
-        title = shorten(part.title.removeprefix(f"{path}.") if path else part.title, _TITLE)
-        return Box(key, (), title, summary, count, part.differ, "", views)
+        title = part.title.removeprefix(f"{path}.") if path else part.title
+        # A number alone says nothing: ``layer.0``.
+        title = shorten(".".join(part.title.split(".")[-2:]) if title.isdigit() else title, _TITLE)
+        plain = num_layers(self.graph, part) == 0
+        return Box(key, (), title, summary, count, part.differ, plain, "", views)
 
     def ends_of_instance(
         self, repeat: Part, shown: Part, entries: list[set[Edge]], exits: list[set[Edge]]

@@ -49,6 +49,13 @@ def layer(diagram: Diagram, entry_order: Sequence[int] | None = None) -> Layered
     return made
 
 
+def layer_inside(view: Diagram, around: Layered, number: int) -> Layered:
+    """The layers of what is inside box ``number`` of a diagram: its entries in the order in which their lines arrive."""
+    slots = {line: slot for (vertex, line), slot in around.in_slots.items() if vertex == number}
+    order = sorted(range(len(view.entries)), key=lambda i: (slots.get(view.entries[i], 0.0), i))
+    return layer(view, order)
+
+
 def _weight(box: Box) -> float:
     """How much a box counts towards being on the main path."""
     if box.views:

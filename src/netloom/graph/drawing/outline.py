@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from ...ops import operator
 from ..blocks import Block
 from ..graph import Graph, Step
 from .theme import kind_of
@@ -22,7 +23,7 @@ _MIN_CLUTTER = 7
 _MAX_DISSOLVED = 3
 #: Share of layers that two siblings must have in common to be instances of one repeat.
 _ALIKE = 0.6
-_HEAVY = {"conv", "linear", "attention", "recurrent", "norm", "pool", "input"}
+_HEAVY = {"conv", "linear", "attention", "recurrent", "norm", "input"}
 
 
 def num_layers(graph: Graph, part: Part) -> int:
@@ -69,7 +70,12 @@ class _Reader:
             else:
                 found += [self.node(i) for i in range(at, end)]
             at = end
-        return tuple(found if self.flat else self.folded(self.with_repeats(found)))
+        if self.flat:
+            return tuple(found)
+        unnamed = depth == 0 and all(part.kind == "node" for part in found)
+        if depth and all(part.kind == "node" for part in found):
+            return tuple(found)
+        return tuple(self.folded(self.with_repeats(found), unnamed))
 
     def node(self, index: int) -> Part:
         return Part("node", self.graph.steps[index].name, index, index + 1)
@@ -106,14 +112,18 @@ class _Reader:
             return False
         if self.types(a) != self.types(b):
             return False
-        ours, theirs = self.layers(a), self.layers(b)
+        depth = a.title.count(".") + 1
+        ours, theirs = self.layers(a, depth), self.layers(b, depth)
         shared, total = (ours & theirs).total(), max(ours.total(), theirs.total())
         return shared >= _ALIKE * total
 
-    def layers(self, part: Part) -> Counter[str]:
-        """The operators of a part that compute something, counted; all of them where none does."""
-        steps = self.graph.steps[part.start : part.stop]
-        return Counter(step.op for step in steps if _heavy(step)) or Counter(step.op for step in steps)
+    def layers(self, part: Part, depth: int) -> Counter[tuple[str, str]]:
+        """The layers of a part, counted by operator and path inside the part; all nodes where it has no layers."""
+        found = [
+            (_heavy(step), step.op, re.sub(r"\d+", "#", ".".join(path[depth:])))
+            for step, path in zip(self.graph.steps[part.start : part.stop], self.paths[part.start : part.stop])
+        ]
+        return Counter((op, path) for heavy, op, path in found if heavy) or Counter((op, path) for _, op, path in found)
 
     def types(self, part: Part) -> object:
         return self.graph.types(self.graph.steps[part.stop - 1].name)
@@ -123,27 +133,27 @@ class _Reader:
         return [(step.op, self.graph.types(step.name)) for step in steps]
 
     # -- what names do not tell ------------------------------------------------------------------------------------
-    def folded(self, parts: list[Part]) -> list[Part]:
-        """Runs of loose nodes with repeats by structure folded, and runs that only prepare something in one box."""
+    def folded(self, parts: list[Part], unnamed: bool) -> list[Part]:
+        """Runs of loose nodes that only prepare something in one box, and repeats by structure where there are no modules."""
         found: list[Part] = []
         run: list[Part] = []
         for part in [*parts, None]:
             if part is not None and part.kind == "node":
                 run.append(part)
                 continue
-            found += self.loose(run)
+            found += self.loose(run, unnamed)
             run = []
             if part is not None:
                 found.append(part)
         return found
 
-    def loose(self, run: list[Part]) -> list[Part]:
+    def loose(self, run: list[Part], unnamed: bool) -> list[Part]:
         if len(run) < _MIN_CLUTTER:
             return run
         start, stop = run[0].start, run[-1].stop
         found: list[Part] = []
         at = start
-        for block in _repeats_within(self.graph.blocks(), start, stop):
+        for block in _repeats_within(self.graph.blocks(), start, stop) if unnamed else ():
             found += self.clutter(at, block.start)
             found.append(self.of_block(block))
             at = block.stop
@@ -173,7 +183,8 @@ class _Reader:
 
 
 def _heavy(step: Step) -> bool:
-    return kind_of(step.op) in _HEAVY
+    """Whether a node is a layer, as against what moves values or prepares them."""
+    return kind_of(step.op) in _HEAVY or operator(step.op).family == "pool"
 
 
 def _span(members: tuple[Part, ...]) -> str:

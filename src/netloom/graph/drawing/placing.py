@@ -8,11 +8,9 @@ the left and then drawn towards what they are linked to (after Sander, GD 1995, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...errors import AttributeValueError
-from .layering import Layered, layer
+from .layering import Layered, layer, layer_inside
 from .lettering import text_width
 from .scene import Box, Diagram, Fold, Row
 
@@ -71,15 +69,13 @@ class Placer:
     """Places diagrams in one direction, with the boxes of ``fold`` open."""
 
     def __init__(self, fold: Fold, direction: str = "down") -> None:
-        if direction not in DIRECTIONS:
-            raise AttributeValueError(f"direction = {direction!r}; expected 'down' or 'right'")
         self.fold, self.down = fold, direction == "down"
 
     def place(self, diagram: Diagram, layered: Layered | None = None, min_length: float = 0.0) -> Placed:
         """Coordinates of a diagram and of everything open inside it, at least ``min_length`` long up to its exits."""
         made = layered if layered is not None else layer(diagram)
         real = len(diagram.boxes)
-        boxes = [self._box(box, self._arrivals(made, index)) for index, box in enumerate(diagram.boxes)]
+        boxes = [self._box(box, made, index) for index, box in enumerate(diagram.boxes)]
         offsets = self._port_offsets(diagram, made, boxes)
         extents = self._extents(diagram, made, boxes, offsets)
         across = coordinates(made, extents, offsets)
@@ -103,21 +99,14 @@ class Placer:
         return placed
 
     # -- boxes -----------------------------------------------------------------------------------------------------
-    @staticmethod
-    def _arrivals(made: Layered, vertex: int) -> list[int]:
-        """Lines that reach a vertex, in order."""
-        found = [(slot, line) for (v, line), slot in made.in_slots.items() if v == vertex]
-        return [line for _, line in sorted(found)]
-
-    def _box(self, box: Box, arrivals: Sequence[int]) -> PlacedBox:
+    def _box(self, box: Box, around: Layered, number: int) -> PlacedBox:
         """A box in its size, with what is inside it if it is open."""
         if not box.views or box.key not in self.fold:
             width, height = closed_size(box)
             return PlacedBox(box, 0.0, 0.0, width, height)
         view = box.views[self.fold[box.key]]
-        order = sorted(range(len(view.entries)), key=lambda i: (_index(arrivals, view.entries[i]), i))
         title = bar_width(box)
-        inside = self.place(view, layer(view, order), 0.0 if self.down else title)
+        inside = self.place(view, layer_inside(view, around, number), 0.0 if self.down else title)
         before, after = 0.0 if view.entries else INSET, 0.0 if view.exits else INSET
         if self.down:
             width = max(inside.width + 2 * INSET, title)
@@ -259,10 +248,6 @@ def _row(layers: list[list[int]], index: int) -> list[int]:
     return layers[index] if 0 <= index < len(layers) else []
 
 
-def _index(lines: Sequence[int], line: int) -> int:
-    return lines.index(line) if line in lines else len(lines)
-
-
 # -- sizes of boxes --------------------------------------------------------------------------------------------------------
 def row_width(row: Row) -> float:
     """Width of a row's text."""
@@ -282,9 +267,14 @@ def closed_size(box: Box) -> tuple[float, float]:
 
 
 def bar_width(box: Box) -> float:
-    """Width of the title of a box that can be opened, with its badge."""
+    """Least width of a box that can be opened."""
+    return heading_width(box) + 2 * PAD
+
+
+def heading_width(box: Box) -> float:
+    """Width of the title with its badge."""
     badge = badge_width(box)
-    return text_width(box.title, TITLE, bold=True) + 2 * PAD + (badge + 8.0 if badge else 0.0)
+    return text_width(box.title, TITLE, bold=True) + (badge + 8.0 if badge else 0.0)
 
 
 def badge_width(box: Box) -> float:
@@ -324,7 +314,11 @@ def coordinates(
         for c in reversed(order) if sweep % 2 == 0 else order:
             if not pulls[c]:
                 continue
-            wanted = sum(x[other] + distance for other, distance in pulls[c]) / len(pulls[c])
+            wanted = 0.0
+            # Not `sum`, which rounds differently from Python 3.12 on: the same graph gives the same picture everywhere.
+            for other, distance in pulls[c]:
+                wanted += x[other] + distance
+            wanted /= len(pulls[c])
             low = max([x[other] + distance for other, distance in left[c]], default=wanted)
             high = min([x[other] - distance for other, distance in right[c]], default=wanted)
             x[c] = max(low, min(high, wanted))

@@ -34,7 +34,8 @@ class Box:
 
     A box with ``rows`` is an operator, or several in a stack. One with ``views`` can be opened: the first view is what it
     shows inside (of a repeat, one instance), the second, if any, is all instances of a repeat. ``key`` tells boxes of a scene
-    apart; ``count`` above 1 is shown as a badge ``×n``; ``differ`` says that the instances differ.
+    apart; ``count`` above 1 is shown as a badge ``×n``; ``differ`` says that the instances differ; ``plain`` that there is
+    no layer inside, so that it stays closed unless somebody opens it.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Box:
     summary: str = ""
     count: int = 1
     differ: bool = False
+    plain: bool = False
     role: str = ""
     views: tuple[Diagram, ...] = ()
 

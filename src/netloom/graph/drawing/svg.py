@@ -7,7 +7,7 @@ from html import escape
 from .lettering import text_width
 from .placing import (
     BAR, DETAIL, LABEL, PAD, QUIET, QUIET_ROW, ROW, STACK, TITLE,
-    Course, Placed, PlacedBox, Placer, badge_width,
+    Course, Placed, PlacedBox, Placer, badge_width, heading_width,
 )  # fmt: skip
 from .scene import Box, Fold, Row, Scene, boxes
 from .theme import KINDS, ROLES, style
@@ -18,7 +18,7 @@ MARGIN = 16.0
 _SPACE = "\u00a0\u00a0"
 _LEGEND_ROW, _HEADER = 18.0, 22.0
 #: Rules that no theme changes.
-_SHAPES = (
+SHAPES = (
     f"text{{font-family:{FONT};font-size:{TITLE}px}}.b{{font-weight:700}}.d{{font-size:{DETAIL}px}}.q{{font-size:{QUIET}px}}"
     f".h{{font-size:{LABEL}px;stroke-width:3px;paint-order:stroke;stroke-linejoin:round}}"
     ".e{fill:none;stroke-width:1.3}.bd{stroke-width:1}.no{fill:none}.dash{stroke-dasharray:2.5 2}"
@@ -43,7 +43,7 @@ def render(scene: Scene, fold: Fold, *, direction: str = "down", theme: str = "a
         y += 14.0
         body.append(note.format(_n(y)))
     height = y + MARGIN
-    sheet = _SHAPES + style(theme)
+    sheet = SHAPES + style(theme)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * scale)}" height="{_n(height * scale)}"'
         f' viewBox="0 0 {_n(width)} {_n(height)}"><style>{sheet}</style>'
@@ -191,18 +191,13 @@ def _draw_card(out: list[str], box: Box, width: float, height: float) -> None:
             out.append(f'<rect class="bd {colour}" x="{_n(shift)}" y="{_n(shift)}" width="{_n(width)}" height="{_n(height)}" rx="7"/>')
     out.append(f'<rect class="bd {colour}" width="{_n(width)}" height="{_n(height)}" rx="7"/>')
     base = 16.0 if box.summary else height / 2 + 4
-    left = (width - _heading_width(box)) / 2
+    left = (width - heading_width(box)) / 2
     out.append(f'<text class="t b" x="{_n(left)}" y="{_n(base)}">{escape(box.title)}</text>')
-    _draw_badge(out, box, left + _heading_width(box), base - 4)
+    _draw_badge(out, box, left + heading_width(box), base - 4)
     if box.summary:
         out.append(
             f'<text class="m q" text-anchor="middle" x="{_n(width / 2)}" y="{_n(base + 14)}">{escape(box.summary)}</text>'
         )
-
-
-def _heading_width(box: Box) -> float:
-    badge = badge_width(box)
-    return text_width(box.title, TITLE, bold=True) + (badge + 8.0 if badge else 0.0)
 
 
 def _draw_badge(out: list[str], box: Box, right: float, middle: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...errors import AttributeValueError
 from ...ops import REGISTRY
 
 THEMES = ("auto", "light", "dark")
@@ -97,13 +96,6 @@ DARK = Palette(
         "same": ("#1c242e", "#3a4757"),
     },
 )  # fmt: skip
-
-
-def check_theme(theme: str) -> str:
-    """``theme`` where it is one of `THEMES`, else `AttributeValueError`."""
-    if theme not in THEMES:
-        raise AttributeValueError(f"theme = {theme!r}; expected one of {', '.join(map(repr, THEMES))}")
-    return theme
 
 
 def rules(palette: Palette, prefix: str = "") -> str:

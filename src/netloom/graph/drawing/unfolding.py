@@ -6,8 +6,6 @@ from .scene import Box, Diagram
 
 #: Boxes that a picture shows at most where its reader asked for nothing else.
 BUDGET = 64
-#: Boxes inside one that computes nothing (masks, positions) up to which it is opened.
-_SMALL = 3
 #: Nodes above which a picture without folds is refused and folded instead.
 MAX_FLAT = 1500
 
@@ -41,8 +39,8 @@ def unfolded(diagram: Diagram, depth: int | None = None, *, flat: bool = False) 
 
 
 def _openable(diagram: Diagram) -> list[Box]:
-    """Boxes worth opening: those that hold layers, and small ones."""
-    return [box for box in diagram.boxes if box.views and (box.summary or len(box.views[0].boxes) <= _SMALL)]
+    """Boxes worth opening: those that hold layers."""
+    return [box for box in diagram.boxes if box.views and not box.plain]
 
 
 def _structure(box: Box) -> tuple[object, ...]:
