@@ -36,6 +36,7 @@ def built(shape: tuple[int, ...], layers: list[Layer]) -> nl.Graph:
 def same_graph(fast: nl.Graph, checked: nl.Graph) -> None:
     """Everything that a graph holds or works out is the same, and the fast one stands every check."""
     fast.check()
+    assert chain.text_of(fast) == chain.text_of(fast) == fast.to_text() == chain.text_of(checked)
     assert fast == checked and fast.to_json() == checked.to_json() and list(fast.tensors) == list(checked.tensors)
     assert (fast.hash, fast.num_params, fast.flops) == (checked.hash, checked.num_params, checked.flops)
     assert [node.types for node in fast] == [node.types for node in checked]

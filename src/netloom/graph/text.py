@@ -80,6 +80,13 @@ def _shapes(types: Sequence[TensorType]) -> str:
     return ", ".join(shown) + (f", … {len(types)} results" if len(types) > 4 else "")
 
 
+def step_line(graph: Graph, step: Step, previous: Step) -> str:
+    """A step as its line in the notation after that of ``previous``, without the comment."""
+    values = Values(graph)
+    values.declared.update(graph.symbols)
+    return _line(step, previous, values)
+
+
 def node_line(node: Node) -> str:
     """A node as its line in the notation, with every operand named.
 

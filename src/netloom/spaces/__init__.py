@@ -11,6 +11,11 @@ from .function_space import FunctionSpace, from_function
 from .loading import load, names
 from .mlp import MLP
 from .nasbench201 import NASBench201
+from .samples import Samples, read_samples
+from .sampling import sample_many
 from .space import Space
 
-__all__ = ["Conv", "FunctionSpace", "MLP", "NASBench201", "Space", "from_function", "load", "names"]
+__all__ = [
+    "Conv", "FunctionSpace", "MLP", "NASBench201", "Samples", "Space", "from_function", "load", "names", "read_samples",
+    "sample_many",
+]  # fmt: skip

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from ..errors import AttributeValueError, ShapeError
 from ..graph.builder import fresh_entry, weight_key
 from ..graph.graph import Argument, Graph, Step
+from ..graph.notation import line_name
 from ..graph.table import TensorEntry
+from ..graph.text import step_line
 from ..ops import MODULE, DType, Edge, Operator, Size, TensorType, Weight, operator
 
 #: As the value of an attribute: the number of channels (axis 1) of the layer's input.
@@ -44,8 +46,8 @@ class Form(NamedTuple):
     """A layer for one shape of input: all that a graph needs of it.
 
     ``shape`` is that of one sample of the result; ``num_params`` and ``flops`` (of one sample) are the layer's own.
-    ``steps`` keeps the calls made of it, by the node they read and their count in the graph, and ``tensors`` its entries of
-    the tensor table, by that count.
+    ``steps`` keeps the calls made of it, by the node they read and their count in the graph, ``lines`` the text of those, and
+    ``tensors`` its entries of the tensor table, by that count.
     """
 
     shape: tuple[int, ...]
@@ -58,6 +60,7 @@ class Form(NamedTuple):
     layer: Layer
     operand: str
     steps: dict[tuple[str, int], Step]
+    lines: dict[tuple[str, int], str]
     tensors: dict[int, dict[str, TensorEntry]] | None
 
 
@@ -135,7 +138,7 @@ class Prepared:
         flops = _one(kind.flops(made.types, made.outputs))
         form = Form(
             output.shape[1:], made.outputs, made.args, entries, num_params, flops, kind.name, self.layer, self.operand,
-            {}, {} if entries else None,
+            {}, {}, {} if entries else None,
         )  # fmt: skip
         return self._sharing(form)
 
@@ -164,7 +167,7 @@ class Prepared:
         alike = self._alike.setdefault(form.entries, [])
         for other in [*alike, *(forms[0] for forms in self._alike.values() if forms)]:
             if other.args == form.args:
-                form = form._replace(args=other.args, steps=other.steps)
+                form = form._replace(args=other.args, steps=other.steps, lines=other.lines)
                 break
         if alike:
             form = form._replace(tensors=alike[0].tensors)
@@ -216,7 +219,7 @@ def chain(input_shape: Sequence[int], layers: Iterable[Layer]) -> Graph:
     return of_forms(tuple(input_shape), forms)
 
 
-def of_forms(input_shape: tuple[int, ...], forms: Iterable[Form], notes: tuple[str, ...] = ()) -> Graph:
+def of_forms(input_shape: tuple[int, ...], forms: Sequence[Form], notes: tuple[str, ...] = ()) -> Graph:
     """The graph of forms that follow one another, the first of which is for ``input_shape``."""
     first, outputs, arguments = _input(input_shape)
     steps, types = [first], {"x": outputs}
@@ -225,7 +228,7 @@ def of_forms(input_shape: tuple[int, ...], forms: Iterable[Form], notes: tuple[s
     previous = "x"
     num_params = flops = 0
     for form in forms:
-        _, outputs, _, _, own_params, own_flops, op, _, _, known, entries = form
+        _, outputs, _, _, own_params, own_flops, op, _, _, known, _, entries = form
         counts[op] = count = counts.get(op, -1) + 1
         step = known.get((previous, count)) or _step(form, previous, count)
         steps.append(step)
@@ -236,8 +239,41 @@ def of_forms(input_shape: tuple[int, ...], forms: Iterable[Form], notes: tuple[s
             num_params += own_params
         flops += own_flops
     return Graph.trusted(
-        steps, tensors, arguments, Edge(previous), types, {"N": 1}, notes=notes, num_params=num_params, flops=flops
-    )
+        steps, tensors, arguments, Edge(previous), types, {"N": 1}, notes=notes,
+        num_params=num_params, flops=flops, _forms=forms,
+    )  # fmt: skip
+
+
+def text_of(graph: Graph) -> str:
+    """``graph.to_text()``; many times faster for graphs that this module made, out of the lines of their steps.
+
+    >>> graph = chain((4,), [Layer("linear", (("out", 2),)), Layer("relu")])
+    >>> text_of(graph) == graph.to_text()
+    True
+    """
+    forms: Sequence[Form] | None = graph.__dict__.get("_forms")
+    if forms is None or graph.notes:
+        return graph.to_text()
+    previous, *steps = graph.steps
+    lines = _first_lines(previous.args["shape"][1:])
+    counts: dict[str, int] = {}
+    for step, form in zip(steps, forms):
+        counts[form.op] = count = counts.get(form.op, -1) + 1
+        place = (previous.name, count)
+        line = form.lines.get(place)
+        if line is None:
+            line = step_line(graph, step, previous)
+            if len(form.lines) < _MAX_STEPS:
+                form.lines[place] = line
+        lines += f"{line}  # (N, {', '.join(map(str, form.shape))})\n"
+        previous = step
+    return f"{lines}return {line_name(previous.name)}\n"
+
+
+@lru_cache(maxsize=256)
+def _first_lines(shape: tuple[int, ...]) -> str:
+    """The lines up to the input."""
+    return "".join(chain(shape, [Layer("relu")]).to_text().splitlines(keepends=True)[:2])
 
 
 @lru_cache(maxsize=256)

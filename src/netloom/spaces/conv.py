@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -78,6 +78,9 @@ class Conv:
     SETTINGS: ClassVar[tuple[str, ...]] = (
         "input_shape", "num_classes", "conv_num", "lin_num", "max_params", "max_macs", "max_flops", "templates",
     )  # fmt: skip
+    READERS: ClassVar[dict[str, tuple[str, Callable[[str], Any]]]] = {
+        "templates": ('JSON such as {"activation": ["relu", "gelu"]}', lambda text: json.loads(text)),
+    }
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -115,6 +118,9 @@ class Conv:
             if value is not None:
                 parts.append(f"{name}={value}")
         return "conv?" + "&".join(parts)
+
+    def __reduce__(self) -> Any:
+        return Conv, tuple(getattr(self, name) for name in self.SETTINGS)
 
     @cached_property
     def all_templates(self) -> Templates:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+import os
+import re
+import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from ..errors import SpaceError
 from .conv import Conv
+from .function_space import from_function
 from .mlp import MLP
 from .nasbench201 import NASBench201
 from .space import Space
@@ -24,21 +30,35 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_SPACES))
 
 
-def load(spec: str, *, input_shape: tuple[int, ...] | None = None, num_classes: int | None = None) -> Space:
-    """The space that ``spec`` names: ``NAME``, or ``NAME?SETTING=NUMBER&…``; shapes as ``3x32x32``.
+def load(
+    spec: str,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    max_params: int | None = None,
+    max_flops: int | None = None,
+) -> Space:
+    """The space that ``spec`` names: ``NAME``, ``NAME?SETTING=NUMBER&…``, or ``MODULE:NAME``.
 
-    ``input_shape`` and ``num_classes``, usually those of a task, count where the spec does not give them. Raises `SpaceError`.
+    Shapes are written as ``3x32x32``, numbers also as ``2e6`` or ``2M``. ``MODULE:NAME`` is imported from the Python path or
+    the current directory: a space, a function without arguments that gives one, or a function for `from_function`.
+    ``input_shape`` and ``num_classes``, usually those of a task, and the caps count where the spec does not give them and
+    the space has such settings. Raises `SpaceError`.
 
-    >>> load("conv?max_macs=5e6&conv_num=3", input_shape=(1, 8, 8)).spec
+    >>> load("conv?max_macs=5M&conv_num=3", input_shape=(1, 8, 8)).spec
     'conv?input_shape=1x8x8&num_classes=10&conv_num=3&lin_num=3&max_macs=5000000'
     """
     name, _, rest = str(spec).partition("?")
+    if ":" in name:
+        return _imported(name, rest)
     if name not in _SPACES:
         near = difflib.get_close_matches(name, _SPACES, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SpaceError(f"unknown space {name[:80]!r}; {hint}there is: {', '.join(names())}")
-    given: dict[str, Any] = {"input_shape": input_shape, "num_classes": num_classes}
-    settings = {key: value for key, value in given.items() if value is not None}
+        raise SpaceError(f"unknown space {name[:80]!r}; {hint}there is: {', '.join(names())}, and MODULE:NAME for your own")
+    given: dict[str, Any] = {
+        "input_shape": input_shape, "num_classes": num_classes, "max_params": max_params, "max_flops": max_flops,
+    }  # fmt: skip
+    settings = {key: value for key, value in given.items() if value is not None and key in _SPACES[name].SETTINGS}
     for part in filter(None, rest.split("&")):
         key, equals, value = part.partition("=")
         if key not in _SPACES[name].SETTINGS or not equals:
@@ -59,9 +79,47 @@ def _value(spec: str, key: str, text: str, readers: Mapping[str, tuple[str, Call
             return read(text)
         if key.endswith("_shape"):
             return tuple(int(size) for size in text.split("x"))
-        number = float(text)
-        if not number.is_integer():
-            raise ValueError
-        return int(number)
+        return whole_number(text)
     except (ValueError, OverflowError):
         raise SpaceError(f"space {spec[:120]!r}: {key} = {text[:80]!r}; expected {expected}") from None
+
+
+def whole_number(text: str) -> int:
+    """The number that a person writes as ``250000``, ``250k``, ``2.5e5`` or ``0.25M``; `ValueError` for any other text.
+
+    >>> whole_number("10M"), whole_number("1.5k"), whole_number("2G")
+    (10000000, 1500, 2000000000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?(?:e\+?\d{1,3})?)\s*([kmg]?)\s*", text, re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"expected a whole number such as 250000, 250K or 0.25M, not {text[:80]!r}")
+    number = float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()]
+    if not abs(number - round(number)) <= 1e-9 * number:
+        raise ValueError(f"{text[:80]!r} is no whole number")
+    return round(number)
+
+
+def _imported(name: str, rest: str) -> Space:
+    """The space that a module of the user's own holds or makes."""
+    module, _, attribute = name.partition(":")
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        needed = inspect.signature(found).parameters.values() if callable(found) and not isinstance(found, Space) else ()
+        if any(parameter.default is parameter.empty for parameter in needed):
+            found = from_function(found)
+        elif callable(found) and not isinstance(found, Space):
+            found = found()
+    except SpaceError:
+        raise
+    except Exception as error:  # whatever importing or calling it does
+        raise SpaceError(f"space {name[:120]!r}: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Space) or isinstance(found, type):
+        raise SpaceError(f"space {name[:120]!r} is a {type(found).__name__}; expected a space, or a function that gives one")
+    if rest:
+        raise SpaceError(f"space {name[:120]!r} takes no settings after '?'; set them where it is made")
+    return found

@@ -1,0 +1,146 @@
+"""The unfinished part of a file of samples: a folder beside it, from which the same command goes on.
+
+A part holds what a run of draws gave. It depends on space, seed and its number alone, and it is there whole or not at all:
+so it does not matter when a process is killed, nor how many processes there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ..errors import SpaceError
+from ..graph.tree import edges
+from .chain import text_of
+from .samples import COLUMNS
+
+if TYPE_CHECKING:
+    from ..graph.graph import Graph
+    from .space import Space
+
+#: Draws of one part.
+PART = 500
+#: Column → its values.
+Table = dict[str, list[Any]]
+
+
+def draw_part(space: Space, number: int, settings: Mapping[str, Any]) -> Table:
+    """What the draws ``number * PART`` … give: networks within the caps, each once.
+
+    The draw of index i is ``space.sample(numpy.random.default_rng([seed, i]))``.
+    """
+    import numpy as np
+
+    form, seed = settings["form"], settings["seed"]
+    table: Table = {name: [] for name in (*COLUMNS, form)}
+    seen: set[str] = set()
+    for index in range(number * PART, (number + 1) * PART):
+        try:
+            graph = space.sample(np.random.default_rng([seed, index]))
+        except Exception as error:
+            raise SpaceError(f"draw {index} of {settings['space']} failed: {type(error).__name__}: {error}") from error
+        if not _within(graph, settings) or graph.hash in seen:
+            continue
+        seen.add(graph.hash)
+        written = graph.to_json() if form == "json" else text_of(graph)
+        values = (index, graph.hash, graph.num_params, graph.flops, *_extent(graph), written)
+        for column, value in zip(table.values(), values):
+            column.append(value)
+    return table
+
+
+def _within(graph: Graph, settings: Mapping[str, Any]) -> bool:
+    num_params, flops = settings["max_params"], settings["max_flops"]
+    return (num_params is None or graph.num_params <= num_params) and (flops is None or graph.flops <= flops)
+
+
+def _extent(graph: Graph) -> tuple[int, int]:
+    """Number of calls, and of those on the longest path."""
+    depth: dict[str, int] = {}
+    for step in graph.steps:
+        own = step.op not in ("input", "parameter", "constant")
+        depth[step.name] = own + max((depth[edge.node] for edge in edges(tuple(step.args.values()))), default=0)
+    return sum(step.op != "input" for step in graph.steps), max(depth.values())
+
+
+class Parts:
+    """The folder of parts of one file of samples; held by one process at a time."""
+
+    def __init__(self, out: str, settings: Mapping[str, Any]) -> None:
+        self.folder = Path(f"{out}.parts")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = self._locked(out)
+            self._check(out, settings)
+        except OSError as error:
+            raise SpaceError(f"cannot write {str(self.folder)!r}: {error.strerror or error}") from None
+
+    def _locked(self, out: str) -> IO[bytes]:
+        lock = open(self.folder / "lock", "wb")  # noqa: SIM115  (held open as long as this object lives)
+        try:
+            import fcntl
+        except ImportError:
+            return lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise SpaceError(f"another process is writing {out!r}; wait for it, or give another name") from None
+        return lock
+
+    def _check(self, out: str, settings: Mapping[str, Any]) -> None:
+        path = self.folder / "settings.json"
+        if path.exists():
+            refuse_other(json.loads(path.read_text(encoding="utf-8")), settings, f"{str(self.folder)!r} holds the beginning of")
+        else:
+            self._put(path, json.dumps(settings, ensure_ascii=False))
+
+    def _put(self, path: Path, text: str) -> None:
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08}.json"
+
+    def has(self, number: int) -> bool:
+        return self._path(number).exists()
+
+    def put(self, number: int, table: Table) -> None:
+        self._put(self._path(number), json.dumps(table))
+
+    def get(self, number: int) -> Table:
+        read: Table = json.loads(self._path(number).read_text(encoding="utf-8"))
+        return read
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def remove(self) -> None:
+        """Delete the folder, when the file is there."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def refuse_other(found: Mapping[str, Any], asked: Mapping[str, Any], what: str) -> None:
+    """`SpaceError` where samples were drawn in another way than is asked for now."""
+    different = [name for name in asked if found.get(name) != asked[name]]
+    if different:
+        name = different[0]
+        raise SpaceError(
+            f"{what} other samples: {name} = {found.get(name)!r} where {asked[name]!r} is asked for; "
+            "give another name, or remove it first"
+        )
+
+
+def missing(parts: Parts) -> Iterator[int]:
+    """The numbers of parts that are not there yet, in order, without end."""
+    number = 0
+    while True:
+        if not parts.has(number):
+            yield number
+        number += 1
