@@ -7,6 +7,7 @@ reshape back. In-place code becomes pure that way.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TraceError
@@ -33,6 +34,21 @@ class Root:
         self.replayed: dict[tuple[Any, ...], Edge] = _NOTHING
 
 
+class Look:
+    """dtype, shape and strides of a tensor; made by `looks`, so that equal ones are one object (and quick to compare)."""
+
+    __slots__ = ("type", "strides")
+
+    def __init__(self, kind: TensorType, strides: tuple[int, ...]) -> None:
+        self.type, self.strides = kind, strides
+
+
+@lru_cache(maxsize=100_000)
+def looks(kind: TensorType, strides: tuple[int, ...]) -> Look:
+    """The one `Look` of this type with these strides."""
+    return Look(kind, strides)
+
+
 class Handle:
     """What is known about one tensor object: its root, the views that lead to it, and its value as of a version."""
 
@@ -41,18 +57,18 @@ class Handle:
     def __init__(self, tensor: Any, root: Root, path: tuple[tuple[int, int], ...], edge: Any, key: str = "") -> None:
         self.tensor, self.root, self.path, self.edge, self.key = tensor, root, path, edge, key
         self.version = root.version
-        self.known: tuple[TensorType, Any] | None = None
+        self.known: Look | None = None
 
-    def look(self) -> tuple[TensorType, Any]:
-        """dtype and shape of the tensor, and its strides; looked up once, until a call in place may have changed them."""
+    def look(self) -> Look:
+        """What the tensor looks like; looked up once, until a call in place may have changed it."""
         if self.known is None:
             tensor = self.tensor
-            self.known = (TensorType(dtype_name(tensor.dtype), tuple(tensor.shape)), tensor.stride())
+            self.known = looks(TensorType(dtype_name(tensor.dtype), tuple(tensor.shape)), tensor.stride())
         return self.known
 
     @property
     def type(self) -> TensorType:
-        return self.look()[0]
+        return self.look().type
 
     @property
     def is_own(self) -> bool:
@@ -75,9 +91,10 @@ class Aliases:
         root = self.roots.setdefault(key, Root(None, key))
         self.handles[id(tensor)] = Handle(tensor, root, (), None, key)
 
-    def fresh(self, tensor: Any, edge: Edge) -> None:
+    def fresh(self, tensor: Any, edge: Edge, look: Look | None = None) -> None:
         """A result with storage of its own."""
-        self.handles[id(tensor)] = Handle(tensor, Root(edge), (), edge)
+        handle = self.handles[id(tensor)] = Handle(tensor, Root(edge), (), edge)
+        handle.known = look
 
     def view_of(self, source: Handle, tensor: Any, number: int, index: int) -> None:
         """A result that shares the storage of ``source``: output ``index`` of record ``number``."""

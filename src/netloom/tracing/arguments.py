@@ -11,7 +11,7 @@ from ..errors import ShapeError, TraceError
 from ..ops import DType, Edge, Slice, Weight
 from .plans import Place, Reading
 from .records import BufferNumber, CumulativeFactor, Foreign, Retry, where_in_model
-from .state import dtype_name, type_of_tensor
+from .state import dtype_name
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -26,6 +26,7 @@ class Arguments:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.handles = recorder.aliases.handles
 
     def ir(self, value: Any) -> Any:
         """A torch-side argument as plain data, with a `Place` for every tensor."""
@@ -35,8 +36,8 @@ class Arguments:
         """The same, with its tensors and its key noted in ``reading``."""
         kind = type(value)
         key = reading.key
-        if kind is torch.Tensor or isinstance(value, torch.Tensor):
-            handle = self.recorder.aliases.handles.get(id(value)) or self.unknown_tensor(value)
+        if kind is torch.Tensor or kind is torch.nn.Parameter or isinstance(value, torch.Tensor):
+            handle = self.handles.get(id(value)) or self.unknown_tensor(value)
             place = Place(handle, len(reading.places))
             reading.places.append(place)
             key.append(handle.known or handle.look())

@@ -210,7 +210,8 @@ class Assembly:
         """The operator's rule for fresh values of a weight: one and the same for calls that share a plan."""
         known: dict[str, Any] = {} if record.plan is None else record.plan.inits
         if role not in known:
-            known[role] = kind.init(role, SimpleNamespace(**{k: resolve_types(v, self._type_of) for k, v in record.args.items()}))
+            operands = {name: resolve_types(value, self._type_of) for name, value in record.args.items()}
+            known[role] = kind.init(role, SimpleNamespace(**operands))
         return known[role]  # type: ignore[no-any-return]
 
     def _type_of(self, ref: Any) -> TensorType:

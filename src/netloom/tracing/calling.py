@@ -13,7 +13,7 @@ from ..ops import Edge, Operator, TensorType
 from ..ops.operator import Evaluated
 from .calls import Resolved, bind, entered
 from .opaque import hooked, inplace, opaque
-from .plans import COUNT, Layout, Place, Plan, Reading, placed_type
+from .plans import COUNT, Layout, Place, Plan, Reading, known_plans, placed_type
 from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat
 from .state import type_of_tensor
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 #: Families whose results are fresh contiguous tensors when all operands are: their shape rules stand in for meta kernels.
 _QUICK = set(
     "conv linear norm activation arithmetic dropout pool matmul elementary logic masking create draw reduce extremes "
-    "statistics join padding resample diagonal recurrent".split()
+    "statistics join padding resample diagonal recurrent attention".split()
 )
+_ELEMENTWISE = frozenset({"activation", "arithmetic", "elementary", "logic"})
 _FACTORIES = set(
     "zeros ones full empty arange range linspace logspace eye rand randn randint randperm tensor as_tensor scalar_tensor "
     "tril_indices triu_indices empty_strided zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
@@ -45,7 +46,7 @@ class Calling:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.plans: dict[tuple[Any, ...], Plan] = {}
+        self.plans = known_plans(recorder.prime, recorder.meta)
 
     def call(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         if func in _LITERAL:
@@ -129,15 +130,18 @@ class Calling:
         return made
 
     def _ruled_layout(self, plan: Plan, places: list[Place]) -> Layout | None:
-        """The layout of the results where the operator's shape rule tells it: fresh and contiguous."""
+        """The layout of fresh results where rules tell it without a meta kernel: contiguous, or laid out as the operands."""
         kind = plan.kind
         if not self.recorder.meta or plan.inplace or kind.view or kind.family not in _QUICK or kind.name == "meshgrid":
             return None
         if len(plan.types) > 1 and kind.family not in ("recurrent", "pool"):
             return None
-        if not all(place.handle.tensor.is_contiguous() for place in places):
-            return None
         made: Any = [_blank(t) for t in plan.types]
+        if kind.name != "scaled_dot_product_attention" and not all(p.handle.tensor.is_contiguous() for p in places):
+            strides = _shared_strides(plan, places) if kind.family in _ELEMENTWISE else None
+            if strides is None:
+                return None
+            made[0] = torch.empty_strided(made[0].shape, strides, dtype=made[0].dtype, device="meta")
         if plan.args.get("batch_first") and made[0].ndim == 3:
             made[0] = _blank_batch_second(plan.types[0])
         return Layout.of(made[0] if len(made) == 1 and not kind.unpack else tuple(made), made)
@@ -151,11 +155,7 @@ class Calling:
         if kind.name == "batch_norm":
             recorder.arguments.count_batches(filled)
         if layout is not None and out is None:
-            number = self._record(plan, filled).number
-            results = layout.make()
-            for index, tensor in enumerate(results):
-                recorder.aliases.fresh(tensor, Edge(number, index))  # type: ignore[arg-type]
-            return results[0] if layout.container is None else layout.container(results)
+            return layout.make(recorder.aliases, self._record(plan, filled).number)
         if recorder.prime and len(plan.types) > MAX_PARTS:
             raise NeedsRealTensors(f"{kind.name} into {len(plan.types)} parts: a Python loop over the batch")
         actual = self.execute(func, args, kwargs)
@@ -183,7 +183,7 @@ class Calling:
             else:
                 for name, _ in plan.direct:
                     ref = args[name]
-                    constant = min(constant, recorder.records[ref.node].constant if type(ref) is Edge else 0)
+                    constant = min(constant, recorder.level(ref))
         record = recorder.add(plan.kind.name, args, types or plan.types, constant)
         record.plan = plan
         return record
@@ -343,6 +343,21 @@ def _blank_batch_second(kind: TensorType) -> Any:
     """What a recurrent layer gives with the batch first: laid out in memory with time first."""
     batch, steps, features = kind.shape
     return torch.empty((steps, batch, features), dtype=getattr(torch, kind.dtype), device="meta").transpose(0, 1)
+
+
+def _shared_strides(plan: Plan, places: list[Place]) -> tuple[int, ...] | None:
+    """The strides of all operands, where they and the result have one shape and those strides leave no gaps."""
+    shape = plan.types[0].shape
+    looks = [place.handle.look() for place in places]
+    strides = looks[0].strides
+    if any(look.strides != strides or look.type.shape != shape for look in looks):
+        return None
+    expected = 1
+    for stride, size in sorted(zip(strides, shape)):
+        if stride != expected or size < 2:
+            return None
+        expected *= size
+    return strides
 
 
 def _shares_storage(tensor: Any, others: list[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -56,14 +57,19 @@ class Values:
 
     def _value(self, edge: Edge, batch: int) -> Any:
         self._compute(edge.node, batch)  # type: ignore[arg-type]
-        return self.cache[(edge.node, edge.index, batch)]  # type: ignore[index]
+        return self.cache[(edge.node, edge.index, self._size(edge, batch))]  # type: ignore[index]
+
+    def _size(self, edge: Edge, batch: int) -> int:
+        """The batch size that an edge's value is kept under: 0 where it follows from none."""
+        return batch if self.recorder.records[edge.node].constant == 1 else 0  # type: ignore[call-overload]
 
     def _compute(self, number: int, batch: int) -> None:
         pending = [number]
         while pending:
             record = self.recorder.records[pending[-1]]
-            if (record.number, 0, batch) not in self.cache:
-                missing = self._computed(record, batch)
+            size = batch if record.constant == 1 else 0
+            if (record.number, 0, size) not in self.cache:
+                missing = self._computed(record, size)
                 if missing:
                     pending += missing
                     continue
@@ -84,8 +90,8 @@ class Values:
                 kind = self.recorder.type_of(ref)
                 shape = self._sized(kind.shape, batch)  # type: ignore[union-attr]
                 scope[name] = torch.empty(shape, dtype=getattr(torch, kind.dtype))  # type: ignore[union-attr]
-            elif (ref.node, 0, batch) in self.cache:
-                scope[name] = self.cache[(ref.node, ref.index, batch)]
+            elif (ref.node, 0, size := self._size(ref, batch)) in self.cache:
+                scope[name] = self.cache[(ref.node, ref.index, size)]
             else:
                 missing.append(ref.node)
             return name
@@ -103,7 +109,7 @@ class Values:
             types = {k: resolve_types(v, self.recorder.type_of) for k, v in args.items()}
             source = expression(kind, SimpleNamespace(**types), sources)[1]
         with torch._C.DisableTorchFunction(), torch.no_grad():
-            result = eval(source, scope)  # netloom's own template of an operator, over plain values
+            result = eval(_compiled(source), scope)  # netloom's own template of an operator, over plain values
         for index, value in enumerate([result] if isinstance(result, torch.Tensor) else _flat(result)):
             self.cache[(record.number, index, batch)] = value
         return []
@@ -120,6 +126,11 @@ class Values:
             return value
         parts = [self._sized(v, batch) for v in value]
         return tuple(parts) if kind is tuple else kind(*parts)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(source: str) -> Any:
+    return compile(source, "<constant>", "eval")
 
 
 def _flat(value: Any) -> list[Any]:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from ..graph.tree import edges, weights
-from ..ops import Edge, Operator, TensorType, Weight
+from ..ops import REGISTRY, Edge, Operator, TensorType, Weight
 from ..ops.operator import Evaluated
-from .aliasing import Handle
-
+from .aliasing import Aliases, Handle, looks
+from .state import type_of_tensor
 
 #: Stands for batch norm's counter of batches, which is no argument of the torch call.
 COUNT = Weight("")
@@ -44,24 +44,29 @@ class Reading:
 class Layout:
     """Results that share no memory with any argument: enough to make the same ones again."""
 
-    __slots__ = ("tensors", "container")
+    __slots__ = ("looks", "container")
 
-    def __init__(self, tensors: list[tuple[Any, ...]], container: Callable[[Any], Any] | None) -> None:
-        self.tensors, self.container = tensors, container
+    def __init__(self, results: list[Any], container: Callable[[Any], Any] | None) -> None:
+        self.looks = [(t.dtype, looks(type_of_tensor(t), t.stride())) for t in results]
+        self.container = container
 
     @classmethod
     def of(cls, actual: Any, results: list[Any]) -> Layout | None:
         """The layout of what a call gave; None where its containers are nested."""
-        described = [(t.shape, t.stride(), t.dtype) for t in results]
         if isinstance(actual, torch.Tensor):
-            return cls(described, None)
+            return cls(results, None)
         if isinstance(actual, tuple | list) and len(actual) == len(results):
-            return cls(described, type(actual))
+            return cls(results, type(actual))
         return None
 
-    def make(self) -> list[Any]:
-        """Fresh meta tensors of this layout."""
-        return [torch.empty_strided(shape, stride, dtype=dtype, device="meta") for shape, stride, dtype in self.tensors]
+    def make(self, aliases: Aliases, number: int) -> Any:
+        """Fresh meta tensors of this layout in their container, known as the results of a record."""
+        made = []
+        for index, (dtype, look) in enumerate(self.looks):
+            tensor = torch.empty_strided(look.type.shape, look.strides, dtype=dtype, device="meta")
+            aliases.fresh(tensor, Edge(number, index), look)  # type: ignore[arg-type]
+            made.append(tensor)
+        return made[0] if self.container is None else self.container(made)
 
 
 class Plan:
@@ -78,7 +83,8 @@ class Plan:
 
     def __init__(self, kind: Operator, made: Evaluated, inplace: bool, constant: int) -> None:
         self.kind, self.args, self.types, self.inplace = kind, made.args, made.outputs, inplace
-        self.direct = [(name, -1 - value[0]) for name, value in made.args.items() if type(value) is Edge or type(value) is Weight]
+        placed = [(name, value[0]) for name, value in made.args.items() if type(value) is Edge or type(value) is Weight]
+        self.direct: list[tuple[str, int]] = [(name, -1 - int(number)) for name, number in placed]
         self.nested = [
             name
             for name, value in made.args.items()
@@ -97,10 +103,31 @@ class Plan:
         """The arguments of one call's record: ``reference(placeholder, place)`` in place of every placeholder."""
         args = dict(self.args)
         for name, number in self.direct:
-            args[name] = reference(args[name], places[number])
+            place = places[number]
+            handle = place.handle
+            # The usual case of `reference`, at hand: a value that nothing has written to since it was read last.
+            if handle.version == handle.root.version and handle.edge is not None:
+                args[name] = handle.edge
+            else:
+                args[name] = reference(args[name], place)
         for name in self.nested:
             args[name] = _filled(args[name], places, reference)
         return args
+
+
+#: Plans of earlier traces on the meta device, by what else they depend on: prime, default dtype, number of operators.
+_KNOWN: dict[tuple[Any, ...], dict[tuple[Any, ...], Plan]] = {}
+_MAX_KNOWN = 20_000
+
+
+def known_plans(prime: int, meta: bool) -> dict[tuple[Any, ...], Plan]:
+    """The plans to look calls up in: one table for all traces on the meta device, so that a model finds those of others."""
+    if not (prime and meta):
+        return {}
+    plans = _KNOWN.setdefault((prime, torch.get_default_dtype(), len(REGISTRY)), {})
+    if len(plans) > _MAX_KNOWN:
+        plans.clear()
+    return plans
 
 
 def _filled(value: Any, places: list[Place], reference: Callable[[Any, Place], Any]) -> Any:

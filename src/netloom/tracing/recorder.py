@@ -91,7 +91,16 @@ class Recorder(TorchFunctionMode):
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
                 written[key] = (root.edge, root.grad)
+        self._release()
         return Recording(self.records, tree, written, self.guards)
+
+    def _release(self) -> None:
+        """Break the circles of references, so that the memory of the run is free at once."""
+        self.aliases.handles.clear()
+        self.aliases.keep.clear()
+        self.values.cache.clear()
+        for part in (self.aliases, self.values, self.arguments, self.calling):
+            del part.recorder
 
     def result_edge(self, tensor: Any) -> Edge:
         handle = self.aliases.handle(tensor)

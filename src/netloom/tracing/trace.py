@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,24 @@ def trace(
         raise TraceError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
     if mode not in MODES:
         raise TraceError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    with _lock:
+    with _lock, _no_collection():
         tracing = _Tracing(model, example_inputs, free, specialize)
         try:
             return tracing.graph(mode)
         except DataDependence as error:
             return tracing.as_compiling(mode, error)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's search for garbage cycles waits: a trace makes many small objects, nearly all of which stay until its end."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Tracing:
