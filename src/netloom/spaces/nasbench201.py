@@ -75,7 +75,7 @@ class NASBench201:
 
         It computes what the published network computes, from weights of the same names. A ``none`` adds nothing to its node;
         a node that reads nothing else is zero. ``dead=False`` leaves out the convolutions whose results never reach the
-        output: the same function with fewer parameters, and no longer a member of the space where there were any.
+        output: the same function with fewer parameters, and the network of the cell that has ``none`` in their places.
         `SpaceError` for any other string.
         """
         return self._network(parse(cell), dead)
