@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from ..errors import SpaceError
@@ -19,15 +20,17 @@ from .nasbench201 import NASBench201
 from .space import Space
 
 _SPACES: dict[str, Any] = {"conv": Conv, "mlp": MLP, "nasbench201": NASBench201}
+#: Entry points of this group are spaces that other packages bring, by name.
+PLUGINS = "netloom.spaces"
 
 
 def names() -> tuple[str, ...]:
-    """The spaces that `load` knows.
+    """The spaces that `load` knows: netloom's own, and those of the entry points ``netloom.spaces`` of other packages.
 
     >>> names()
     ('conv', 'mlp', 'nasbench201')
     """
-    return tuple(sorted(_SPACES))
+    return tuple(sorted({*_SPACES, *entry_points(group=PLUGINS).names}))
 
 
 def load(
@@ -51,23 +54,37 @@ def load(
     name, _, rest = str(spec).partition("?")
     if ":" in name:
         return _imported(name, rest)
-    if name not in _SPACES:
-        near = difflib.get_close_matches(name, _SPACES, 1)
+    kind = _kind(name)
+    if kind is None:
+        near = difflib.get_close_matches(name, names(), 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SpaceError(f"unknown space {name[:80]!r}; {hint}there is: {', '.join(names())}, and MODULE:NAME for your own")
     given: dict[str, Any] = {
         "input_shape": input_shape, "num_classes": num_classes, "max_params": max_params, "max_flops": max_flops,
     }  # fmt: skip
-    settings = {key: value for key, value in given.items() if value is not None and key in _SPACES[name].SETTINGS}
+    known = getattr(kind, "SETTINGS", None) or tuple(inspect.signature(kind).parameters)
+    settings = {key: value for key, value in given.items() if value is not None and key in known}
     for part in filter(None, rest.split("&")):
         key, equals, value = part.partition("=")
-        if key not in _SPACES[name].SETTINGS or not equals:
-            near = difflib.get_close_matches(key, _SPACES[name].SETTINGS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(_SPACES[name].SETTINGS)}"
+        if key not in known or not equals:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(known)}"
             raise SpaceError(f"space {str(spec)[:120]!r}: cannot read {part[:80]!r}; {hint} (written as SETTING=NUMBER)")
-        settings[key] = _value(str(spec), key, value, getattr(_SPACES[name], "READERS", {}))
-    made: Space = _SPACES[name](**settings)
+        settings[key] = _value(str(spec), key, value, getattr(kind, "READERS", {}))
+    made: Space = kind(**settings)
     return made
+
+
+def _kind(name: str) -> Any:
+    """The class, or other callable, that makes the space of this name; None where there is none."""
+    if name in _SPACES:
+        return _SPACES[name]
+    for plugin in entry_points(group=PLUGINS, name=name):
+        try:
+            return plugin.load()
+        except Exception as error:  # whatever importing another package does
+            raise SpaceError(f"space {name!r} of {plugin.value}: {type(error).__name__}: {error}") from error
+    return None
 
 
 def _value(spec: str, key: str, text: str, readers: Mapping[str, tuple[str, Callable[[str], Any]]]) -> Any:

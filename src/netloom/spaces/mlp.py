@@ -7,15 +7,16 @@ Everything about a hidden layer is drawn evenly from what the settings list, ind
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import SpaceError
 from ..graph.builder import Layer
-from .caps import MOST_TRIES, Caps, check_possible, shrunk
+from .caps import CAPS, MOST_TRIES, Caps, check_possible, shrunk
 from .mlp_layers import NORMS, Activation, Hidden, cost, hidden_layers, network
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ class MLP:
     norm: tuple[str | None, ...]
     skip: float
     dropout: tuple[float, ...]
-    max_params: float | None
-    max_macs: float | None
-    max_flops: float | None
+    max_params: int | None
+    max_macs: int | None
+    max_flops: int | None
+    _caps: Caps = field(repr=False, compare=False)
 
     SETTINGS: ClassVar[tuple[str, ...]] = (
         "input_shape", "num_classes", "layers", "widths", "activations", "bias", "norm", "skip", "dropout",
@@ -96,7 +98,7 @@ class MLP:
         input_shape: Sequence[int] | None = None,
     ) -> None:
         shape = _one_of("in_features", in_features, "input_shape", input_shape, 64)
-        given = {
+        given: dict[str, Any] = {
             "input_shape": (shape,) if isinstance(shape, int) else tuple(shape),
             "num_classes": _one_of("num_classes", num_classes, "out_features", out_features, 10),
             "layers": _several("layers", layers),
@@ -112,6 +114,11 @@ class MLP:
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_caps", Caps.of("mlp", max_params, max_macs, max_flops))
+        for name in CAPS:
+            value = given[name]
+            if isinstance(value, float):
+                object.__setattr__(self, name, math.floor(value) if value < math.inf else None)
         self._check()
 
     def _check(self) -> None:
@@ -152,10 +159,6 @@ class MLP:
                 shown = value if isinstance(value, tuple) else (value,)
                 parts.append(f"{name}={','.join(_word(v) for v in shown)}")
         return "mlp?" + "&".join(parts)
-
-    @cached_property
-    def _caps(self) -> Caps:
-        return Caps.of("mlp", self.max_params, self.max_macs, self.max_flops)
 
     def _cost(self, hidden: Sequence[Hidden]) -> tuple[int, int]:
         return cost(self.in_features, hidden, self.num_classes)

@@ -125,6 +125,9 @@ def network(input_shape: tuple[int, ...], hidden: Iterable[Hidden], outputs: int
 # -- reading back ------------------------------------------------------------------------------------------------------
 def hidden_layers(graph: Graph, activations: Sequence[Activation]) -> list[Hidden] | None:
     """The hidden layers that the graph may be made of, or None; make the network again and compare hashes to be sure."""
+    simple = len(graph.arguments) == 1 and type(graph.arguments[0].tree) is Edge and type(graph.result) is Edge
+    if not simple or graph.train_result is not None:
+        return None
     try:
         return _Reader(graph, activations).read()
     except (LookupError, TypeError, ValueError):  # something else than a perceptron
@@ -144,10 +147,10 @@ class _Reader:
                 self.readers[edge.node].append(step)
 
     def read(self) -> list[Hidden]:
-        (argument,) = self.graph.arguments
+        given: Edge = self.graph.arguments[0].tree
         result: Edge = self.graph.result
-        value: str = argument.tree.node
-        if len(self.graph.type_of(argument.tree).shape) > 2:
+        value: str = given.node
+        if len(self.graph.type_of(given).shape) > 2:
             (flat,) = self.readers[value]
             value = flat.name
         values, found = [value], list[Hidden]()
