@@ -5,6 +5,7 @@
 Prints, per model, the median CPU seconds of
 
 - ``netloom eval``: ``nl.trace(model, example, mode="eval")``,
+- ``netloom first``: the same, with nothing remembered of earlier traces (see `netloom.tracing.plans`),
 - ``netloom both``: ``nl.trace(model, example)``, which traces training mode too and merges the two,
 - ``export``: ``torch.export.export(model, (example,), strict=False)``,
 - ``pruning``: ``torch_pruning.DependencyGraph().build_dependency(model, example)``,
@@ -30,6 +31,7 @@ import torch  # isort: skip
 import torchvision
 
 import netloom as nl
+from netloom.tracing import plans
 
 
 def _llama() -> tuple[torch.nn.Module, Any]:
@@ -89,6 +91,12 @@ def measure(model: torch.nn.Module, example: Any, repeats: int) -> dict[str, Any
                 continue
             if turn:
                 seconds[name].append(time.process_time() - start)
+    seconds["netloom first"] = []
+    for _ in range(repeats):  # apart from the others, which keep what they remember
+        plans.forget()
+        start = time.process_time()
+        nl.trace(model, example, mode="eval")
+        seconds["netloom first"].append(time.process_time() - start)
     return {name: statistics.median(values) if values else reasons.get(name, "") for name, values in seconds.items()}
 
 
@@ -108,7 +116,7 @@ def main() -> None:
         ratios = {
             f"{peer} ÷ {side}": round(row[peer] / row[side], 2)
             for peer in ("export", "pruning")
-            for side in ("netloom eval", "netloom both")
+            for side in ("netloom eval", "netloom first", "netloom both")
             if isinstance(row[peer], float) and isinstance(ours, float)
         }
         shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}

@@ -130,6 +130,11 @@ def known_plans(prime: int, meta: bool) -> dict[tuple[Any, ...], Plan]:
     return plans
 
 
+def forget() -> None:
+    """Forget all plans of earlier traces, as in a fresh process."""
+    _KNOWN.clear()
+
+
 def _filled(value: Any, places: list[Place], reference: Callable[[Any, Place], Any]) -> Any:
     kind = type(value)
     if kind is Edge or kind is Weight:
