@@ -70,7 +70,6 @@ LIMITS = {
     "autograd.GradientScaledByHook": ("training_is_exact", "a hook behind `if x.requires_grad` is not met while tracing"),
     "autograd.MappedFunction": (EXACT, "vmap over data is unrolled, which differs from its kernels in the last bits"),
     "autograd.StopGradient": ("evaluation_without_gradient_is_exact", "enable_grad inside no_grad is not restored"),
-    "autograd.AutocastRegion": ("forms_keep_the_graph", "reading restates dtypes of elementwise calls by their plain rule"),
     "autograd.FunctionsInBlocks": ("network_traces_to_the_same_graph", "an in-place custom function traces as clone and call"),
     "inplace.AliasThroughNoOps": (
         "evaluation_is_exact training_is_exact graph_read_from_data_computes_the_same",
@@ -81,7 +80,6 @@ LIMITS = {
     "python.OddNames": ("forms_keep_the_graph", "a node cannot be called by a path with an empty part"),
     "shapes.FloatOfTheBatch": ("network_traces_to_the_same_graph", "a float made of the batch size fixes the batch"),
     "shapes.HalfOfTheBatch": ("evaluation_is_exact", "half of a batch of one is empty, which even halves do not foresee"),
-    "tensors.LinearAlgebra": ("flops", "torch.linalg.multi_dot is opaque, so its products are not counted"),
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import FormatError, TextError, UnknownOperatorError
 from ..ops import DType, Edge, Operator, operator
+from ..ops.operator import resolve_types
 from .assembly import Assembly, guarded, is_weight, own_weights, plain_arguments, short
 from .builder import fresh_entry
 from .graph import Argument, Graph
@@ -220,6 +221,12 @@ class _Reader:
         step = self.assembly.steps[-1]
         new = {role: key for role, key in own_weights(step).items() if key not in self.assembly.tensors}
         if new:
+            if step.autocast:
+                # The table holds weights as the model does; autocast converts them where they are used.
+                plain = self.assembly.type_of
+                types = SimpleNamespace(
+                    **{n: resolve_types(v, lambda ref: plain(ref) if type(ref) is Edge else None) for n, v in step.args.items()}
+                )
             with guarded(kind.name):
                 declared = kind.weights(types)
                 fresh = {role: fresh_entry(kind, role, declared[role], types) for role in new if role in declared}

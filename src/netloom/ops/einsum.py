@@ -1,4 +1,4 @@
-"""Einstein summation."""
+"""Contractions of any number of tensors: Einstein summation, and products of a chain of matrices."""
 
 from __future__ import annotations
 
@@ -178,6 +178,59 @@ class Einsum(Operator):
             if step.common:
                 total = total + 2 * prod(step.common) * prod(step.kept)
         return total
+
+
+class MultiDot(Operator):
+    """Matrix product of a chain, in the order that takes the fewest multiplications: (a, b), (b, c), (c, d), … → (a, z).
+
+    The first and the last may be vectors, whose axis goes away.
+
+    >>> import netloom as nl
+    >>> x, w, v = nl.input(8), nl.parameter(8, 4), nl.parameter(4)
+    >>> nl.multi_dot(x, w, v).shape
+    (Size('N'),)
+    """
+
+    name = "multi_dot"
+    params = (tensors("tensors"),)
+    code = "torch.linalg.multi_dot({tensors})"
+    calls = {"torch.linalg.multi_dot": "tensors", "torch.chain_matmul": "*tensors"}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        dtype, count = same_dtype(*a.tensors), len(a.tensors)
+        if count < 2:
+            raise ShapeError("multi_dot takes at least 2 tensors, not 1")
+        for k, t in enumerate(a.tensors):
+            if t.rank != 2 and not (t.rank == 1 and k in (0, count - 1)):
+                raise ShapeError(f"tensor {k} is {pretty(t.shape)}; expected matrices, or vectors at the ends")
+        for left, right in zip(a.tensors, a.tensors[1:]):
+            if left.shape[-1] != right.shape[0]:
+                raise ShapeError(
+                    f"{pretty(left.shape)} and {pretty(right.shape)} do not multiply: {left.shape[-1]} columns against "
+                    f"{right.shape[0]} rows; transpose one of them"
+                )
+        return TensorType(dtype, (*a.tensors[0].shape[:-1], *a.tensors[-1].shape[1:]))
+
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        rows = [(f"d{k}", f"d{k + 1}") for k in range(len(a.tensors))]
+        if a.tensors[0].rank == 1:
+            rows[0] = rows[0][1:]
+        if a.tensors[-1].rank == 1:
+            rows[-1] = rows[-1][:1]
+        return Dims({"tensors": tuple(rows)}, ((*rows[0][:-1], *rows[-1][1:]),))
+
+    def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
+        first, last = a.tensors[0], a.tensors[-1]
+        rows, columns = 1 if first.rank == 1 else first.shape[0], 1 if last.rank == 1 else last.shape[1]
+        sizes = [rows, *(t.shape[0] for t in a.tensors[1:]), columns]
+        # Multiplications for the product of the tensors from i up to but without j.
+        best: dict[tuple[int, int], Any] = {(i, i + 1): 0 for i in range(len(a.tensors))}
+        for width in range(2, len(sizes)):
+            for i in range(len(sizes) - width):
+                j = i + width
+                splits = [best[i, k] + best[k, j] + sizes[i] * sizes[k] * sizes[j] for k in range(i + 1, j)]
+                best[i, j] = min(splits)
+        return 2 * best[0, len(a.tensors)]
 
 
 def _larger(left: dict[str, Any], right: dict[str, Any], label: str) -> Any:

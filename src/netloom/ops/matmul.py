@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from .arguments import attr, choice, dtype_attr, optional, scalar, tensor
 from .checks import real
 from .dims import Dims, Product, elementwise, names
-from .dtypes import is_float, promote
+from .dtypes import DTYPES, is_float, promote
 from .operator import Operator, TensorType, axes, broadcast, pretty
 
 
@@ -384,4 +384,11 @@ class GroupedMm(Operator):
         x = ("g", "m", "k") if a.x.rank == 3 else ("m", "k")
         y = ("g", "k", "n") if a.y.rank == 3 else ("k", "n")
         out = ("g", "m", "n") if outputs[0].rank == 3 else ("m", "n")
-        return Dims({"x": x, "y": y, **({"offs": ("g",)} if a.offs is not None else {})}, (out,))
+        # Kernels want rows of whole 16 bytes, whichever of their axes is the contiguous one.
+        step = 16 // DTYPES[a.x.dtype][1]
+        multiples = {
+            label: step for label, size in (("k", a.x.shape[-1]), ("n", a.y.shape[-1]))
+            if isinstance(size, int) and size % step == 0
+        }  # fmt: skip
+        operands = {"x": x, "y": y, **({"offs": ("g",)} if a.offs is not None else {})}
+        return Dims(operands, (out,), multiples=multiples)

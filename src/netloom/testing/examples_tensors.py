@@ -423,3 +423,13 @@ def einsum(draw: Any) -> Arguments:
         for term in equation.partition("->")[0].split(",")
     ]
     return {"operands": tuple(typed(dtype, shape) for shape in shapes_of), "equation": equation}
+
+
+@example("multi_dot")
+def multi_dot(draw: Any) -> Arguments:
+    sizes_ = draw(st.lists(sizes(), min_size=3, max_size=6))
+    dtype = draw(dtypes((*COMMON_DTYPES, "int64", "complex64")))
+    rows = [(a, b) for a, b in zip(sizes_, sizes_[1:])]
+    shapes_ = [rows[0][1:] if draw(st.booleans()) else rows[0], *rows[1:-1]]
+    shapes_.append(rows[-1][:1] if draw(st.booleans()) else rows[-1])
+    return {"tensors": tuple(typed(dtype, shape) for shape in shapes_)}

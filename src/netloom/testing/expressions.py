@@ -67,6 +67,7 @@ EXPRESSIONS: dict[str, str] = {
     """,
     "matrices": """
         torch.einsum("bij,jk->bik",x,m)  torch.einsum("bij,bkj->bik",[x,y])  torch.einsum("...ij->...ji",x)
+        torch.linalg.multi_dot([m,m,v])  torch.chain_matmul(m,m)
         torch.einsum("ii",m)  torch.einsum("bij -> bj",x)  torch.matmul(x,m)  x.matmul(m)  torch.mm(m,m)  m.mm(m)
         torch.bmm(x,y.mT)  torch.mv(m,v)  m.mv(v)  v.dot(v)  torch.dot(v,v)  torch.outer(v,v)  torch.ger(v,v)  v.outer(v)
         v.ger(v)  torch.addmm(m,m,m,beta=0.5)  m.addmm(m,m,alpha=2)  torch.addmm(v,m,m)  torch.addmv(v,m,v)
