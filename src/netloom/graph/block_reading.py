@@ -1,4 +1,4 @@
-"""A graph's steps as numbers: what each one is (exactly, and roughly), what it reads, and which values are alive where.
+"""A graph's steps as numbers: what each one is (exactly, and roughly), what it reads, and how long its value is needed.
 
 Names do not enter, so whatever is found in these numbers is found by structure alone.
 """
@@ -6,13 +6,13 @@ Names do not enter, so whatever is found in these numbers is found by structure 
 from __future__ import annotations
 
 import marshal
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..ops import Edge, Weight
+from ..ops import Edge, TensorType, Weight
 from .contents import Ref, plan_of, text
 from .tree import edges
 
@@ -20,75 +20,112 @@ if TYPE_CHECKING:
     from .block_summaries import Summary
     from .graph import Graph, Step
 
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 #: Attributes that tell one layer from another of the same operator; sizes, strides and rates do not.
 _TELLING = ("kernel", "equation", "nonlinearity", "mode")
 #: Families of operators that multiply matrices.
-_MULTIPLYING = ("conv", "linear", "matmul", "attention", "recurrent", "einsum")
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+_MULTIPLYING = frozenset({"conv", "linear", "matmul", "attention", "recurrent", "einsum"})
+#: How much more a step counts that makes a layer what it is.
+WEIGHTY = 4
 
 
 class Reading:
     """The steps of a graph by position.
 
-    - ``content[i]``: equal for steps that are the same call, attributes and types included. ``label[i]``: equal for steps
-      that do the same kind of thing, whatever its sizes.
-    - ``reads[i]``: (position, output) of each operand, in order. ``keys[i]``: canonical keys of the tensors it uses.
-    - ``uses[i]``: positions that read it, ascending. ``returned``: positions of results of the graph.
-    - ``depends[i]``: whether it is worked out from an input; ``carries[i]``: whether it is floating point, too. ``weighty[i]``: whether it
-      uses tensors of its own or multiplies matrices (``multiplies[i]``), and so makes a layer what it is.
+    - ``content[i]``: equal for steps that are the same call, attributes and types included; ``label[i]``: equal for steps
+      that do the same kind of thing, whatever its sizes; ``type[i]``: equal for equal types of the results.
+    - ``reads[i]``: (position, output) of each operand, in order; ``keys[i]``: keys of the tensors it uses, behind ties.
+    - ``uses[i]``: positions that read it, ascending; ``width[i]``: how many of its outputs are read.
+    - ``depends[i]``: whether it is worked out from an input; ``carries[i]``: whether it is floating point, too.
+    - ``multiplies[i]``: whether it multiplies matrices; ``weight[i]``: what it counts, more where it does or uses tensors.
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.steps = graph.steps
+        self.graph, self.steps = graph, graph.steps
         self.position = {step.name: i for i, step in enumerate(graph.steps)}
-        contents: dict[Hashable, int] = {}
-        labels: dict[Hashable, int] = {}
-        self.content: list[int] = []
-        self.types: list[int] = []
         self.reads: list[list[tuple[int, int]]] = []
         self.keys: list[list[str]] = []
         self.uses: list[list[int]] = [[] for _ in graph.steps]
         self.depends: list[bool] = []
         self.carries: list[bool] = []
-        self.weighty: list[bool] = []
         self.multiplies: list[bool] = []
-        label: list[int] = []
-        known: dict[Hashable, int] = {}
-        for i, step in enumerate(graph.steps):
-            outputs = graph.types(step.name)
-            refs: list[Ref] = []
-            content = (step.op, _plain(step, refs), outputs, step.mode, step.grad, step.autocast)
-            reads, keys = [], []
-            tensors: list[Hashable] = []
-            for ref in refs:
-                if type(ref) is Edge:
-                    reads.append((self.position[ref.node], ref.index))
-                else:
-                    entry = graph.tensors[ref[0]]
-                    head = ref[0] if entry.alias_of is None else entry.alias_of
-                    keys.append(head)
-                    tensors.append((entry.kind, entry.type, graph.tensors[head].constant))
-            for place in dict.fromkeys(place for place, _ in reads):
-                self.uses[place].append(i)
-            self.content.append(contents.setdefault((content, tuple(tensors)), len(contents)))
-            label.append(labels.setdefault(_rough(step), len(labels)))
-            self.types.append(known.setdefault(outputs, len(known)))
-            self.reads.append(reads)
-            self.keys.append(keys)
-            depends = step.op == "input" or any(self.depends[place] for place, _ in reads)
-            self.depends.append(depends)
-            self.carries.append(depends and bool(outputs) and outputs[0].dtype.startswith(("float", "bfloat", "complex")))
-            self.multiplies.append(plan_of(step.op).kind.family in _MULTIPLYING)
-            self.weighty.append(bool(keys) or self.multiplies[-1])
-        self.label: Ints = np.array(label, dtype=np.int64)
-        layer = [heavy and bool(reads) for heavy, reads in zip(self.weighty, self.reads)]
-        self._layers: list[int] = [0, *np.cumsum(layer).tolist()]
+        self._heads: dict[str, tuple[str, Hashable]] = {}
+        kinds: dict[tuple[TensorType, ...], int] = {}
+        contents, labels, wirings = (dict[Hashable, int]() for _ in range(3))
+        numbers = [self._read(i, step, kinds, contents, labels, wirings) for i, step in enumerate(graph.steps)]
+        self.content, self.label, self.type, self._wiring = np.array(numbers, dtype=np.int64).T.copy()
+        self._shapes = [outputs[0].shape if outputs else () for outputs in kinds]
+        self._close: dict[tuple[int, int], bool] = {}
+        self._keys: dict[tuple[int, int], tuple[Any, ...]] = {}
         #: Summaries of runs of steps, by `key`.
         self.summaries: dict[Any, Summary] = {}
-        self.results = edges([graph.result, graph.train_result])
-        self.returned = {self.position[edge.node] for edge in self.results}
+        self._weigh()
+        self._note_ends()
 
+    def _read(
+        self, i: int, step: Step, kinds: dict[tuple[TensorType, ...], int], contents: dict[Hashable, int],
+        labels: dict[Hashable, int], wirings: dict[Hashable, int],
+    ) -> tuple[int, int, int, int]:  # fmt: skip
+        """Take down what a step reads; the numbers of its content, its label, its type and its wiring."""
+        outputs = self.graph.types(step.name)
+        refs: list[Ref] = []
+        plain = _plain(step, refs)
+        position = self.position
+        reads = [(position[ref[0]], ref[1]) for ref in refs if type(ref) is Edge]
+        tensors = [self._tensor(ref[0]) for ref in refs if type(ref) is Weight] if len(reads) < len(refs) else []
+        depends = step.op == "input"
+        for place, _ in reads:
+            uses = self.uses[place]
+            if not uses or uses[-1] != i:
+                uses.append(i)
+            depends = depends or self.depends[place]
+        self.reads.append(reads)
+        self.keys.append([key for key, _ in tensors])
+        self.depends.append(depends)
+        self.carries.append(depends and bool(outputs) and outputs[0].dtype.startswith(("float", "bfloat", "complex")))
+        self.multiplies.append(plan_of(step.op).kind.family in _MULTIPLYING)
+        kind = kinds.setdefault(outputs, len(kinds))
+        call = (step.op, plain, kind, step.mode, step.grad, step.autocast, tuple([content for _, content in tensors]))
+        wiring = tuple([i - place for place, _ in reads])
+        return (
+            contents.setdefault(call, len(contents)),
+            labels.setdefault(_rough(step), len(labels)),
+            kind,
+            wirings.setdefault(wiring, len(wirings)),
+        )
+
+    def _tensor(self, key: str) -> tuple[str, Hashable]:
+        """The key of a tensor behind all ties, and what it is."""
+        if key not in self._heads:
+            entry = self.graph.tensors[key]
+            head = key
+            while entry.alias_of is not None:
+                head, entry = entry.alias_of, self.graph.tensors[entry.alias_of]
+            self._heads[key] = head, (entry.kind, entry.type, entry.constant)
+        return self._heads[key]
+
+    def _weigh(self) -> None:
+        weighty = [bool(keys) or multiplies for keys, multiplies in zip(self.keys, self.multiplies)]
+        self.weight: Ints = np.where(weighty, WEIGHTY, 1)
+        layers = [heavy and bool(reads) for heavy, reads in zip(weighty, self.reads)]
+        self._layers: list[int] = [0, *np.cumsum(layers).tolist()]
+
+    def _note_ends(self) -> None:
+        """The last use of every output; a result of the graph is used after all steps."""
+        count = len(self.steps)
+        self._ends: list[dict[int, int]] = [{} for _ in range(count)]
+        for i, reads in enumerate(self.reads):
+            for place, index in reads:
+                self._ends[place][index] = i
+        for edge in edges([self.graph.result, self.graph.train_result]):
+            self._ends[self.position[edge.node]][edge.index] = count
+        self.width: Ints = np.array([len(ends) for ends in self._ends], dtype=np.int64)
+        self._last: Ints = np.array([max(ends.values(), default=i) for i, ends in enumerate(self._ends)], dtype=np.int64)
+        self._first: Ints = np.array([uses[0] if uses else i for i, uses in enumerate(self.uses)], dtype=np.int64)
+        self._flows: Ints = np.array([uses[-1] if uses else i for i, uses in enumerate(self.uses)], dtype=np.int64)
+        self._flows = np.where(self.carries, self._flows, self._first)
+
+    # -- values over time ------------------------------------------------------------------------------------------
     def live(self, start: int, stop: int) -> Ints:
         """How many values cross each border inside ``[start, stop)``: entry ``i`` is the border before step ``start + i``.
 
@@ -96,73 +133,98 @@ class Reading:
         use: what every block reads again joins no two of them. Of values from outside only those count that the first
         step reads.
         """
-        change = np.zeros(stop - start + 1, dtype=np.int64)
-        for i in range(start, stop):
-            uses = self.uses[i]
-            if uses and uses[0] < stop:
-                last = uses[-1] if self.carries[i] else uses[0]
-                if last >= stop:
-                    last = uses[bisect_left(uses, stop) - 1]
-                change[i + 1 - start] += 1
-                change[last + 1 - start] -= 1
+        places = np.arange(start, stop)
+        ends = self._flows[start:stop].copy()
+        for i in np.flatnonzero(ends >= stop).tolist():
+            uses = self.uses[start + i]
+            inner = bisect_left(uses, stop)
+            ends[i] = uses[inner - 1] if inner else start + i
+        change = _crossing(places - start, ends - start, self.width[start:stop], stop - start)
         for place in {place for place, _ in self.reads[start] if place < start and self.carries[place]}:
             uses = self.uses[place]
-            change[0] += 1
-            change[uses[bisect_left(uses, stop) - 1] + 1 - start] -= 1
-        return np.cumsum(change)[: stop - start]
+            change[: uses[bisect_left(uses, stop) - 1] + 1 - start] += 1
+        return change
 
+    def young(self, start: int, stop: int, age: int) -> Ints:
+        """As `live`, of the values made at most ``age`` steps before the border, wherever they are used after it."""
+        places = np.arange(start, stop)
+        ends = np.minimum(self._last[start:stop], places + age)
+        return _crossing(places - start, np.minimum(ends, stop) - start, self.width[start:stop], stop - start)
+
+    def readers(self, border: int) -> int:
+        """How often the value made right before a border is read."""
+        return len(self.uses[border - 1])
+
+    # -- runs of steps -----------------------------------------------------------------------------------------------
     def layers(self, start: int, stop: int) -> int:
-        """Number of weighty steps in ``[start, stop)`` that read something."""
+        """Number of steps in ``[start, stop)`` that read something and use tensors or multiply matrices."""
         return self._layers[stop] - self._layers[start]
 
-    def forks(self, border: int) -> bool:
-        """Whether the value made right before a border is read more than once."""
-        return len(self.uses[border - 1]) > 1
+    def close(self, a: int, b: int) -> bool:
+        """Whether the shapes of two types (entries of ``type``) differ along one axis at most."""
+        if a == b:
+            return True
+        if (a, b) not in self._close:
+            first, second = self._shapes[a], self._shapes[b]
+            self._close[a, b] = len(first) == len(second) and sum(x != y for x, y in zip(first, second)) < 2
+        return self._close[a, b]
+
+    def equal(self, a: int, b: int, length: int) -> bool:
+        """Whether two runs of steps make the same calls, wiring aside."""
+        return bool((self.content[a : a + length] == self.content[b : b + length]).all())
+
+    def wired_alike(self, a: int, b: int, length: int) -> bool:
+        """Whether two runs of steps are wired alike inside: each step reads what lies equally far back in both.
+
+        What comes from outside may come from anywhere, and there may be more of it in one than in the other.
+        """
+        differing = np.flatnonzero(self._wiring[a : a + length] != self._wiring[b : b + length]).tolist()
+        return all(self._inside(a, a + i) == self._inside(b, b + i) for i in differing)
+
+    def _inside(self, start: int, i: int) -> list[int]:
+        """How far back each operand lies; 0 for one or more from before ``start``."""
+        found: list[int] = []
+        for place, _ in self.reads[i]:
+            if place >= start or not found or found[-1]:
+                found.append(i - place if place >= start else 0)
+        return found
+
+    def linked(self, before: int, start: int, stop: int) -> bool:
+        """Whether ``[start, stop)`` reads anything made in ``[before, start)``."""
+        return any(before <= place < start for i in range(start, stop) for place, _ in self.reads[i])
+
+    def leaving(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """(position, output) of the values made in ``[start, stop)`` that are used after it or returned."""
+        places = (np.flatnonzero(self._last[start:stop] >= stop) + start).tolist()
+        return [(i, index) for i in places for index, last in sorted(self._ends[i].items()) if last >= stop]
 
     def key(self, start: int, stop: int) -> tuple[Any, ...]:
         """Equal for runs of steps that compute the same in the same way, names aside: wiring and shared tensors count."""
+        if (start, stop) in self._keys:
+            return self._keys[start, stop]
         outside: dict[tuple[int, int], int] = {}
         tensors: dict[str, int] = {}
         wires: list[Any] = []
         for i in range(start, stop):
-            for ref in self.reads[i]:
-                wires.append((ref[0] - start, ref[1]) if ref[0] >= start else -1 - outside.setdefault(ref, len(outside)))
-            wires += [tensors.setdefault(key, len(tensors)) for key in self.keys[i]]
-        entering = [(self.types[place], index) for place, index in outside]
-        leaving = [i - start for i in range(start, stop) if self.leaves(i, stop)]
-        return tuple(self.content[start:stop]), tuple(wires), tuple(entering), tuple(leaving)
+            for place, index in self.reads[i]:
+                if place >= start:
+                    wires.append((i - place, index))
+                else:
+                    wires.append(outside.setdefault((place, index), len(outside)))
+            for key in self.keys[i]:
+                wires.append(tensors.setdefault(key, len(tensors)))
+        entering = tuple([(int(self.type[place]), index) for place, index in outside])
+        leaving = tuple([(place - start, index) for place, index in self.leaving(start, stop)])
+        key = self._keys[start, stop] = self.content[start:stop].tobytes(), tuple(wires), entering, leaving
+        return key
 
-    def leaves(self, i: int, stop: int) -> bool:
-        """Whether a value made at ``i`` is used at or after ``stop``, or returned."""
-        return i in self.returned or bool(self.uses[i]) and self.uses[i][-1] >= stop
 
-    def leaving(self, start: int, stop: int) -> tuple[Edge, ...]:
-        """The values made in a run of steps that are used after it or returned, in order of production."""
-        used: set[tuple[int, int]] = {(self.position[edge.node], edge.index) for edge in self.results}
-        for place in range(start, stop):
-            for user in self.uses[place]:
-                if user >= stop:
-                    used.update(self.reads[user])
-        return tuple(Edge(self.steps[place].name, index) for place, index in sorted(used) if start <= place < stop)
-
-    def scaled(self, a: int, b: int) -> bool:
-        """Whether the results of two steps differ along one axis at most."""
-        if self.types[a] == self.types[b]:
-            return True
-        first, second = self.graph.types(self.steps[a].name)[0].shape, self.graph.types(self.steps[b].name)[0].shape
-        return len(first) == len(second) and sum(x != y for x, y in zip(first, second)) < 2
-
-    def wired(self, start: int, stop: int) -> list[tuple[int, ...]]:
-        """What each step reads inside the run, by distance; everything from outside is one."""
-        found = []
-        for i in range(start, stop):
-            inside = [i - place if place >= start else 0 for place, _ in self.reads[i]]
-            found.append(tuple(d for j, d in enumerate(inside) if d or j == 0 or inside[j - 1]))
-        return found
-
-    def uses_within(self, i: int, start: int, stop: int) -> int:
-        uses = self.uses[i]
-        return bisect_right(uses, stop - 1) - bisect_left(uses, start)
+def _crossing(places: Ints, ends: Ints, widths: Ints, count: int) -> Ints:
+    """For each border before step ``i`` the sum of widths of the values with ``place < i <= end``."""
+    change = np.zeros(count + 2, dtype=np.int64)
+    np.add.at(change, places + 1, widths)
+    np.subtract.at(change, ends + 1, widths)
+    return np.cumsum(change)[:count]
 
 
 def _plain(step: Step, refs: list[Ref]) -> Hashable:

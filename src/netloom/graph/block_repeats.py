@@ -7,23 +7,18 @@ between borders that a single value crosses find blocks that are nearly equal (t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .block_likeness import SMALL, Region, Span, alike_before, bag, kinds, likeness
 from .block_reading import Ints, Reading
 
-#: How alike regions must be to repeat each other: the share of their steps that agree, steps with weights counting more.
-ALIKE = 0.7
-WEIGHTY = 4
-#: Bodies shorter than this are alike only where they are equal call by call.
-SMALL = 5
 #: An instance that differs from the rest is at most this many times as long.
-REACH = 3
+_REACH = 3
 #: A repeat without layers needs this many steps, and half of its region, to be worth a mention.
-WEIGHTLESS = 8
+_WORTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +28,10 @@ class Repeat:
     borders: tuple[int, ...]
     #: Whether the instances are equal call by call, sizes aside; else they are alike.
     aligned: bool = True
+    #: Whether the first instance was added because it is like the others, wherever it starts.
+    extended: bool = False
+    #: Layers that all repeats explain which are cut the same way.
+    total: int = 0
 
     @property
     def start(self) -> int:
@@ -43,64 +42,96 @@ class Repeat:
         return self.borders[-1]
 
     @property
-    def spans(self) -> list[tuple[int, int]]:
+    def spans(self) -> list[Span]:
         return list(zip(self.borders, self.borders[1:]))
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """Steps ``[start, stop)``, the number of values alive at each border, and the borders that only one value crosses."""
-
-    start: int
-    stop: int
-    live: Ints
-    borders: tuple[int, ...]
-
-    @staticmethod
-    def of(reading: Reading, start: int, stop: int) -> Region:
-        live = reading.live(start, stop)
-        inner = np.flatnonzero(live[1:] <= 1) + (start + 1)
-        return Region(start, stop, live, (start, *inner.tolist(), stop))
-
-    def cut(self, start: int, stop: int) -> Region:
-        """A stretch of the region, with the borders that the whole has there."""
-        inner = [border for border in self.borders if start < border < stop]
-        return Region(start, stop, self.live[start - self.start : stop - self.start], (start, *inner, stop))
-
-    @property
-    def parts(self) -> list[tuple[int, int]]:
-        """The runs of steps between neighbouring borders."""
-        return list(zip(self.borders, self.borders[1:]))
+#: Layers explained, half as good in a first instance that differs; whether the last instances are equal; whether all are
+#: equal call by call; layers that the same cut explains elsewhere; steps explained; the shorter body.
+Rank = tuple[int, bool, bool, int, int, int]
+#: The most layers that a candidate can explain, and the repeats that it turns out to be, made only when asked for.
+Candidate = tuple[int, Iterator[Repeat]]
 
 
 def best_repeat(reading: Reading, region: Region) -> Repeat | None:
-    """The repeat of a region that explains most of its steps; of several, the more exact one with the shorter body."""
+    """The repeat that explains most of a region, so that the outermost comes first."""
+    found = _best(reading, region)
+    if found is None or len(found.borders) < 3:
+        return found
+    if found.extended:
+        # The steps in front may rather be the end of another repeat.
+        other = _best(reading, region.cut(region.start, found.borders[1]))
+        if other is not None and other.stop > found.start and not other.extended:
+            found = replace(found, borders=found.borders[1:], extended=False)
+            return found if len(found.borders) > 2 else other
+    return found if found.aligned else _sharpened(reading, region, found)
+
+
+def _best(reading: Reading, region: Region) -> Repeat | None:
     best: Repeat | None = None
-    reach = (-1, False, False, 0, 0)
-    for bound, make in sorted(_candidates(reading, region), key=lambda found: -found[0]):
-        if bound < reach[0]:
+    reach: Rank = (-1, False, False, 0, 0, 0)
+    for bound, repeats in sorted(_candidates(reading, region), key=lambda candidate: -candidate[0]):
+        if 2 * bound < reach[0]:
             break
-        for repeat in make:
+        for repeat in repeats:
             rank = _rank(reading, repeat)
             if rank > reach:
                 best, reach = repeat, rank
     return best
 
 
-def _rank(reading: Reading, repeat: Repeat) -> tuple[int, bool, bool, int, int]:
-    """Layers explained; whether instances are equal, or equal call by call; steps explained; the shortest body."""
-    first, *rest = [reading.content[a:b] for a, b in repeat.spans[-2:]]
-    exact = repeat.aligned and all(other == first for other in rest)
-    return reading.layers(repeat.start, repeat.stop), exact, repeat.aligned, repeat.stop - repeat.start, -len(first)
+def _rank(reading: Reading, repeat: Repeat) -> Rank:
+    start, stop = repeat.spans[-1]
+    explained = 2 * reading.layers(repeat.start, repeat.stop)
+    if repeat.extended:
+        explained -= reading.layers(*repeat.spans[0])
+    exact = repeat.aligned and reading.equal(repeat.borders[-3], start, stop - start)
+    return explained, exact, repeat.aligned, repeat.total, repeat.stop - repeat.start, start - stop
 
 
-def _candidates(reading: Reading, region: Region) -> Iterator[tuple[int, Iterator[Repeat]]]:
-    """Bounds on the number of layers explained, and the repeats themselves, made only when asked for."""
+def _sharpened(reading: Reading, region: Region, repeat: Repeat) -> Repeat:
+    """The repeat with its first instance starting where it is most like the second."""
+    first, second, *rest = repeat.borders
+    start = alike_before(reading, region, (second, rest[0]), second)
+    if start is None or start >= first:
+        return repeat
+    body = bag(reading, second, rest[0])
+    better = likeness(bag(reading, start, second), body) > likeness(bag(reading, first, second), body)
+    return replace(repeat, borders=(start, second, *rest)) if better else repeat
+
+
+# -- candidates ------------------------------------------------------------------------------------------------------------
+def _candidates(reading: Reading, region: Region) -> Iterator[Candidate]:
+    shortest: dict[Span, int] = {}
     for start, period, length in periods(reading.label[region.start : region.stop]):
         start += region.start
-        first = max(region.start, start - REACH * period if period >= SMALL else start)
-        yield reading.layers(first, start + length), _aligned(reading, region, start, period, length)
-    yield from _alike(reading, region)
+        base = shortest.setdefault((start, start + length), period)
+        # A multiple of a period tells more than the period itself only where it makes instances equal.
+        if period > base and period % base == 0:
+            if reading.equal(start, start + base, length - base) or not reading.equal(start, start + period, length - period):
+                continue
+        yield _bound(reading, region, (start, start + period), start + length), _aligned(reading, region, start, period, length)
+    parts = region.parts
+    if len(parts) < 2:
+        return
+    numbers = kinds(reading, parts)
+    large = [b - a > 1 for a, b in parts]
+    shortest = {}
+    for start, period, length in periods(np.array(numbers, dtype=np.int64)):
+        base = shortest.setdefault((start, start + length), period)
+        if (period == base or period % base) and any(large[start : start + period]):
+            body = parts[start][0], parts[start + period - 1][1]
+            bound = _bound(reading, region, body, parts[start + length - 1][1])
+            yield bound, _alike(reading, region, start, period, length)
+    for i in range(1, len(parts)):
+        if large[i] and not large[i - 1] and numbers[i - 1] != numbers[i]:
+            yield _bound(reading, region, parts[i], parts[i][1]), _after_chain(reading, region, parts[i])
+
+
+def _bound(reading: Reading, region: Region, body: Span, stop: int) -> int:
+    """The most layers that instances like ``body`` can explain up to ``stop``, with one more in front."""
+    size = body[1] - body[0]
+    return reading.layers(max(region.start, body[0] - (_REACH * size if size >= SMALL else 0)), stop)
 
 
 def periods(labels: Ints) -> Iterator[tuple[int, int, int]]:
@@ -111,70 +142,76 @@ def periods(labels: Ints) -> Iterator[tuple[int, int, int]]:
     """
     count = len(labels)
     for period in range(1, count // 2 + 1):
-        broken = np.flatnonzero(labels[period:] != labels[:-period])
-        edges = np.concatenate(([-1], broken, [count - period]))
-        lengths = np.diff(edges) - 1
-        for i in np.flatnonzero(lengths >= period).tolist():
-            yield int(edges[i]) + 1, period, int(lengths[i]) + period
+        differs = labels[period:] != labels[:-period]
+        if len(differs) - np.count_nonzero(differs) < period:
+            continue
+        edges = [-1, *np.flatnonzero(differs).tolist(), count - period]
+        for before, after in zip(edges, edges[1:]):
+            if after - before > period:
+                yield before + 1, period, after - before - 1 + period
 
 
 # -- blocks that are equal call by call --------------------------------------------------------------------------------
 def _aligned(reading: Reading, region: Region, start: int, period: int, length: int) -> Iterator[Repeat]:
     """A periodic stretch cut into instances at the best places, one result for each run of them with equal output types."""
-    if length < max(WEIGHTLESS, (region.stop - region.start) / 2) and not reading.layers(start, start + period):
+    if length < max(_WORTH, (region.stop - region.start) / 2) and not reading.layers(start, start + period):
         return
-    best = None
-    for quality, shift in _phases(reading, region, start, period, length):
-        if best not in (None, quality):
-            return
-        for repeat in _runs(reading, range(start + shift, start + length + 1, period)):
-            best = quality
-            if _stands(region, repeat) and _flows(reading, repeat):
-                yield _with_first(reading, region, repeat)
+    for shift in _phases(reading, start, period, length):
+        runs = list(_runs(reading, range(start + shift, start + length + 1, period)))
+        total = sum(reading.layers(repeat.start, repeat.stop) for repeat in runs)
+        for repeat in runs:
+            if _stands(reading, region, repeat) and _flows(reading, repeat):
+                yield replace(_with_first(reading, region, repeat), total=total)
 
 
-def _phases(reading: Reading, region: Region, start: int, period: int, length: int) -> list[tuple[tuple[float, float], int]]:
-    """Where the first instance may start, best first, and how good that is: few values cross there, and they fork.
+def _phases(reading: Reading, start: int, period: int, length: int) -> list[int]:
+    """Where the first instance may start: where instances hand on the fewest values.
 
-    Of equals, first those where many instances fit and the body starts with a step that multiplies; the earliest.
+    Of equals, first where the value handed on is read most often and the body starts with a step that multiplies.
     """
+    young = reading.young(start, start + length, period)
     ranked = []
     for shift in range(min(period, length - 2 * period + 1)):
-        inner = range(start + shift + period, start + length - period + 1, period)
-        crossing = region.live[inner.start - region.start : inner.stop - region.start : period].mean()
-        forks = sum(reading.forks(border) for border in inner) / len(inner)
-        ranked.append((float(crossing), -forks, -len(inner), not reading.multiplies[start + shift], shift))
-    return [((crossing, forks), shift) for crossing, forks, _, _, shift in sorted(ranked)]
+        handed = young[shift + period : length - period + 1 : period].mean()
+        readers = reading.readers(start + shift + period)
+        ranked.append((float(handed), -readers, not reading.multiplies[start + shift], shift))
+    ranked.sort()
+    return [shift for handed, _, _, shift in ranked if handed == ranked[0][0]]
 
 
 def _runs(reading: Reading, borders: range) -> Iterator[Repeat]:
     """Maximal runs of instances that are wired alike and give the same type."""
     first = 0
     spans = list(zip(borders, borders[1:]))
-    wires = [reading.wired(*span) for span in spans]
     for i in range(1, len(spans) + 1):
-        same = i < len(spans) and wires[i] == wires[first] and _same_scale(reading, spans[first], spans[i])
-        if not same:
-            if i - first > 1:
-                yield Repeat(tuple(borders[first : i + 1]))
-            first = i
+        if i < len(spans) and _same(reading, spans[first], spans[i]):
+            linked = reading.linked(borders[i - 1], *spans[i])
+            if i == first + 1:
+                chain = linked
+            if linked == chain:
+                continue
+        if i - first > 1:
+            yield Repeat(tuple(borders[first : i + 1]))
+        first = i
 
 
-def _same_scale(reading: Reading, a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two instances end in one type and most of their values have the same size along all axes but one."""
-    if reading.types[a[1] - 1] != reading.types[b[1] - 1]:
+def _same(reading: Reading, a: Span, b: Span) -> bool:
+    """Whether two instances end in one type, most of their values have one size but for one axis, and wires are alike."""
+    if reading.type[a[1] - 1] != reading.type[b[1] - 1]:
         return False
-    agree = sum(reading.scaled(i, j) for i, j in zip(range(*a), range(*b)))
-    return 5 * agree >= 3 * (a[1] - a[0])
+    first, second = reading.type[slice(*a)], reading.type[slice(*b)]
+    differing = np.flatnonzero(first != second)
+    far = sum(not reading.close(x, y) for x, y in zip(first[differing].tolist(), second[differing].tolist()))
+    return 5 * far <= 2 * (a[1] - a[0]) and reading.wired_alike(a[0], b[0], a[1] - a[0])
 
 
-def _stands(region: Region, repeat: Repeat) -> bool:
+def _stands(reading: Reading, region: Region, repeat: Repeat) -> bool:
     """Whether a repeat belongs to this level: no detail of one of several larger parts, and no cut through one."""
     if len(region.borders) > 2 and any(a <= repeat.start and repeat.stop <= b for a, b in region.parts if b - a > 1):
         return False
-    if repeat.stop == region.stop:
+    if repeat.stop == region.stop or not reading.linked(repeat.start, *repeat.spans[1]):
         return True
-    crossing = [int(region.live[border - region.start]) for border in repeat.borders]
+    crossing = [region.crossing(border) for border in repeat.borders]
     growth = (crossing[-2] - crossing[0]) / (len(crossing) - 2)
     return crossing[-1] <= crossing[-2] + max(0, growth)
 
@@ -184,127 +221,49 @@ def _flows(reading: Reading, repeat: Repeat) -> bool:
     spans = repeat.spans
     if len(spans) > 3 or spans[0][1] - spans[0][0] > 3:
         return True
-    return all(
-        place >= start - 1 or not reading.depends[place]
-        for start, stop in spans[1:]
-        for i in range(start, stop)
-        for place, _ in reading.reads[i]
-    )
+    reads = [(start, place) for start, stop in spans[1:] for i in range(start, stop) for place, _ in reading.reads[i]]
+    return all(place >= start - 1 or reading.steps[place].op in ("parameter", "constant") for start, place in reads)
 
 
 # -- blocks that are nearly equal -----------------------------------------------------------------------------------------
-def _alike(reading: Reading, region: Region) -> Iterator[tuple[int, Iterator[Repeat]]]:
-    """Repeats of the regions between borders, and single regions that a chain like them precedes."""
-    parts = region.parts
-    if len(parts) < 2:
-        return
-    kinds = _kinds(reading, parts)
-    large = [b - a > 1 for a, b in parts]
-    for start, period, length in periods(np.array(kinds, dtype=np.int64)):
-        if any(large[start : start + period]):
-            body = parts[start + period - 1][1] - parts[start][0]
-            first = max(region.start, parts[start][0] - REACH * body)
-            bound = reading.layers(first, parts[start + length - 1][1])
-            yield bound, _of_parts(reading, region, start, period, length)
-    for i in range(1, len(parts)):
-        if large[i] and not large[i - 1] and kinds[i - 1] != kinds[i]:
-            single = _with_first(reading, region, Repeat(parts[i], aligned=False))
-            if len(single.borders) > 2:
-                yield reading.layers(single.start, single.stop), iter([single])
-
-
-def _of_parts(reading: Reading, region: Region, start: int, period: int, length: int) -> Iterator[Repeat]:
-    """As `_aligned`, in units of parts."""
+def _alike(reading: Reading, region: Region, start: int, period: int, length: int) -> Iterator[Repeat]:
+    """As `_aligned`, in units of the parts of the region."""
     borders = region.borders
     ranked = []
     for shift in range(min(period, length - 2 * period + 1)):
         places = range(start + shift, start + length + 1, period)
-        forks = sum(reading.forks(borders[i]) for i in places[1:-1]) / (len(places) - 2)
-        ranked.append((-forks, shift, places))
-    for _, _, places in sorted(ranked, key=lambda entry: entry[:2]):
-        found, first = False, 0
+        ranked.append((-reading.readers(borders[places[1]]), shift))
+    for _, shift in sorted(ranked):
+        places = range(start + shift, start + length + 1, period)
+        runs, first = [], 0
         for i in range(1, len(places)):
-            if i + 1 == len(places) or not _same_ends(reading, borders, places[first], places[i], period):
-                if i - first > 1:
-                    found = True
-                    instances = Repeat(tuple(borders[place] for place in places[first : i + 1]), aligned=False)
-                    yield _with_first(reading, region, instances)
-                first = i
-        if found:
-            return
+            if i + 1 < len(places) and _same_ends(reading, borders, places[first], places[i], period):
+                continue
+            if i - first > 1:
+                runs.append(Repeat(tuple(borders[place] for place in places[first : i + 1]), aligned=False))
+            first = i
+        total = sum(reading.layers(repeat.start, repeat.stop) for repeat in runs)
+        for repeat in runs:
+            yield replace(_with_first(reading, region, repeat), total=total)
 
 
 def _same_ends(reading: Reading, borders: tuple[int, ...], a: int, b: int, period: int) -> bool:
     """Whether two instances end in one type, and their parts in types of the same size along all axes but one."""
-    ends = [(borders[a + i] - 1, borders[b + i] - 1) for i in range(1, period + 1)]
-    last, other = ends[-1]
-    return reading.types[last] == reading.types[other] and all(reading.scaled(*pair) for pair in ends)
+    ends = [(int(reading.type[borders[a + i] - 1]), int(reading.type[borders[b + i] - 1])) for i in range(1, period + 1)]
+    return ends[-1][0] == ends[-1][1] and all(reading.close(*pair) for pair in ends)
 
 
-def _kinds(reading: Reading, parts: list[tuple[int, int]]) -> list[int]:
-    """A number for each part, equal for parts that are alike; single steps by their label."""
-    found: list[int] = []
-    known: list[tuple[Counter[int], int]] = []
-    exact: dict[bytes, int] = {}
-    for start, stop in parts:
-        if stop - start == 1:
-            found.append(int(reading.label[start]))
-            continue
-        content = reading.label[start:stop].tobytes()
-        if content not in exact:
-            bag = _bag(reading, start, stop)
-            alike = (i for i, (other, _) in enumerate(known) if _likeness(bag, other) >= ALIKE)
-            number = next(alike, len(known)) if stop - start >= SMALL else len(known)
-            if number == len(known):
-                known.append((bag, number))
-            exact[content] = -1 - number
-        found.append(exact[content])
-    return found
-
-
-def _bag(reading: Reading, start: int, stop: int) -> Counter[int]:
-    bag: Counter[int] = Counter()
-    for i in range(start, stop):
-        bag[int(reading.label[i])] += WEIGHTY if reading.weighty[i] else 1
-    return bag
-
-
-def _likeness(a: Counter[int], b: Counter[int]) -> float:
-    return 2 * (a & b).total() / (a.total() + b.total())
+def _after_chain(reading: Reading, region: Region, part: Span) -> Iterator[Repeat]:
+    """A part with what comes before it, where that is such a part without what made it one (the first has no shortcut)."""
+    repeat = _with_first(reading, region, Repeat(part, aligned=False))
+    if repeat.extended:
+        yield repeat
 
 
 def _with_first(reading: Reading, region: Region, repeat: Repeat) -> Repeat:
     """The repeat with one more instance in front where the steps before it are nearly such an instance."""
-    start, stop = repeat.spans[0]
-    body = reading.label[start:stop].tolist()[::-1]
-    if len(body) < SMALL or start == region.start or reading.types[start - 1] != reading.types[stop - 1]:
+    body = repeat.spans[0]
+    if body[0] == region.start or reading.type[body[0] - 1] != reading.type[body[1] - 1]:
         return repeat
-    weights = [WEIGHTY if w else 1 for w in reading.weighty[start:stop]][::-1]
-    whole, seen = sum(weights), 0
-    row = [0.0] * (len(body) + 1)
-    best = (ALIKE, 0)
-    entrance = region.live[start - region.start]
-    for i in range(start - 1, max(region.start, start - REACH * len(body)) - 1, -1):
-        label, weight = int(reading.label[i]), WEIGHTY if reading.weighty[i] else 1
-        seen += weight
-        corner = 0.0
-        for j, other in enumerate(body, 1):
-            above = row[j]
-            if label == other:
-                row[j] = corner + weights[j - 1] * (1 if reading.scaled(i, stop - j) else 0.5)
-            elif row[j - 1] > above:
-                row[j] = row[j - 1]
-            corner = above
-        if i == region.start or region.live[i - region.start] <= entrance:
-            best = max(best, (2 * row[-1] / (whole + seen), -i))
-    likeness, first = best[0], -best[1]
-    if likeness <= ALIKE or _holds_instance(reading, region, first, (start, stop), likeness):
-        return repeat
-    return Repeat((first, *repeat.borders), aligned=False)
-
-
-def _holds_instance(reading: Reading, region: Region, first: int, body: tuple[int, int], likeness: float) -> bool:
-    """Whether a part of the steps before the body is more like it than all of them: then it is another instance and more."""
-    bag = _bag(reading, *body)
-    inside = [(a, b) for a, b in region.parts if first <= a and b <= body[0] and b - a > 1 and b - a < body[0] - first]
-    return any(_likeness(_bag(reading, a, b), bag) >= likeness for a, b in inside)
+    start = alike_before(reading, region, body, body[0])
+    return repeat if start is None else Repeat((start, *repeat.borders), repeat.aligned, extended=True)

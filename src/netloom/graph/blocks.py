@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..ops import Edge
+from .block_likeness import Region, Span, alike_after, alike_before
 from .block_reading import Reading
-from .block_repeats import Region, Repeat, best_repeat
+from .block_repeats import Repeat, best_repeat
 from .tree import edges
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class Block:
     @cached_property
     def outputs(self) -> tuple[Edge, ...]:
         """The values made inside that are read outside or returned, in order of production."""
-        return self.reading.leaving(self.start, self.stop)
+        steps = self.graph.steps
+        return tuple(Edge(steps[i].name, index) for i, index in self.reading.leaving(self.start, self.stop))
 
     @property
     def summary(self) -> Summary:
@@ -116,6 +118,7 @@ class _Finder:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         #: Shapes of the trees of bodies that are solved, by their key.
+        self.kept: set[Span] = set()
         self.solved: dict[Any, tuple[Block, ...]] = {}
 
     def root(self) -> Block:
@@ -123,22 +126,50 @@ class _Finder:
         start = next((i for i, step in enumerate(steps) if step.op != "input"), len(steps))
         parts: list[Block] = []
         for part in self.sections(Region.of(self.reading, start, len(steps))):
-            parts += part.parts if part.kind == "group" and len(part) < _SMALL else (part,)
+            small = part.kind == "group" and len(part) < _SMALL and (part.start, part.stop) not in self.kept
+            parts += part.parts if small else (part,)
         parts = [self.node(i) for i in range(start)] + self.arranged(parts)
         return self.block("group", parts)
 
-    def sections(self, region: Region) -> list[Block]:
-        """The blocks that a region is made of, side by side."""
+    def sections(self, region: Region, left: Span | None = None, right: Span | None = None) -> list[Block]:
+        """The blocks that a region is made of, side by side; ``left`` and ``right`` are instances beside it."""
         start, stop = region.start, region.stop
-        if stop - start < 2:
-            return [self.node(i) for i in range(start, stop)]
-        repeat = best_repeat(self.reading, region)
+        repeat = best_repeat(self.reading, region) if stop - start > 1 else None
         if repeat is not None:
-            before, after = region.cut(start, repeat.start), region.cut(repeat.stop, stop)
-            return [*self.sections(before), self.repeat(repeat), *self.sections(after)]
-        if len(region.borders) == 2:
-            return [self.node(i) for i in range(start, stop)]
-        return [self.body(a, b) for a, b in region.parts]
+            first, last = repeat.spans[1], repeat.spans[-1]
+            before = self.sections(region.cut(start, repeat.start), left, first)
+            after = self.sections(region.cut(repeat.stop, stop), last, right)
+            return [*before, *self.joined(self.repeat(repeat), after)]
+        return self.rest(region, left, right)
+
+    def joined(self, repeat: Block, after: list[Block]) -> list[Block]:
+        """A repeat and what follows; a last instance that differs becomes one of it."""
+        types = self.reading.type
+        if after and (after[0].start, after[0].stop) in self.kept and types[after[0].stop - 1] == types[repeat.stop - 1]:
+            last = after.pop(0)
+            repeat = Block(self.reading, "repeat", repeat.start, last.stop, (*repeat.parts, last), False)
+        return [repeat, *after]
+
+    def rest(self, region: Region, left: Span | None, right: Span | None) -> list[Block]:
+        """The blocks of a region without repeats: what is like the instances beside it, and its parts."""
+        start, stop = region.start, region.stop
+        begin = alike_after(self.reading, region, left, start, sizes=False) if left else None
+        end = alike_before(self.reading, region, right, stop, sizes=False) if right else None
+        begin, end = start if begin is None else begin, stop if end is None or end < (begin or start) else end
+        lone = [self.lone(a, b) for a, b in ((start, begin), (end, stop)) if a < b]
+        inner = region.cut(begin, end)
+        if begin == end:
+            middle = []
+        elif len(inner.borders) == 2:
+            middle = [self.node(i) for i in range(begin, end)]
+        else:
+            middle = [self.body(a, b) for a, b in inner.parts]
+        return [*lone[: start < begin], *middle, *lone[start < begin :]]
+
+    def lone(self, start: int, stop: int) -> Block:
+        block = self.body(start, stop)
+        self.kept.add((start, stop))
+        return block
 
     def arranged(self, parts: list[Block]) -> list[Block]:
         """Neighbouring nodes between larger blocks as groups; a single group among nodes dissolved."""
