@@ -246,6 +246,20 @@ def test_resume_refuses_what_is_not_the_run(digits: nl.tasks.Task) -> None:
         resume(own.run_id, own.store)
 
 
+def images(choose: Any) -> nl.Graph:
+    x = nl.input(1, 8, 8)
+    return nl.Graph(x, nl.linear(nl.relu(nl.linear(nl.flatten(x), choose.integer("width", 1, 64))), 10))
+
+
+def test_code_that_a_store_names_is_run_only_when_asked_for(digits: nl.tasks.Task) -> None:
+    space = nl.spaces.from_function(images)
+    result = run(digits, budget=1, space=space)
+    assert result.settings.space == space.spec != ""
+    with pytest.raises(SearchError, match="code of its own; give it again as space=.*--space"):
+        resume(result.run_id, result.store)
+    assert len(resume(result.run_id, result.store, space=space, budget=2, progress=False).evaluations) == 2
+
+
 # -- executors -----------------------------------------------------------------------------------------------------
 def test_local_processes_find_the_same(digits: nl.tasks.Task) -> None:
     alone, together = run(digits, budget=4), run(digits, budget=4, executor="local")

@@ -36,7 +36,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "netloom_wide-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: netloom-wide\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[netloom.spaces]\nwide = netloom_wide:Wide\nlost = netloom_wide:Lost\nconv = netloom_wide:Wide\n")
+    points = {"wide": "Wide", "lost": "Lost", "conv": "Wide"}
+    lines = [f"{name} = netloom_wide:{attribute}" for name, attribute in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[netloom.spaces]", *lines, ""]))
     monkeypatch.syspath_prepend(str(tmp_path))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import SearchError
 from ..searching import SearchResult, resume, search
+from ..spaces import load
 from ..store import Store
 from .arguments import DEFAULT_STORE
 
@@ -43,11 +44,12 @@ def _searched(given: argparse.Namespace, url: str) -> SearchResult:
 
 
 def _resumed(given: argparse.Namespace, url: str) -> SearchResult:
-    for name in ("space", "task", "strategy", "recipe", "seed", "candidate_seconds"):
+    for name in ("task", "strategy", "recipe", "seed", "candidate_seconds"):
         if getattr(given, name) is not None:
             flag = "--" + name.replace("_", "-")
             raise SearchError(f"{flag} cannot be changed for a run that is resumed; leave it out, or start a new search")
-    return resume(given.resume, url, budget=given.budget, executor=given.executor, progress=not given.quiet)
+    space = None if given.space is None else load(given.space)
+    return resume(given.resume, url, space=space, budget=given.budget, executor=given.executor, progress=not given.quiet)
 
 
 def _tell(result: SearchResult, url: str) -> None:

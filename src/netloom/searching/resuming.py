@@ -47,6 +47,12 @@ def resume(
     if space is None:
         if not settings.space:
             raise SearchError(f"run {run_id} used a space of its own; give it again as space=")
+        if ":" in settings.space.partition("?")[0]:
+            # A store is data: that it names code is no reason to run it.
+            raise SearchError(
+                f"run {run_id} draws from {settings.space}, code of its own; give it again as "
+                f"space=netloom.spaces.load({settings.space!r}), or with --space {settings.space}"
+            )
         space = spaces.load(settings.space, input_shape=task.input_shape, num_classes=task.num_classes)
     elif space.spec != settings.space:
         raise SearchError(f"run {run_id} used the space {settings.space!r}, not {space.spec!r}")
