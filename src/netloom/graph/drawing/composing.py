@@ -144,7 +144,7 @@ class _Composer:
             ins, outs = self.ends_of_instance(part, shown, entries, exits)
             views: tuple[Diagram, ...] = (
                 self.diagram(shown.parts, ins, outs, f"{key}/", outside, shown.title),
-                self.diagram(part.parts, entries, exits, f"{key}:", outside, part.title),
+                self.diagram(part.parts, entries, exits, f"{key}:", outside, _around(part.title)),
             )
         else:
             views = (self.diagram(part.parts, entries, exits, f"{key}/", outside, part.title),)
@@ -225,6 +225,11 @@ class _Composer:
         if unit.rows[0].kind == "norm" and any(r.kind == "conv" for r in unit.rows):
             return made.quiet
         return made.kind in _FOLLOWERS
+
+
+def _around(title: str) -> str:
+    """The path around several siblings: ``blocks`` for ``blocks.1…5``."""
+    return title.rpartition(".")[0] if "…" in title else title
 
 
 def _added(rows: list[Row], new: Row) -> list[Row]:

@@ -177,7 +177,7 @@ class _Reader:
     def inside(self, block: Block) -> list[Part]:
         if block.kind == "node":
             return [self.node(block.start)]
-        if block.kind == "repeat" and len(block.parts[0]) >= _MIN_REPEATED:
+        if block.kind == "repeat" and _is_chain(block):
             return [self.of_block(block)]
         return [found for part in block.parts for found in self.inside(part)]
 
@@ -195,9 +195,25 @@ def _span(members: tuple[Part, ...]) -> str:
 
 
 def _repeats_within(block: Block, start: int, stop: int) -> list[Block]:
-    """The largest repeats inside a run of steps that are worth folding."""
+    """The largest repeats inside a run of steps that can be drawn by one instance."""
     if block.stop <= start or block.start >= stop:
         return []
-    if block.kind == "repeat" and start <= block.start and block.stop <= stop and len(block.parts[0]) >= _MIN_REPEATED:
+    if block.kind == "repeat" and start <= block.start and block.stop <= stop and _is_chain(block):
         return [block]
     return [found for part in block.parts for found in _repeats_within(part, start, stop)]
+
+
+def _is_chain(repeat: Block) -> bool:
+    """Whether a repeat is the same thing over and over, each on the result of the one before.
+
+    Later nodes may read the last two instances, as the cells of a search space do; branches side by side are no chain.
+    """
+    first, *others = repeat.parts
+    if len(first) < _MIN_REPEATED or any([s.op for s in part.steps] != [s.op for s in first.steps] for part in others):
+        return False
+    for before, part in zip(repeat.parts, others):
+        made = {step.name for step in before.steps}
+        if not any(edge.node in made for edge in part.inputs):
+            return False
+    last = {step.name for part in repeat.parts[-2:] for step in part.steps}
+    return all(edge.node in last for edge in repeat.outputs)

@@ -9,6 +9,7 @@ the left and then drawn towards what they are linked to (after Sander, GD 1995, 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from .layering import Layered, layer, layer_inside
 from .lettering import text_width
@@ -310,7 +311,7 @@ def coordinates(
     x = [0.0] * len(left)
     for c in order:
         x[c] = max([x[other] + distance for other, distance in left[c]], default=0.0)
-    for sweep in range(30 if len(x) < 400 else 10):
+    for sweep in range(40 if len(x) < 400 else 24):
         for c in reversed(order) if sweep % 2 == 0 else order:
             if not pulls[c]:
                 continue
@@ -319,8 +320,8 @@ def coordinates(
             for other, distance in pulls[c]:
                 wanted += x[other] + distance
             wanted /= len(pulls[c])
-            low = max([x[other] + distance for other, distance in left[c]], default=wanted)
-            high = min([x[other] - distance for other, distance in right[c]], default=wanted)
+            low = max([x[other] + distance for other, distance in left[c]], default=-inf)
+            high = min([x[other] - distance for other, distance in right[c]], default=inf)
             x[c] = max(low, min(high, wanted))
     return {v: x[chain[v]] + shift[v] for v in chain}
 

@@ -20,7 +20,7 @@ _LEGEND_ROW, _HEADER = 18.0, 22.0
 #: Rules that no theme changes.
 SHAPES = (
     f"text{{font-family:{FONT};font-size:{TITLE}px}}.b{{font-weight:700}}.d{{font-size:{DETAIL}px}}.q{{font-size:{QUIET}px}}"
-    f".h{{font-size:{LABEL}px;stroke-width:3px;paint-order:stroke;stroke-linejoin:round}}"
+    f".h{{font-size:{LABEL}px}}"
     ".e{fill:none;stroke-width:1.3}.bd{stroke-width:1}.no{fill:none}.dash{stroke-dasharray:2.5 2}"
 )
 

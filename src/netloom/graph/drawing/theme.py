@@ -103,7 +103,7 @@ def rules(palette: Palette, prefix: str = "") -> str:
     p = palette
     lines = {
         ".bg": f"fill:{p.background}", ".t": f"fill:{p.text}", ".m": f"fill:{p.muted}",
-        ".h": f"fill:{p.muted};stroke:{p.background}", ".e": f"stroke:{p.edge}", ".a": f"fill:{p.edge}",
+        ".h": f"fill:{p.muted}", ".e": f"stroke:{p.edge}", ".a": f"fill:{p.edge}",
         ".g": f"fill:{p.panel};stroke:{p.border}", ".g2": f"fill:{p.background};stroke:{p.border}",
         ".bar": f"fill:{p.bar};stroke:{p.border}", ".pill": f"fill:{p.background};stroke:{p.muted}", ".bt": f"fill:{p.text}",
     }  # fmt: skip

@@ -146,9 +146,9 @@ const page = {
   /** All of it, but never so small that nothing can be read: then from its beginning. */
   fit() {
     const { width, height } = $("picture").getBoundingClientRect(), margin = 24;
-    const [w, h] = this.size, whole = Math.min((width - 2 * margin) / w, (height - 2 * margin - 30) / h);
-    this.scale = Math.max(Math.min(whole, 1.25 * data.scale), Math.min(0.75, (width - 2 * margin) / w > 0.4 ? 0.75 : 0.5));
-    if (this.direction === "down" && w * this.scale > width - 2 * margin) this.scale = Math.max(0.3, (width - 2 * margin) / w);
+    const [w, h] = this.size, whole = Math.min((width - 2 * margin) / w, (height - 2 * margin - 30) / h, 1.25);
+    const across = this.direction === "down" ? (width - 2 * margin) / w : (height - 2 * margin - 30) / h;
+    this.scale = data.scale * (whole >= 0.85 ? whole : Math.min(1, Math.max(0.5, across)));
     this.x = Math.max(margin, (width - w * this.scale) / 2);
     this.y = h * this.scale < height - 2 * margin - 30 ? (height - 30 - h * this.scale) / 2 : margin;
     this.move();
@@ -188,7 +188,8 @@ const page = {
   hits(words) {
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
     const found = [];
-    for (const name of this.index.nodes.keys()) {
+    for (const name of Object.keys(data.facts)) {
+      if (!this.index.nodes.has(name)) continue;
       const facts = data.facts[name], where = `${name} ${facts?.op ?? ""}`.toLowerCase();
       if (wanted.every((word) => where.includes(word))) found.push(name);
     }

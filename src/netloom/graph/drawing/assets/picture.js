@@ -55,7 +55,7 @@ class Picture {
       if (heads) group.append(element("path", { class: "a" + extra, d: heads }));
     }
     for (const box of placed.boxes) group.append(this.box(box, depth, down, picked));
-    for (const [left, base, label] of placed.labels) group.append(text(label, "h", left, base));
+    for (const [left, base, label] of placed.labels) group.append(text(label, "h new", left, base));
     return group;
   }
 

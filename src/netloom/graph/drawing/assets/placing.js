@@ -213,12 +213,12 @@ function coordinates(diagram, made, extents, offsets) {
   const order = leftToRight(left, right), x = new Array(count).fill(0);
   for (const c of order) x[c] = left[c].length ? Math.max(...left[c].map(([other, distance]) => x[other] + distance)) : 0;
   const backwards = [...order].reverse();
-  for (let sweep = 0; sweep < (count < 400 ? 30 : 10); sweep++) {
+  for (let sweep = 0; sweep < (count < 400 ? 40 : 24); sweep++) {
     for (const c of sweep % 2 === 0 ? backwards : order) {
       if (!pulls[c].length) continue;
       const wanted = pulls[c].reduce((sum, [other, distance]) => sum + (x[other] + distance), 0) / pulls[c].length;
-      const low = left[c].length ? Math.max(...left[c].map(([o, d]) => x[o] + d)) : wanted;
-      const high = right[c].length ? Math.min(...right[c].map(([o, d]) => x[o] - d)) : wanted;
+      const low = left[c].length ? Math.max(...left[c].map(([o, d]) => x[o] + d)) : -Infinity;
+      const high = right[c].length ? Math.min(...right[c].map(([o, d]) => x[o] - d)) : Infinity;
       x[c] = Math.max(low, Math.min(high, wanted));
     }
   }
