@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,17 @@ def test_operator_refuses_what_the_page_says(followed: dict[str, Any]) -> None:
         nl.renorm(nl.input(3, batch=False), 2, 0, 1.0)
 
 
-def test_space_samples_what_it_contains(followed: dict[str, Any]) -> None:
-    import numpy as np
-
-    space = followed["space"]
-    seed = random.Random(0).randrange(1000)
-    assert space.sample(np.random.default_rng(seed)).hash == space.sample(np.random.default_rng(seed)).hash
+def test_space_keeps_its_contract(followed: dict[str, Any]) -> None:
+    """The same checks as every space of netloom passes; a spoiled one does not."""
+    page = followed["Perceptrons"]
+    assert len(testing.check_space(page(5), count=20, distinct=3, pickles=False)) == 20
     x = nl.input(1, 8, 8)
-    assert not space.contains(nl.Graph(x, nl.linear(nl.flatten(x), 10)))
+    assert not page().contains(nl.Graph(x, nl.linear(nl.flatten(x), 10)))
+    with pytest.raises(AssertionError, match="does not contain its sample"):
+        testing.check_space(type("Spoiled", (page,), {"contains": lambda self, graph: False})(), pickles=False)
 
 
-def test_page_takes_under_a_page_for_an_operator() -> None:
-    section = PAGE.read_text().split("## Add an operator")[1].split("## Add a space")[0]
+@pytest.mark.parametrize(("title", "following"), [("an operator", "a space"), ("a space", "a strategy")])
+def test_section_takes_under_a_page(title: str, following: str) -> None:
+    section = PAGE.read_text().split(f"## Add {title}")[1].split(f"## Add {following}")[0]
     assert len(section.splitlines()) <= 90
