@@ -69,17 +69,6 @@ def test_store_check_says_what_is_wrong(tmp_path: Path, recipe: str, capsys: pyt
     assert "evaluation 1 scored 0.123, but its curve ends at" in lines(capsys)[0]
 
 
-def test_sample_writes_text_and_json_that_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sample", "-n", "3", "--seed", "4"]) == 0
-    texts = capsys.readouterr().out
-    out = tmp_path / "networks.jsonl"
-    assert main(["sample", "-n", "3", "--seed", "4", "--format", "json", "--out", str(out)]) == 0
-    graphs = [nl.Graph.from_json(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert len(graphs) == 3 and all(graph.hash in texts and graph.to_text().strip() in texts for graph in graphs)
-    parts = re.split(r"^# \d+: .*$", texts, flags=re.M)[1:]
-    assert [nl.Graph.from_text(part).hash for part in parts] == [graph.hash for graph in graphs]
-
-
 def test_trace_prints_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "some_models.py").write_text(
         "import torch\n"
@@ -111,9 +100,6 @@ def test_trace_prints_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         (["search", "--resume", "x", "--store", "sqlite:///none.db"], "there is no file none.db"),
         (["search", "--resume", "x", "--seed", "1"], "--seed cannot be changed"),
         (["search", "--report", __file__], "give a directory"),
-        (["sample", "--space", "cave"], "unknown space 'cave'"),
-        (["sample", "-n", "0"], "at least one network"),
-        (["sample", "--out", "/no/such/dir/x"], "cannot write"),
         (["store", "check", "sqlite:///none.db"], "there is no file none.db"),
         (["report", "--store", "sqlite:///none.db"], "there is no file none.db"),
     ],

@@ -62,16 +62,24 @@ def _add_sample(commands: Any) -> None:
         commands,
         "sample",
         "sample_command",
-        "sample [--space SPACE] [-n N] [--seed SEED] [--format text|json] [--out FILE]",
-        "Print random networks of a space.",
+        "sample [--space SPACE] [-n N] [--max-params P] [--max-flops F] [--out FILE] …",
+        "Draw different networks of a space: a few to the screen, or as many as you like into a file.\n\n"
+        "The same command gives the same file, whatever the number of processes. Killed, it goes on where it was when it is\n"
+        "given again. Numbers may be written 100k, 2.5M, 1G. Exit code 1: the space has fewer networks than were asked for.",
         "  netloom sample -n 3\n"
-        "  netloom sample --space 'conv?input_shape=1x8x8&max_params=20000' -n 100 --format json --out networks.jsonl\n",
+        "  netloom sample --space conv -n 100k --max-params 1M --max-flops 10M --processes 2 --out nets.parquet\n"
+        "  netloom sample --space 'conv?input_shape=1x8x8&conv_num=2' -n 100 --out networks.jsonl\n"
+        "  netloom sample --space my_spaces:tiny -n 10 --format json     a space of your own, JSON on the screen\n",
     )
-    made.add_argument("--space", default="conv", help="the space, settings after '?' (default: conv)")
-    made.add_argument("-n", type=int, default=1, metavar="N", help="how many (default: 1)")
-    made.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
-    made.add_argument("--format", choices=("text", "json"), default="text", help="text, or one JSON document a line")
-    made.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+    made.add_argument("--space", default="conv", help="conv, mlp, nasbench201, MODULE:NAME; settings after '?' (default: conv)")
+    made.add_argument("-n", default="1", metavar="N", help="how many (default: 1)")
+    made.add_argument("--seed", default="0", help="seed of the draws (default: 0)")
+    made.add_argument("--max-params", metavar="P", help="no network of more than P parameters")
+    made.add_argument("--max-flops", metavar="F", help="no network of more than F FLOPs a sample (2 per multiply–accumulate)")
+    made.add_argument("--out", metavar="FILE", help="write a .parquet, .jsonl or .txt file instead of to the screen")
+    made.add_argument("--format", choices=("text", "json"), help="how networks are written (default: text; json in .jsonl)")
+    made.add_argument("--processes", default="1", metavar="N", help="how many processes draw (default: 1)")
+    made.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _add_trace(commands: Any) -> None:

@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import Any
 
 from ..errors import SpaceError
-from ..spaces import load
-from .output import writer
+from ..spaces.loading import whole_number
+from ..spaces.samples import Samples
+from ..spaces.sampling import sample_many
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print random networks."""
-    import numpy as np
+    """Draw networks: print them, or write them to a file and say so."""
+    if _number(given, "n") == 0:
+        raise SpaceError(f"-n {given.n}: expected at least one network")
+    numbers: dict[str, Any] = {name: _number(given, name) for name in ("n", "seed", "processes", "max_params", "max_flops")}
+    try:
+        samples = sample_many(given.space, **numbers, out=given.out, form=given.format, progress=not given.quiet)
+    except KeyboardInterrupt:
+        if given.out is not None:
+            print(f"netloom sample: stopped; the same command goes on from {given.out}.parts", file=sys.stderr)
+            return 130
+        raise
+    if given.out is None:
+        _print(samples)
+    else:
+        print(f"{given.out}: {len(samples):,} networks of {samples.settings['draws']:,} draws")
+    if samples.is_short:
+        print(
+            f"netloom sample: {given.space} has no more than {len(samples):,} different networks that "
+            f"{samples.settings['draws']:,} draws could find",
+            file=sys.stderr,
+        )
+    return int(samples.is_short)
 
-    if given.n < 1 or given.seed < 0:
-        raise SpaceError(f"-n {given.n} --seed {given.seed}: expected at least one network and a seed ≥ 0")
-    space = load(given.space)
-    with writer(given.out) as write:
-        for i in range(given.n):
-            graph = space.sample(np.random.default_rng([given.seed, i]))
-            if given.format == "json":
-                write(graph.to_json())
-            else:
-                write(f"# {i}: {graph.hash}, {graph.num_params:,} parameters, {graph.flops:,} FLOPs\n{graph.to_text()}")
-    return 0
+
+def _number(given: argparse.Namespace, name: str) -> int | None:
+    """A whole number, as people write it: 250000, 250K, 0.25M."""
+    text = getattr(given, name)
+    if text is None:
+        return None
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+        raise SpaceError(f"{flag} {text}: {error}") from None
+
+
+def _print(samples: Samples) -> None:
+    columns = (samples.records[name] for name in ("index", "hash", "num_params", "flops", samples.form))
+    for index, hash, num_params, flops, written in zip(*columns):
+        if samples.form == "text":
+            print(f"# {index}: {hash}, {num_params:,} parameters, {flops:,} FLOPs")
+        print(written)

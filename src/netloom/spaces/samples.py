@@ -109,9 +109,9 @@ def read_samples(path: str | os.PathLike[str]) -> Samples:
     """
     name = os.fspath(path)
     try:
-        if ending(path) == ".parquet":
-            return _read_parquet(name)
         with open(path, encoding="utf-8") as file:
+            if ending(path) == ".parquet":
+                return _read_parquet(name)
             return _read_lines(file, name) if ending(path) == ".jsonl" else _read_text(file, name)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, NetloomError):
@@ -195,8 +195,6 @@ def _read_lines(file: Iterable[str], path: str) -> Samples:
 
 # -- text --------------------------------------------------------------------------------------------------------------
 def _write_text(path: str, settings: Mapping[str, Any], tables: Iterable[Mapping[str, Sequence[Any]]]) -> None:
-    if settings["form"] != "text":
-        raise FormatError(f"cannot write JSON to {path!r}; use a name that ends in .jsonl or .parquet")
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(_HEAD + json.dumps(settings, ensure_ascii=False) + "\n")
         for record in _rows(tables, "text"):

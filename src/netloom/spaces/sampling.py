@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SpaceError
 from .loading import load
 from .samples import Samples, ending, read_samples, write_samples
-from .sampling_parts import PART, Parts, Table, draw_part, missing, refuse_other
+from .sampling_parts import Parts, Table, draw_part, draws_of, missing, refuse_other
 
 if TYPE_CHECKING:
     from .space import Space
 
 #: A space is taken to have no more networks where so many draws in a row, and so many for each network found, gave none.
 _PATIENCE, _PATIENCE_EACH = 10_000, 10
+#: Draws that are looked at again to say why none was kept.
+_LOOKED_AT = 200
 
 #: Told how many networks are found, after each part.
 Tell = Callable[[int], None]
@@ -36,16 +38,17 @@ def sample_many(
     max_flops: int | None = None,
     processes: int = 1,
     out: str | os.PathLike[str] | None = None,
-    form: str = "text",
+    form: str | None = None,
     progress: bool = False,
 ) -> Samples:
     """``n`` networks of ``space``, no two with one hash, in the order of the draws that gave them first.
 
     Draw i is ``space.sample(numpy.random.default_rng([seed, i]))``; draws above ``max_params`` or ``max_flops`` are left
     out. The result depends on neither ``processes`` nor interruptions: killed and called again, it goes on from what
-    lies in ``OUT.parts``. ``out`` is a ``.parquet``, ``.jsonl`` or ``.txt`` file, in which ``form`` ("text" or "json") writes
-    the networks; without it the samples are kept in memory. A space that gives nothing new for long (10,000 draws, and ten
-    times as many as there are networks) has no more: ``result.is_short`` then. ``progress`` shows a bar on a terminal.
+    lies in ``OUT.parts``. ``out`` is a ``.parquet``, ``.jsonl`` or ``.txt`` file; without it the samples are kept in memory.
+    ``form`` is how networks are written in it: "text", or "json" (what ``.jsonl`` has unless told otherwise). A space that
+    gives nothing new for long (10,000 draws, and ten times as many as there are networks) has no more: ``result.is_short``
+    then. ``progress`` shows a bar on a terminal.
 
     Raises `SpaceError` for settings that make no sense, and where ``out`` holds samples that were drawn otherwise.
 
@@ -54,14 +57,16 @@ def sample_many(
     >>> len(set(samples.hashes)), max(samples.records["num_params"]) <= 20_000, samples[0].outputs[0].shape
     (100, True, (Size('N'), 10))
     """
+    form = form or ("json" if out is not None and ending(out) == ".jsonl" else "text")
     _check(n, seed, processes, form, max_params, max_flops)
-    loaded = load(space) if isinstance(space, str) else space
+    loaded = load(space, max_params=max_params, max_flops=max_flops) if isinstance(space, str) else space
     settings = _settings(space, loaded, n, seed, max_params, max_flops, form)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             return _sample(space, loaded, settings, processes, os.path.join(folder, "samples.jsonl"), progress)
-    ending(out)
     path = os.fspath(out)
+    if ending(path) == ".txt" and form == "json":
+        raise SpaceError(f"form = 'json' does not go into {path!r}; use a name that ends in .jsonl or .parquet")
     if os.path.exists(path):
         found = read_samples(path)
         refuse_other(found.settings, settings, f"{path!r} holds")
@@ -115,6 +120,8 @@ def _sample(
                 found.add(number, parts.get(number))
                 tell(found.count)
                 number += 1
+        if not found.count:
+            raise _none_found(space, settings, found.draws)
         drawn = settings | {"found": found.count, "draws": found.draws}
         write_samples(path, drawn, _kept(parts, number, found))
         samples = read_samples(path)
@@ -122,6 +129,19 @@ def _sample(
         return samples
     finally:
         parts.close()
+
+
+def _none_found(space: Space, settings: Mapping[str, Any], draws: int) -> SpaceError:
+    """What to say where every draw was above a cap."""
+    import numpy as np
+
+    graphs = [space.sample(np.random.default_rng([settings["seed"], index])) for index in range(_LOOKED_AT)]
+    caps = " and ".join(f"{name} = {settings[name]:,}" for name in ("max_params", "max_flops") if settings[name] is not None)
+    num_params, flops = min(graph.num_params for graph in graphs), min(graph.flops for graph in graphs)
+    return SpaceError(
+        f"none of {draws:,} draws of {settings['space']} is within {caps}: the smallest of {_LOOKED_AT} has "
+        f"{num_params:,} parameters, the cheapest {flops:,} FLOPs; raise the caps"
+    )
 
 
 class _Found:
@@ -149,7 +169,7 @@ class _Found:
                 if self.count == self.n:
                     self.complete = True
                     return
-        self._gave_up((number + 1) * PART)
+        self._gave_up(draws_of(number, self.n).stop)
 
     def _gave_up(self, index: int) -> bool:
         """Whether nothing new has come for so long, before the draw of that index, that nothing more will."""

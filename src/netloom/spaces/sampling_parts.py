@@ -22,14 +22,29 @@ if TYPE_CHECKING:
     from ..graph.graph import Graph
     from .space import Space
 
-#: Draws of one part.
+#: Draws of one part, but for the first ones, which are shorter where few networks are wanted.
 PART = 500
 #: Column → its values.
 Table = dict[str, list[Any]]
 
 
+def draws_of(number: int, n: int) -> range:
+    """The draws of a part where ``n`` networks are wanted: first as many, then twice as many each time, up to `PART`.
+
+    >>> [draws_of(number, 200) for number in range(4)]
+    [range(0, 200), range(200, 600), range(600, 1100), range(1100, 1600)]
+    """
+    first = min(n, PART)
+    growing = (PART // first).bit_length()
+    if number < growing:
+        start, size = first * (2**number - 1), first * 2**number
+    else:
+        start, size = first * (2**growing - 1) + (number - growing) * PART, PART
+    return range(start, start + size)
+
+
 def draw_part(space: Space, number: int, settings: Mapping[str, Any]) -> Table:
-    """What the draws ``number * PART`` … give: networks within the caps, each once.
+    """What the draws of one part give: networks within the caps, each once.
 
     The draw of index i is ``space.sample(numpy.random.default_rng([seed, i]))``.
     """
@@ -38,7 +53,7 @@ def draw_part(space: Space, number: int, settings: Mapping[str, Any]) -> Table:
     form, seed = settings["form"], settings["seed"]
     table: Table = {name: [] for name in (*COLUMNS, form)}
     seen: set[str] = set()
-    for index in range(number * PART, (number + 1) * PART):
+    for index in draws_of(number, settings["n"]):
         try:
             graph = space.sample(np.random.default_rng([seed, index]))
         except Exception as error:

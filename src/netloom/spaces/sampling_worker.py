@@ -53,7 +53,9 @@ def serve(connection: Connection) -> None:
 
     try:
         given, settings = connection.recv()
-        space: Space = load(given) if isinstance(given, str) else given
+        space: Space = given
+        if isinstance(given, str):
+            space = load(given, max_params=settings["max_params"], max_flops=settings["max_flops"])
         while True:
             number = connection.recv()
             answer: Any
