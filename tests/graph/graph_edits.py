@@ -18,7 +18,7 @@ from netloom.ops import Edge, Weight
 class Edited(NamedTuple):
     """The graph after an edit; ``kind`` is the list of the diff that holds it, ``what`` its keys or its operator."""
 
-    graph: Graph
+    graph: Graph | None
     kind: str
     what: Any
 
@@ -38,10 +38,9 @@ def _edit(function: Edit) -> Edit:
 
 def remade(graph: Graph, steps: list[Step], **parts: Any) -> Graph | None:
     """The graph with other steps or parts; None where that is no graph."""
-    fields = {"tensors": graph.tensors, "arguments": graph.arguments, "result": graph.result, "train_result": graph.train_result}
-    fields |= parts
+    fields = {name: getattr(graph, name) for name in ("tensors", "arguments", "result", "train_result", "symbols")} | parts
     try:
-        return Graph.make(steps, symbols=graph.symbols, **fields)
+        return Graph.make(steps, **fields)
     except NetloomError:
         return None
 
@@ -151,7 +150,8 @@ def swap_operator(graph: Graph, rng: random.Random) -> Edited | None:
     step = graph.steps[place]
     op = rng.choice([op for op in _ACTIVATIONS if op != step.op])
     args = {"gelu": {"approximate": "none"}}.get(op, {})
-    return Edited(remade(graph, _with(graph, place, replace(step, op=op, args={"x": step.args["x"], **args}))), "changed", {"op"})
+    changed = replace(step, op=op, args={"x": step.args["x"], **args})
+    return Edited(remade(graph, _with(graph, place, changed)), "changed", {"op"})
 
 
 @_edit

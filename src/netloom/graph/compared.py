@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,18 @@ class Compared:
             step = self.vertices[i].step
             found = frozenset() if step is None else _size_attributes(self.graph, step)
             self._sizes[i] = found
+        return found
+
+    @cached_property
+    def border_depths(self) -> dict[str, int]:
+        """Name of the first node of a block → how deep the outermost such block lies in the tree of blocks."""
+        found: dict[str, int] = {}
+        waiting = [(self.graph.blocks(), 0)]
+        while waiting:
+            block, depth = waiting.pop()
+            name = block.steps[0].name
+            found[name] = min(depth, found.get(name, depth))
+            waiting += [(part, depth + 1) for part in block.parts]
         return found
 
     def result_type(self, i: int) -> tuple[Any, ...]:

@@ -6,21 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import GraphError
 from .compared import Compared, Port, type_of_tensor
 from .contents import Naming
 from .graph import Graph
 from .hashing import canonical_walk, walk_naming
-from .matching import Matching
 from .match_search import best_matching
+from .matching import Matching
 from .node import Node
 from .symbols import argument_places, namings
 from .wiring import live_nodes
-
-if TYPE_CHECKING:
-    from ..ops import Edge
 
 #: Ways to call the free symbols of the second graph that are tried where its inputs leave a choice.
 _MAX_NAMINGS = 6
@@ -166,7 +163,9 @@ def _same(matching: Matching) -> bool:
 # -- from a matching to what it says -------------------------------------------------------------------------------------
 def _described(matching: Matching) -> Diff:
     a, b = matching.a, matching.b
-    resized, rewired, changed = [], [], []
+    resized: list[Change] = []
+    rewired: list[Change] = []
+    changed: list[Change] = []
     retied: dict[int, list[str]] = {}
     for u, role in matching.retied():
         retied.setdefault(u, []).append(role)
@@ -207,16 +206,16 @@ def _values(matching: Matching, u: int, v: int) -> tuple[dict[str, tuple[Any, An
     else:
         stated = a.sizes(u) | b.sizes(v)
         for name in sorted(matching.pair_cost.attributes(u, v), key=[*one.texts, *other.texts].index):
-            pair = tuple(_value(vertex.step.args, name, vertex.texts) for vertex in (one, other))
-            (sizes if name in stated else others)[name] = (pair[0], pair[1])
-    for name, old, new in zip(("mode", "grad", "autocast"), one.flags, other.flags):
-        if old != new:
-            others[name] = (old, new)
+            old, new = _value(one.step.args, name, one.texts), _value(other.step.args, name, other.texts)
+            (sizes if name in stated else others)[name] = (old, new)
+    for name, flag, new_flag in zip(("mode", "grad", "autocast"), one.flags, other.flags):
+        if flag != new_flag:
+            others[name] = (flag, new_flag)
     for role in one.tensors:
         if role in other.tensors:
-            old, new = type_of_tensor(a.entry(u, role)), type_of_tensor(b.entry(v, role))
-            if old != new:
-                others[role] = (_tensor_text(old, new), _tensor_text(new, old))
+            was, now = type_of_tensor(a.entry(u, role)), type_of_tensor(b.entry(v, role))
+            if was != now:
+                others[role] = (_tensor_text(was, now), _tensor_text(now, was))
     return sizes, others
 
 

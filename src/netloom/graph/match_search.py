@@ -1,7 +1,8 @@
 """Looking for a matching of least cost: several ways to begin, each improved until no small change helps.
 
-Ways to begin: equal names; an alignment of the two orders of execution in which nodes are alike that have equal
-surroundings; the same for the orders of a walk from the outputs, which do not depend on how the graphs were listed.
+Ways to begin: equal names; blocks that correspond; an alignment of the two orders of execution in which nodes are alike
+that have equal surroundings; the same for the orders of a walk from the outputs, which do not depend on how the graphs were
+listed; and pairs taken one by one, the most alike first.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Any
 
 from .alignment import align
 from .compared import Compared, exact_labels, loose_labels
+from .match_blocks import by_blocks
+from .match_exact import settle
+from .match_moves import apply, gain, slide, tidy
 from .matching import IMPOSSIBLE, NAME, NODE, SIZE, SWAPPED, Matching, PairCosts
 
 #: How far surroundings reach that make nodes alike, and what it costs to differ at one distance in one direction.
@@ -28,8 +33,8 @@ _EPSILON = 1e-9
 _MAX_ROUNDS = 12
 #: A start is given up that costs this many times what the best has come to.
 _HOPELESS = 1.5
-#: How far a run slides, and the cost it may meet on its way.
-_MAX_SLIDE, _MAX_HILL = 64, 6.0
+#: Where the edits cost more than this, people see whole blocks rather than the least sum of edits; up to this share of it.
+_MANY, _WHOLE_BLOCKS = 20.0, 0.02
 #: Candidates looked at for one node that has no partner.
 _MAX_CANDIDATES = 24
 
@@ -38,25 +43,29 @@ def best_matching(a: Compared, b: Compared) -> Matching:
     """A matching of least cost, as far as the search tells."""
     costs = PairCosts(a, b)
     bound = _lower_bound(a, b, costs) + NAME * len(a)
-    best: Matching | None = None
-    score = IMPOSSIBLE
-    waiting: list[tuple[float, Matching]] = []
-    for pairs in _starts(a, b, costs):
+    waiting: list[tuple[float, float, Matching]] = []
+    for pairs, discount in _starts(a, b, costs):
         begun = Matching(a, b, costs, pairs)
         total = begun.total()
         if total <= bound:
+            tidy(begun)
             return begun
-        waiting.append((total, begun))
-    for total, begun in sorted(waiting, key=lambda start: start[0]):
+        waiting.append((total, discount, begun))
+    best, score = waiting[0][2], IMPOSSIBLE
+    for total, discount, begun in sorted(waiting, key=lambda start: start[0]):
         if total > _HOPELESS * score + 2 * NODE:
             break
         improve(begun)
         total = begun.total()
+        if total > _MANY:
+            total *= 1 - discount
         if total < score:
             best, score = begun, total
         if score <= bound:
             break
-    assert best is not None
+    if score > bound:
+        settle(best)
+    tidy(best)
     return best
 
 
@@ -75,17 +84,19 @@ def _lower_bound(a: Compared, b: Compared, costs: PairCosts) -> float:
 
 
 # -- ways to begin -----------------------------------------------------------------------------------------------------
-def _starts(a: Compared, b: Compared, costs: PairCosts) -> Iterator[list[tuple[int, int]]]:
+def _starts(a: Compared, b: Compared, costs: PairCosts) -> Iterator[tuple[list[tuple[int, int]], float]]:
+    """Pairs to begin with, and the share of its cost that each is forgiven where there are many edits."""
     named = _by_name(a, b, costs)
     if len(named) > 1:
-        yield named
+        yield named, 0.0
+    yield by_blocks(a, b, costs), _WHOLE_BLOCKS
     labels = _Labels(a, b)
-    yield _aligned(a, b, costs, labels, list(range(a.root)), list(range(b.root)))
+    yield _aligned(a, b, costs, labels, list(range(a.root)), list(range(b.root))), 0.0
     orders = _walk(a), _walk(b)
     if orders[0] != sorted(orders[0]) or orders[1] != sorted(orders[1]):
-        yield _aligned(a, b, costs, labels, *orders)
+        yield _aligned(a, b, costs, labels, *orders), 0.0
     if len(a) * len(b) <= _MAX_CELLS:
-        yield _grown(a, b, costs, labels)
+        yield _grown(a, b, costs, labels), 0.0
 
 
 def _by_name(a: Compared, b: Compared, costs: PairCosts) -> list[tuple[int, int]]:
@@ -144,15 +155,22 @@ def _walk(side: Compared) -> list[int]:
     """The vertices as a walk from the outputs meets them, sources first."""
     order: list[int] = []
     seen = bytearray(len(side))
+    heights = [0] * len(side)
+    for i, vertex in enumerate(side.vertices):
+        heights[i] = 1 + max((heights[source] for source, _ in vertex.operands), default=0)
     stack = [side.root]
     while stack:
-        vertex = stack.pop()
-        if vertex < 0:
-            order.append(~vertex)
-        elif not seen[vertex]:
-            seen[vertex] = 1
-            stack.append(~vertex)
-            stack.extend(source for source, _ in reversed(side.vertices[vertex].operands) if not seen[source])
+        number = stack.pop()
+        if number < 0:
+            order.append(~number)
+        elif not seen[number]:
+            seen[number] = 1
+            stack.append(~number)
+            sources = [source for source, _ in side.vertices[number].operands]
+            if side.vertices[number].commutative:
+                # Which of the two stands first says nothing; the longer branch goes first.
+                sources[:2] = sorted(sources[:2], key=lambda source: -heights[source])
+            stack.extend(source for source in reversed(sources) if not seen[source])
     order.pop()
     return order + [i for i in range(side.root) if not seen[i]]
 
@@ -222,25 +240,22 @@ def _table(a: Compared, b: Compared, costs: PairCosts, labels: _Labels, ours: li
 
     rows, columns = np.array(ours), np.array(theirs)
     kinds = [costs.kinds[0][u] for u in ours], [costs.kinds[1][v] for v in theirs]
-    first, second = ({kind: vertex for kind, vertex in zip(k, order)} for k, order in zip(kinds, (ours, theirs)))
+    first, second = (dict(zip(k, order)) for k, order in zip(kinds, (ours, theirs)))
     place = [{kind: i for i, kind in enumerate(found)} for found in (first, second)]
     of_kinds = np.array([[costs(u, v) for v in second.values()] for u in first.values()])
     table = of_kinds[np.ix_([place[0][k] for k in kinds[0]], [place[1][k] for k in kinds[1]])]
     for one, other in labels.rows:
         table = table + _SURROUNDINGS * (one[rows][:, None] != other[columns][None, :])
     table = table + _TYPES * (labels.types[0][rows][:, None] != labels.types[1][columns][None, :])
-    names: dict[str, int] = {}
-    numbers = [
-        np.array([names.setdefault(side.vertices[i].name, len(names)) for i in order]) for side, order in ((a, ours), (b, theirs))
-    ]
-    return np.minimum(table + NAME * (numbers[0][:, None] != numbers[1][None, :]), 1e6)
+    first_names, second_names = (np.array([side.vertices[i].name for i in o]) for side, o in ((a, ours), (b, theirs)))
+    return np.minimum(table + NAME * (first_names[:, None] != second_names[None, :]), 1e6)
 
 
 # -- improving ---------------------------------------------------------------------------------------------------------
 def improve(matching: Matching) -> None:
     """Change single pairs, swap them, or slide runs of added and removed nodes, while that lowers the cost."""
     for _ in range(_MAX_ROUNDS):
-        changed = _slide(matching)
+        changed = slide(matching)
         for u in range(matching.a.root):
             if _suspicious(matching, u):
                 changed |= _reconsider(matching, u)
@@ -259,12 +274,12 @@ def _reconsider(matching: Matching, u: int) -> bool:
     """Give ``u`` the partner that costs least among those that its neighbours suggest, or none."""
     best, choice = -_EPSILON, None
     for v in _candidates(matching, u):
-        gain = _gain(matching, u, v)
-        if gain < best:
-            best, choice = gain, v
+        change = gain(matching, u, v)
+        if change < best:
+            best, choice = change, v
     if choice is None:
         return False
-    _apply(matching, u, choice)
+    apply(matching, u, choice)
     return True
 
 
@@ -272,71 +287,13 @@ def _claim(matching: Matching, v: int) -> bool:
     """The same for a vertex of ``b`` without partner."""
     best, choice = -_EPSILON, None
     for u in _candidates_of(matching, v):
-        gain = _gain(matching, u, v)
-        if gain < best:
-            best, choice = gain, u
+        change = gain(matching, u, v)
+        if change < best:
+            best, choice = change, u
     if choice is None:
         return False
-    _apply(matching, choice, v)
+    apply(matching, choice, v)
     return True
-
-
-def _gain(matching: Matching, u: int, v: int) -> float:
-    """How the total changes when `_apply` is called; the matching is left as it was."""
-    undo = _touched(matching, u, v)
-    ours = [x for x, _ in undo if x >= 0]
-    theirs = [y for y in {*(y for _, y in undo), v} if y >= 0]
-    spots = matching.affected(ours, theirs)
-    before = _local(matching, spots)
-    ties = matching.tie_cost()
-    _apply(matching, u, v)
-    later = matching.affected(ours, theirs)
-    extra = _local(matching, later)
-    change = extra + matching.tie_cost() - ties - before
-    if later != spots:
-        only_later, only_before = later - spots, spots - later
-        after_rest = sum(matching.cost_at(x) for x in only_before)
-        _restore(matching, undo, ours, theirs)
-        change += sum(-matching.cost_at(x) for x in only_later) + after_rest
-    else:
-        _restore(matching, undo, ours, theirs)
-    return change
-
-
-def _touched(matching: Matching, u: int, v: int) -> list[tuple[int, int]]:
-    """The pairs, also of one alone, that `_apply` takes apart."""
-    pairs = [(u, matching.to_b[u])]
-    if v >= 0:
-        pairs.append((matching.to_a[v], v))
-    return pairs
-
-
-def _apply(matching: Matching, u: int, v: int) -> None:
-    """Pair ``u`` with ``v``, or with none where that is -1; partners that both lose are paired with each other if they fit."""
-    old_v, old_u = matching.to_b[u], matching.to_a[v] if v >= 0 else -1
-    if v < 0:
-        matching.unlink(u)
-        return
-    matching.link(u, v)
-    if old_u >= 0 and old_v >= 0 and matching.pair_cost(old_u, old_v) < 2 * NODE:
-        matching.link(old_u, old_v)
-
-
-def _restore(matching: Matching, pairs: list[tuple[int, int]], ours: list[int], theirs: list[int]) -> None:
-    for u in ours:
-        if matching.to_b[u] >= 0:
-            matching.unlink(u)
-    for v in theirs:
-        if matching.to_a[v] >= 0:
-            matching.unlink(matching.to_a[v])
-    for u, v in pairs:
-        if u >= 0 and v >= 0:
-            matching.link(u, v)
-    matching.forget()
-
-
-def _local(matching: Matching, spots: set[int]) -> float:
-    return sum(matching.cost_at(x) for x in spots) + NODE * matching.to_a.count(-1)
 
 
 def _candidates(matching: Matching, u: int) -> list[int]:
@@ -349,15 +306,15 @@ def _candidates(matching: Matching, u: int) -> list[int]:
     for reader in a.readers[u]:
         if to_b[reader] >= 0:
             found.update(dict.fromkeys(source for source, _ in b.vertices[to_b[reader]].operands))
-    op = a.vertices[u].op
-    free = [v for v in range(b.root) if to_a[v] < 0 and b.vertices[v].op == op]
-    found.update(dict.fromkeys(free[:_MAX_CANDIDATES]))
+    op, least = a.vertices[u].op, matching.cost_at(u)
+    free = (v for v in range(b.root) if to_a[v] < 0 and b.vertices[v].op == op and matching.pair_cost(u, v) < least)
+    found.update(dict.fromkeys(islice(free, _MAX_CANDIDATES)))
     chosen = [v for v in found if v != to_b[u] and matching.pair_cost(u, v) < 2 * NODE]
     return chosen + ([-1] if to_b[u] >= 0 else [])
 
 
 def _candidates_of(matching: Matching, v: int) -> list[int]:
-    a, b, to_b, to_a = matching.a, matching.b, matching.to_b, matching.to_a
+    a, b, to_a = matching.a, matching.b, matching.to_a
     found: dict[int, None] = {}
     for source, _ in b.vertices[v].operands:
         if to_a[source] >= 0:
@@ -366,54 +323,3 @@ def _candidates_of(matching: Matching, v: int) -> list[int]:
         if to_a[reader] >= 0:
             found.update(dict.fromkeys(source for source, _ in a.vertices[to_a[reader]].operands))
     return [u for u in found if matching.pair_cost(u, v) < 2 * NODE]
-
-
-# -- sliding -------------------------------------------------------------------------------------------------------------
-def _slide(matching: Matching) -> bool:
-    """Move every run of added nodes, and of removed ones, along the order of execution to where it costs least.
-
-    Where a block is repeated, an inserted copy may begin at any of its nodes; only what other operands read tells them apart.
-    """
-    changed = False
-    for swapped in (False, True):
-        partners = matching.to_b if swapped else matching.to_a
-        for start, stop in _runs(partners):
-            changed |= _slide_run(matching, start, stop, swapped)
-    return changed
-
-
-def _runs(partners: list[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
-    for i, partner in enumerate(partners):
-        if partner < 0:
-            if runs and runs[-1][1] == i:
-                runs[-1] = (runs[-1][0], i + 1)
-            else:
-                runs.append((i, i + 1))
-    return runs
-
-
-def _slide_run(matching: Matching, start: int, stop: int, swapped: bool) -> bool:
-    partners = matching.to_b if swapped else matching.to_a
-    saved = list(matching.to_b)
-    best, kept = -_EPSILON, None
-    for direction in (-1, 1):
-        first, last, change = start, stop, 0.0
-        for _ in range(min(stop - start, _MAX_SLIDE)):
-            source, target = (first - 1, last - 1) if direction < 0 else (last, first)
-            if not 0 <= source < len(partners) - 1 or partners[source] < 0:
-                break
-            u, v = (target, partners[source]) if swapped else (partners[source], target)
-            if matching.pair_cost(u, v) >= 2 * NODE:
-                break
-            change += _gain(matching, u, v)
-            if change > _MAX_HILL:
-                break
-            matching.link(u, v)
-            first, last = first + direction, last + direction
-            if change < best:
-                best, kept = change, list(matching.to_b)
-        matching.reset(saved)
-    if kept is not None:
-        matching.reset(kept)
-    return kept is not None

@@ -14,8 +14,10 @@ from .compared import Compared, Port, Slot, Vertex, type_of_tensor
 
 #: Costs. A node added or removed;
 NODE = 1.0
-#: an operator replaced by one of its family or of its kind, or by any other;
+#: an operator replaced by one of its family, or by another with as many operands that owns weights too or adds values up too;
 SWAPPED, REPLACED = 1.2, 1.7
+#: families that count as one, because they keep shapes and own no weights;
+ELEMENTWISE = frozenset({"activation", "elementary", "dropout", "pointwise"})
 #: an operand that reads something else; a tensor shared with others than before;
 REWIRED = 0.9
 #: the first attribute that differs, and each further one; the same for attributes that state sizes;
@@ -61,7 +63,7 @@ class PairCosts:
         if one.op != other.op:
             if "input" in (one.op, other.op):
                 return IMPOSSIBLE
-            return min(cost, 0.1) + self._of_operators(one, other)
+            return min(cost, 0.1) + _of_operators(one, other)
         if u == self.a.root:
             return 0.0 if one.texts == other.texts else RESULT
         differing = self.attributes(u, v)
@@ -74,12 +76,6 @@ class PairCosts:
             for role in one.tensors.keys() & other.tensors.keys()
         )
         return cost + PLACE * (one.place != other.place)
-
-    def _of_operators(self, one: Vertex, other: Vertex) -> float:
-        alike = [len(one.operands) == len(other.operands), bool(one.tensors) == bool(other.tensors)]
-        swapped = one.family == other.family or all((*alike, not one.tensors))
-        shared = one.texts.keys() & other.texts.keys()
-        return (SWAPPED if swapped else REPLACED) + 0.02 * min(5, sum(one.texts[n] != other.texts[n] for n in shared))
 
     def attributes(self, u: int, v: int) -> frozenset[str]:
         """The arguments of a pair of one operator that differ in more than which nodes they read."""
@@ -94,6 +90,16 @@ class PairCosts:
                 continue
             found.add(name)
         return frozenset(found)
+
+
+def _of_operators(one: Vertex, other: Vertex) -> float:
+    """What it costs to take one operator for another: those of a family, or that work on single elements, for each other."""
+    shared = one.texts.keys() & other.texts.keys()
+    apart = 0.02 * min(5, sum(one.texts[name] != other.texts[name] for name in shared))
+    if one.family == other.family or {one.family, other.family} <= ELEMENTWISE:
+        return SWAPPED + apart
+    alike = len(one.operands) == len(other.operands) and bool(one.tensors) == bool(other.tensors)
+    return REPLACED + apart if alike and (one.tensors or len(one.operands) > 1) else IMPOSSIBLE
 
 
 def _only_weights(shown: str) -> bool:
@@ -121,16 +127,34 @@ class Matching:
         if old_u >= 0:
             self.to_b[old_u] = -1
         self.to_b[u], self.to_a[v] = v, u
-        # What lies behind vertices without partner depends on which these are alone.
-        if old_v < 0 or old_u >= 0:
-            self._roots[0].clear()
-        if old_u < 0 or old_v >= 0:
-            self._roots[1].clear()
+        if old_v < 0:
+            self._forget(0, u)
+        elif old_v != v:
+            self._forget(1, old_v)
+        if old_u < 0:
+            self._forget(1, v)
+        elif old_u != u:
+            self._forget(0, old_u)
 
     def unlink(self, u: int) -> None:
-        self.to_a[self.to_b[u]] = -1
-        self.to_b[u] = -1
-        self.forget()
+        v = self.to_b[u]
+        self.to_a[v] = self.to_b[u] = -1
+        self._forget(0, u)
+        self._forget(1, v)
+
+    def _forget(self, side: int, vertex: int) -> None:
+        """What lies behind others without partner has changed where ``vertex`` has found or lost its own."""
+        known = self._roots[side]
+        if not known:
+            return
+        graph, partners = ((self.a, self.to_b), (self.b, self.to_a))[side]
+        known.pop(vertex, None)
+        stack = [vertex]
+        while stack:
+            for reader in graph.readers[stack.pop()]:
+                if partners[reader] < 0 and reader in known:
+                    del known[reader]
+                    stack.append(reader)
 
     def reset(self, to_b: list[int]) -> None:
         """Take over a whole pairing."""
@@ -139,9 +163,6 @@ class Matching:
         for u, v in enumerate(to_b):
             if v >= 0:
                 self.to_a[v] = u
-        self.forget()
-
-    def forget(self) -> None:
         self._roots[0].clear()
         self._roots[1].clear()
 
@@ -181,7 +202,7 @@ class Matching:
 
     def _between(self, ours: tuple[Slot, ...], theirs: tuple[Slot, ...]) -> list[tuple[str, list[Port], list[Port]]]:
         if len(ours) == len(theirs) and all(x.name == y.name for x, y in zip(ours, theirs)):
-            paired: list[tuple[str, tuple[Port, ...], tuple[Port, ...]]] = [(x.name, x.ports, y.ports) for x, y in zip(ours, theirs)]
+            paired = [(x.name, x.ports, y.ports) for x, y in zip(ours, theirs)]
         else:
             first, second = ({slot.name: slot.ports for slot in slots} for slots in (ours, theirs))
             paired = [(name, first.get(name, ()), second.get(name, ())) for name in dict.fromkeys((*first, *second))]
@@ -299,7 +320,9 @@ def _elected(votes: list[tuple[str, str]]) -> dict[str, str]:
     return {keys[i]: others[j] for i, j in zip(*linear_sum_assignment(table, maximize=True)) if table[i, j]}
 
 
-def _longest_common(old: tuple[Port, ...], new: tuple[Port, ...], same: Callable[[Port, Port], bool]) -> tuple[set[int], set[int]]:
+def _longest_common(
+    old: tuple[Port, ...], new: tuple[Port, ...], same: Callable[[Port, Port], bool]
+) -> tuple[set[int], set[int]]:  # fmt: skip
     """Places of a longest common subsequence in both lists."""
     best = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
     for i in range(len(old) - 1, -1, -1):

@@ -143,6 +143,8 @@ def _common(a: Any, b: Any) -> Any:
     if a == b:
         return a
     for big, small in ((a, b), (b, a)):
+        if isinstance(big, int) and not isinstance(small, int):
+            continue  # no number is a multiple of a free size
         try:
             if not isinstance(small, int) or small != 0:
                 if big % small == 0:
