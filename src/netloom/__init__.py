@@ -19,6 +19,7 @@ _PUBLIC = {
     "build": "building.network",
     "Network": "building.network",
     "load_network": "building.files",
+    "to_onnx": "building.onnx",
     "Size": "ops.size",
     "Store": "store.store",
     "train": "training.fit",

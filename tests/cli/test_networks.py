@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import netloom as nl
-from netloom.cli.networks import example_inputs, load_graph, load_model
+from netloom.building.example import example_inputs
+from netloom.cli.networks import load_graph, load_model
 from netloom.errors import FormatError, TraceError
 
 

@@ -23,8 +23,6 @@ _GRAPH_FILES: dict[str, Callable[[str], Graph]] = {
 _NETWORK_FILE = ".safetensors"
 #: What a command's help says of an argument that names a network.
 ACCEPTED = "MODULE:FUNCTION that returns a model, a graph file (.json, .txt, .nl), or a network saved as .safetensors"
-#: Samples in a batch that is made up here; tracing frees the batch.
-_BATCH = 2
 
 
 def load_graph(name: str, input: str | None = None) -> Graph:
@@ -53,48 +51,19 @@ def load_model(name: str, input: str | None = None) -> tuple[torch.nn.Module, An
     A graph file gives a network with fresh weights. Errors as `load_graph`'s.
     """
     if _suffix(name) in _GRAPH_FILES:
+        from ..building.example import example_inputs
         from ..building.network import build
 
         graph = load_graph(name, input)
         return build(graph), example_inputs(graph)
     if _suffix(name) == _NETWORK_FILE:
+        from ..building.example import example_inputs
         from ..building.files import load_network
 
         _refuse_sizes(name, input)
         network = load_network(name)
         return network, example_inputs(network.graph)
     return _called(name, input)
-
-
-def example_inputs(graph: Graph, batch: int = _BATCH) -> Any:
-    """Random inputs that fit ``graph``: what its network is called with (see `netloom.trace`).
-
-    Numbers are uniform in [0, 1), whole numbers 0 or 1, which every table of rows has.
-    """
-    from ..graph.tree import map_leaves
-    from ..ops import Edge, Size
-
-    symbols = {**graph.symbols, "N": batch}
-
-    def made(leaf: Any) -> Any:
-        if type(leaf) is not Edge:
-            return leaf
-        kind = graph.type_of(leaf)
-        return _tensor(kind.dtype, tuple(size.at(symbols) if isinstance(size, Size) else size for size in kind.shape))
-
-    values = {argument.name: map_leaves(argument.tree, made) for argument in graph.arguments}
-    if any(argument.keyword for argument in graph.arguments):
-        return values
-    return tuple(values.values())
-
-
-def _tensor(dtype: str, shape: tuple[int, ...]) -> Any:
-    import torch
-
-    kind = getattr(torch, dtype)
-    if kind.is_floating_point or kind.is_complex:
-        return torch.rand(shape, dtype=kind)
-    return torch.randint(0, 2, shape).to(kind)
 
 
 def _suffix(name: str) -> str:
@@ -134,7 +103,7 @@ def _called(name: str, sizes: str | None) -> tuple[torch.nn.Module, Any]:
     if not isinstance(model, torch.nn.Module):
         raise TraceError(f"{name!r} gives a {type(model).__name__}; expected an nn.Module, or a pair of one and its inputs")
     if sizes is not None or inputs is None:
-        inputs = torch.rand(_BATCH, *_sizes(sizes or "3x224x224"))
+        inputs = torch.rand(2, *_sizes(sizes or "3x224x224"))
     return model, inputs
 
 
