@@ -128,9 +128,7 @@ class _Composer:
         return shapes[0] if shapes[0] != before else ""
 
     # -- boxes -----------------------------------------------------------------------------------------------------
-    def box(
-        self, unit: _Unit, key: str, number: int, lines: Sequence[Line], values_of: Sequence[list[Edge]], path: str
-    ) -> Box:
+    def box(self, unit: _Unit, key: str, number: int, lines: Sequence[Line], values_of: Sequence[list[Edge]], path: str) -> Box:
         part = unit.parts[0]
         if part.kind == "node":
             return Box(key, tuple(unit.rows))

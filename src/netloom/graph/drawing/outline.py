@@ -33,7 +33,7 @@ def num_layers(graph: Graph, part: Part) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The steps ``start`` to ``stop`` of a graph: a ``"node"``, a ``"group"`` of parts, or a ``"repeat"`` whose parts are alike.
+    """The steps ``start`` to ``stop`` of a graph: a ``"node"``, a ``"group"`` of parts, or a ``"repeat"`` of parts alike.
 
     ``differ`` says that the instances of a repeat are not all equal.
     """
@@ -169,9 +169,7 @@ class _Reader:
 
     def of_block(self, block: Block) -> Part:
         """A repeat found by structure, with what is inside its instances."""
-        instances = tuple(
-            Part("group", part.label, part.start, part.stop, tuple(self.inside(part))) for part in block.parts
-        )
+        instances = tuple(Part("group", part.label, part.start, part.stop, tuple(self.inside(part))) for part in block.parts)
         return Part("repeat", block.label, block.start, block.stop, instances, not block.exact)
 
     def inside(self, block: Block) -> list[Part]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from .layering import Layered, layer, layer_inside
 from .lettering import text_width
-from .placing import LABEL, QUIET, TITLE, badge_width, bar_width, closed_size, heading_width
 from .scene import Box, Diagram, Fold, Row, Scene
+from .sizes import LABEL, QUIET, TITLE, badge_width, bar_width, closed_size, heading_width
 from .svg import SHAPES
 from .theme import DARK, KINDS, LIGHT, ROLES, rules
 
@@ -83,4 +83,3 @@ def _box(box: Box, around: Layered, number: int) -> dict[str, Any]:
 
 def _row(row: Row) -> list[Any]:
     return [row.title, row.detail, row.kind, row.role, int(row.quiet), list(row.nodes)]
-

@@ -34,13 +34,15 @@ def longest_path(
         return round(best[vertex], 6), ranks[vertex] - rank, -abs(position[vertex] - 0.5)
 
     for vertex in sorted(range(len(weights)), key=lambda v: (ranks[v], v)):
-        upper = [u for u in above.get(vertex, ()) if u in best]
-        if upper:
-            chosen[vertex] = max(upper, key=lambda u: merit(u, ranks[vertex]))
+        before = [u for u in above.get(vertex, ()) if u in best]
+        if before:
+            merits = [merit(u, ranks[vertex]) for u in before]
+            chosen[vertex] = before[merits.index(max(merits))]
         best[vertex] = weights[vertex] + (best[chosen[vertex]] if vertex in chosen else 0.0)
     if not best:
         return []
-    path = [max(best, key=lambda v: (round(best[v], 6), ranks[v], -v))]
+    last: int = max(best, key=lambda v: (round(best[v], 6), ranks[v], -v))
+    path = [last]
     while path[-1] in chosen:
         path.append(chosen[path[-1]])
     return path[::-1]

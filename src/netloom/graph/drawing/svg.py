@@ -5,11 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from .lettering import text_width
-from .placing import (
-    BAR, DETAIL, LABEL, PAD, QUIET, QUIET_ROW, ROW, STACK, TITLE,
-    Course, Placed, PlacedBox, Placer, badge_width, heading_width,
-)  # fmt: skip
+from .placing import Course, Placed, PlacedBox, Placer
 from .scene import Box, Fold, Row, Scene, boxes
+from .sizes import BAR, DETAIL, LABEL, PAD, QUIET, QUIET_ROW, ROW, STACK, TITLE, badge_width, heading_width
 from .theme import KINDS, ROLES, style
 
 FONT = "'Netloom Sans','Helvetica Neue',Helvetica,Arial,'Liberation Sans',Roboto,sans-serif"
@@ -154,17 +152,17 @@ def _draw_rows(out: list[str], rows: tuple[Row, ...], width: float, height: floa
         base = y + size / 2
         if row.quiet:
             words = f"{row.title} {row.detail}".strip()
-            out.append(f'<text class="m q" text-anchor="middle" x="{_n(width / 2)}" y="{_n(base + 3.2)}">{escape(words)}</text>')
+            out.append(_middle("m q", width / 2, base + 3.2, escape(words)))
         elif row.detail:
-            out.append(
-                f'<text text-anchor="middle" x="{_n(width / 2)}" y="{_n(base + 4)}"><tspan class="t b">{escape(row.title)}</tspan>'
-                f'<tspan class="t d">{_SPACE}{escape(row.detail)}</tspan></text>'
-            )
+            words = f'<tspan class="b">{escape(row.title)}</tspan><tspan class="d">{_SPACE}{escape(row.detail)}</tspan>'
+            out.append(_middle("t", width / 2, base + 4, words))
         else:
-            out.append(
-                f'<text class="t b" text-anchor="middle" x="{_n(width / 2)}" y="{_n(base + 4)}">{escape(row.title)}</text>'
-            )
+            out.append(_middle("t b", width / 2, base + 4, escape(row.title)))
         y += size
+
+
+def _middle(classes: str, x: float, y: float, markup: str) -> str:
+    return f'<text class="{classes}" text-anchor="middle" x="{_n(x)}" y="{_n(y)}">{markup}</text>'
 
 
 def _colour(row: Row) -> str:
@@ -183,21 +181,22 @@ def _rounded(x: float, y: float, width: float, height: float, radius: float, cor
     )  # fmt: skip
 
 
+def _draw_plates(out: list[str], box: Box, width: float, height: float, colour: str) -> None:
+    """The ground of a box; a repeat has two more behind it."""
+    for shift in (STACK, STACK / 2, 0.0) if box.count > 1 else (0.0,):
+        place = f' x="{_n(shift)}" y="{_n(shift)}"' if shift else ""
+        out.append(f'<rect class="bd {colour}"{place} width="{_n(width)}" height="{_n(height)}" rx="7"/>')
+
+
 def _draw_card(out: list[str], box: Box, width: float, height: float) -> None:
     colour = f"r-{box.role}" if box.role else "bar"
-    if box.count > 1:
-        for step in (2, 1):
-            shift = STACK * step / 2
-            out.append(f'<rect class="bd {colour}" x="{_n(shift)}" y="{_n(shift)}" width="{_n(width)}" height="{_n(height)}" rx="7"/>')
-    out.append(f'<rect class="bd {colour}" width="{_n(width)}" height="{_n(height)}" rx="7"/>')
+    _draw_plates(out, box, width, height, colour)
     base = 16.0 if box.summary else height / 2 + 4
     left = (width - heading_width(box)) / 2
     out.append(f'<text class="t b" x="{_n(left)}" y="{_n(base)}">{escape(box.title)}</text>')
     _draw_badge(out, box, left + heading_width(box), base - 4)
     if box.summary:
-        out.append(
-            f'<text class="m q" text-anchor="middle" x="{_n(width / 2)}" y="{_n(base + 14)}">{escape(box.summary)}</text>'
-        )
+        out.append(_middle("m q", width / 2, base + 14, escape(box.summary)))
 
 
 def _draw_badge(out: list[str], box: Box, right: float, middle: float) -> None:
@@ -218,13 +217,7 @@ def _draw_open(out: list[str], placed: PlacedBox, depth: int) -> None:
     box, width, height = placed.box, placed.width, placed.height
     assert placed.inside is not None
     panel = f"r-{box.role}" if box.role else "g" if depth % 2 == 0 else "g2"
-    if box.count > 1:
-        for step in (2, 1):
-            shift = STACK * step / 2
-            out.append(
-                f'<rect class="bd {panel}" x="{_n(shift)}" y="{_n(shift)}" width="{_n(width)}" height="{_n(height)}" rx="7"/>'
-            )
-    out.append(f'<rect class="bd {panel}" width="{_n(width)}" height="{_n(height)}" rx="7"/>')
+    _draw_plates(out, box, width, height, panel)
     out.append(f'<path class="bd bar" d="{_rounded(0, 0, width, BAR, 7.0, (True, False))}"/>')
     out.append(f'<text class="t b" x="{PAD:g}" y="14.5">{escape(box.title)}</text>')
     _draw_badge(out, box, width - 5, BAR / 2)
@@ -261,4 +254,3 @@ def _legend(scene: Scene, fold: Fold, max_width: float) -> tuple[str, tuple[floa
         x += width
         widest = max(widest, x - 14.0)
     return "".join(found), (widest, y + _LEGEND_ROW if found else 0.0)
-

@@ -91,14 +91,10 @@ def _detail(op: str, family: str, args: Any) -> str:
         return f"{args['groups']} groups"
     if op in ("cat", "stack", "softmax", "mean", "sum") and isinstance(args.get("dim"), int | tuple):
         return "axis " + _by(", ", args["dim"])
-    if family == "arithmetic":
-        plain = [value for value in args.values() if isinstance(value, int | float) and not isinstance(value, bool)]
-        return f"{plain[0]:.4g}" if plain and not isinstance(plain[0], bool) and sum(_is_edge(v) for v in args.values()) < 2 else ""
+    if family == "arithmetic" and sum(type(value) is Edge for value in args.values()) < 2:
+        numbers = [value for value in args.values() if isinstance(value, int | float) and not isinstance(value, bool)]
+        return f"{numbers[0]:.4g}" if numbers else ""
     return ""
-
-
-def _is_edge(value: Any) -> bool:
-    return type(value) is Edge
 
 
 def _by(sign: str, values: Any, fold: bool = False) -> str:
@@ -134,12 +130,11 @@ def count_text(count: int) -> str:
     """
     if count < 1000:
         return str(count)
-    size, unit = float(count), ""
-    for unit in "KMGTPE":
-        size /= 1000
-        if size < 999.5:
-            break
-    return f"{size:.3g}{unit}"
+    units = "KMGTPE"
+    size, unit = count / 1000, 0
+    while size >= 999.5 and unit + 1 < len(units):
+        size, unit = size / 1000, unit + 1
+    return f"{size:.3g}{units[unit]}"
 
 
 def summary_text(num_params: int, flops: int) -> str:
