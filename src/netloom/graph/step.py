@@ -1,0 +1,54 @@
+"""What a graph is made of: calls in order, and the arguments of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..ops import MODULE
+from .tree import weights
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call in a graph: an operator with its arguments in normal form.
+
+    ``args`` holds every argument by name: `Edge` or a tuple of edges, `Weight`, or plain data. ``scope`` is the path of the
+    module that owns the call (its ``training`` flag counts). ``mode`` is ``"train"`` or ``"eval"`` for a call that is made in
+    one mode only. ``grad`` is False under ``no_grad``; ``autocast`` is ``"cpu:bfloat16"`` and the like, or "".
+    """
+
+    name: str
+    op: str
+    args: Mapping[str, Any]
+    scope: str = ""
+    mode: str = ""
+    grad: bool = True
+    autocast: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of the network: its name, the tree of its tensors, and whether it is given by keyword."""
+
+    name: str
+    tree: Any
+    keyword: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+
+def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
+    """The owner of a call, judged by its name: itself where it owns weights or has a training flag, else its parent."""
+    return owner_of(name, bool(weights(tuple(args.values()))) or args.get("training") == MODULE)
+
+
+def owner_of(name: str, is_module: bool) -> str:
+    """The module path that a node's name gives: its own, or that of the module around it."""
+    path = name.partition("@")[0]
+    return path if is_module else path.rpartition(".")[0]
