@@ -87,17 +87,29 @@ def _add_trace(commands: Any) -> None:
         commands,
         "trace",
         "trace_command",
-        "trace MODULE:FUNCTION [--input SIZES] [--format text|json] [--out FILE]",
-        "Print the architecture of a PyTorch model.\n\n"
-        "MODULE:FUNCTION is imported from the Python path or the current directory and called without arguments. It returns\n"
-        "the model, or a pair (model, example inputs).",
-        "  netloom trace torchvision.models:resnet18\n"
-        "  netloom trace my_models:small_net --input 1x28x28 --format json --out small.json\n",
+        "trace NETWORK [--input SIZES] [--to FORMAT] [-o FILE]",
+        "Show what a network is made of, or take it elsewhere.\n\n"
+        "NETWORK is MODULE:FUNCTION, imported from the Python path or the current directory and called without arguments\n"
+        "(it returns the model, or a pair of model and example inputs), a graph file (.json, .txt, .nl), or a network\n"
+        "saved as .safetensors.\n\n"
+        "formats, also known by the suffix of FILE:\n"
+        "  text     the readable notation (.txt, .nl), which NETWORK may be again\n"
+        "  json     lossless, for programs (.json)\n"
+        "  python   a module that needs torch alone and loads the model's state_dict (.py)\n"
+        "  outline  blocks and repeats, indented, with sizes and costs\n"
+        "  svg png  a picture (.svg, .png)\n"
+        "  html     a page in which blocks open by click (.html)\n"
+        "  onnx     the network with its weights, the batch free (.onnx)",
+        "  netloom trace torchvision.models:resnet18 --to outline\n"
+        "  netloom trace torchvision.models:resnet18 -o resnet18.py        source you can read and edit\n"
+        "  netloom trace torchvision.models:resnet18 -o resnet18.svg\n"
+        "  netloom trace my_models:small_net --input 1x28x28 -o small.json\n"
+        "  netloom trace small.json -o small.onnx\n",
     )
-    made.add_argument("model", metavar="MODULE:FUNCTION", help="what returns the model")
+    made.add_argument("model", metavar="NETWORK", help="MODULE:FUNCTION, a graph file, or a saved network")
     made.add_argument("--input", metavar="SIZES", help="shape of one sample (default: 3x224x224, unless a pair comes back)")
-    made.add_argument("--format", choices=("text", "json"), default="text", help="the readable notation, or JSON")
-    made.add_argument("--out", metavar="FILE", help="write to FILE instead of the screen")
+    made.add_argument("--to", "--format", metavar="FORMAT", help="one of the above (default: by FILE's suffix, else text)")
+    made.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of the screen")
 
 
 def _add_report(commands: Any) -> None:
