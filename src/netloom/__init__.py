@@ -14,6 +14,7 @@ _PUBLIC = {
     "input": "graph.builder",
     "parameter": "graph.builder",
     "op": "graph.builder",
+    "diff": "graph.difference",
     "NetloomError": "errors",
     "trace": "tracing.trace",
     "build": "building.network",
