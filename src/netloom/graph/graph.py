@@ -18,6 +18,7 @@ from .node import Node
 from .step import Argument as Argument
 from .step import Step as Step
 from .step import default_scope as default_scope
+from .step import owner_of as owner_of
 from .table import TensorEntry
 from .tree import edges, same
 

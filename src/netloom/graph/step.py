@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ops import MODULE
-from .tree import weights
+from .tree import same_fields, weights
 
 
 @dataclass(frozen=True, slots=True)
