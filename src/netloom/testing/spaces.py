@@ -169,8 +169,8 @@ def check_pickles(space: Space, graphs: Sequence[Graph], seed: int = 0) -> None:
 
 
 def _global_state() -> tuple[Any, ...]:
-    name, keys, *rest = np.random.get_state()
-    return random.getstate(), name, bytes(keys), rest
+    state: Any = np.random.get_state()
+    return random.getstate(), state[0], state[1].tobytes(), *state[2:]
 
 
 # -- graphs made from samples ------------------------------------------------------------------------------------------
