@@ -34,22 +34,26 @@ class Arguments:
 
     def read(self, value: Any, reading: Reading) -> Any:
         """The same, with its tensors and its key noted in ``reading``."""
+        handle = self.handles.get(id(value))
         kind = type(value)
         key = reading.key
-        if kind is torch.Tensor or kind is torch.nn.Parameter or isinstance(value, torch.Tensor):
-            handle = self.handles.get(id(value)) or self.unknown_tensor(value)
+        if handle is None:
+            if kind in _PLAIN:
+                key.append(kind)
+                key.append(value)
+                return value
+            if value is None or value is Ellipsis:
+                key.append(value)
+                return value
+            if isinstance(value, torch.Tensor):
+                handle = self.unknown_tensor(value)
+        if handle is not None:
             place = Place(handle, len(reading.places))
             reading.places.append(place)
             key.append(handle.known or handle.look())
-            key.append(handle.is_own)
+            if handle.key and handle.is_own:
+                key.append(Weight)
             return place
-        if value is None or value is Ellipsis:
-            key.append(value)
-            return value
-        if kind in _PLAIN:
-            key.append(kind)
-            key.append(value)
-            return value
         if kind is slice:
             key.append(kind)
             return Slice(self.read(value.start, reading), self.read(value.stop, reading), self.read(value.step, reading))

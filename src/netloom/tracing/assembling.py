@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..graph.builder import unique
-from ..graph.graph import Argument, Graph, Step, owner_of
+from ..graph.graph import Argument, Graph, Step
+from ..graph.step import owner_of
 from ..graph.table import Constant, TensorEntry
 from ..graph.tree import edges, map_leaves, weights
 from ..ops import MODULE, DType, Edge, Operator, TensorType, Weight, operator
@@ -20,10 +21,9 @@ from .state import Held, constant_of, observed_init, type_of_tensor
 class Assembly:
     """The parts of one graph in the making."""
 
-    def __init__(self, entries: list[Held], model: Any, merger: Merger) -> None:
+    def __init__(self, entries: list[Held], modules: dict[str, Any], merger: Merger) -> None:
         self.entries, self.merger = entries, merger
         self.records = merger.out
-        modules = dict(model.named_modules())
         self.paths = set(modules)
         self.leaf = {path for path, module in modules.items() if not module._modules}
         self.table: dict[str, TensorEntry] = {}
@@ -95,7 +95,11 @@ class Assembly:
             if record.number in live or record.op == "input" or _has_effect(record):
                 kept.append(record)
                 for name in record.references():
-                    live.update([edge.node for edge in edges(record.args[name])])
+                    value = record.args[name]
+                    if type(value) is Edge:
+                        live.add(value.node)
+                    else:
+                        live.update([edge.node for edge in edges(value)])
         self.records = kept[::-1]
 
     # -- names ---------------------------------------------------------------------------------------------------------
@@ -228,7 +232,7 @@ def assemble(
     notes: list[str],
 ) -> Graph:
     """The graph of the merged records of one trace."""
-    assembly = Assembly(tracing.entries, tracing.model, merger)
+    assembly = Assembly(tracing.entries, tracing.modules, merger)
     result, train_result = assembly.results(results)
     assembly.write_state(written)
     assembly.prune(result, train_result)
@@ -263,7 +267,12 @@ def _with_edges(tree: Any, path: str, inputs: dict[str, Edge]) -> Any:
 
 
 def _own_weights(record: Record) -> list[str]:
-    return [weight.key for name in record.references() for weight in weights(record.args[name])]
+    found = []
+    for name in record.references():
+        value = record.args[name]
+        if type(value) is not Edge:
+            found += [weight.key for weight in weights(value)]
+    return found
 
 
 def _has_effect(record: Record) -> bool:

@@ -77,7 +77,7 @@ class Calling:
                 return self.other(known, func, args, kwargs)
             if known_key is not None:
                 self.plans[known_key] = plan
-        return self._made(plan, func, args, kwargs, reading.places)
+        return self._made(plan, func, args, kwargs, reading.places, autocast)
 
     # -- the first call of its kind ------------------------------------------------------------------------------------
     def _plan(self, known: Resolved, args: Any, kwargs: Any, places: list[Place], autocast: str) -> Plan | None:
@@ -147,7 +147,7 @@ class Calling:
         return Layout.of(made[0] if len(made) == 1 and not kind.unpack else tuple(made), made)
 
     # -- every call ----------------------------------------------------------------------------------------------------
-    def _made(self, plan: Plan, func: Any, args: Any, kwargs: Any, places: list[Place]) -> Any:
+    def _made(self, plan: Plan, func: Any, args: Any, kwargs: Any, places: list[Place], autocast: str) -> Any:
         """Record one call with this plan and give its results."""
         recorder, kind, layout = self.recorder, plan.kind, plan.layout
         out = kwargs.get("out")
@@ -155,26 +155,26 @@ class Calling:
         if kind.name == "batch_norm":
             recorder.arguments.count_batches(filled)
         if layout is not None and out is None:
-            return layout.make(recorder.aliases, self._record(plan, filled).number)
+            return layout.make(recorder.aliases, self._record(plan, filled, autocast).number)
         if recorder.prime and len(plan.types) > MAX_PARTS:
             raise NeedsRealTensors(f"{kind.name} into {len(plan.types)} parts: a Python loop over the batch")
         actual = self.execute(func, args, kwargs)
         if plan.viewed:
-            number = self._record(plan, filled).number
+            number = self._record(plan, filled, autocast).number
             for index, tensor in enumerate((actual,) if isinstance(actual, torch.Tensor) else actual):
                 recorder.aliases.view_of(places[0].handle, tensor, number, index)
             return actual
         if not plan.inplace and out is None:
-            return self._results(plan, filled, func, args, kwargs, places, actual)
+            return self._results(plan, filled, func, args, kwargs, places, autocast, actual)
         if kind.family == "draw":
             self._skip_blank(filled)
-        record = self._record(plan, filled)
+        record = self._record(plan, filled, autocast)
         targets = flat(out) if out is not None else [args[0] if args else next(iter(kwargs.values()))]
         for index, target in enumerate(targets):
             recorder.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
         return actual
 
-    def _record(self, plan: Plan, args: dict[str, Any], types: Any = None) -> Record:
+    def _record(self, plan: Plan, args: dict[str, Any], autocast: str, types: Any = None) -> Record:
         recorder = self.recorder
         constant = plan.constant
         if constant:
@@ -184,16 +184,17 @@ class Calling:
                 for name, _ in plan.direct:
                     ref = args[name]
                     constant = min(constant, recorder.level(ref))
-        record = recorder.add(plan.kind.name, args, types or plan.types, constant)
+        record = recorder.add(plan.kind.name, args, types or plan.types, constant, autocast)
         record.plan = plan
         return record
 
     def _results(
-        self, plan: Plan, filled: dict[str, Any], func: Any, args: Any, kwargs: Any, places: list[Place], actual: Any
-    ) -> Any:
+        self, plan: Plan, filled: dict[str, Any], func: Any, args: Any, kwargs: Any, places: list[Place], autocast: str,
+        actual: Any,
+    ) -> Any:  # fmt: skip
         """Record a call that was made: what it gave is new, a view of an argument, or an argument itself."""
         recorder, kind = self.recorder, plan.kind
-        aliases, autocast = recorder.aliases, autocast_now()
+        aliases = recorder.aliases
         results = [t for t in flat(actual) if isinstance(t, torch.Tensor)]
         given = [place.handle.tensor for place in places]
         if kind.family == "cast" and len(results) == 1 and any(results[0] is t for t in given):
@@ -201,7 +202,7 @@ class Calling:
         types = tuple([type_of_tensor(t) for t in results])
         if types != plan.types and not autocast:
             return self._opaque_result(func, args, kwargs, actual, results)
-        record = self._record(plan, filled, types if autocast else None)
+        record = self._record(plan, filled, autocast, types if autocast else None)
         fresh, views = 0, 0
         for index, tensor in enumerate(results):
             edge = Edge(record.number, index)  # type: ignore[arg-type]

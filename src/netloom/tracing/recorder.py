@@ -51,7 +51,7 @@ class Recorder(TorchFunctionMode):
         self.calling = Calling(self)
 
     # -- beginning and end -------------------------------------------------------------------------------------------
-    def take_state(self, originals: list[Held], copies: list[Held], module: Any) -> None:
+    def take_state(self, originals: list[Held], copies: list[Held], modules: dict[str, Any]) -> None:
         """The model's parameters and buffers, and the paths of its modules."""
         canonical: dict[int, str] = {}
         for original, copied in zip(originals, copies):
@@ -63,8 +63,7 @@ class Recorder(TorchFunctionMode):
                 if copied.kind == "buffer" and original.tensor.device.type != "meta":
                     self.constant_buffers[key] = original.tensor
         self.owners = {key: names for key, names in self.owners.items() if len(names) > 1}
-        for path, child in module.named_modules():
-            self.paths[id(child)] = path
+        self.paths = {id(child): path for path, child in modules.items()}
 
     def input(self, path: str, tensor: Any) -> None:
         """A tensor that the caller gives."""
@@ -115,11 +114,19 @@ class Recorder(TorchFunctionMode):
             return self.records[ref.node].types[ref.index]  # type: ignore[call-overload,no-any-return]
         return self.entries.get(ref.key)
 
-    def add(self, op: str, args: dict[str, Any], types: tuple[TensorType, ...], constant: int | None = None) -> Record:
+    def add(
+        self,
+        op: str,
+        args: dict[str, Any],
+        types: tuple[TensorType, ...],
+        constant: int | None = None,
+        autocast: str | None = None,
+    ) -> Record:
         number = len(self.records)
         if self.prime and number > MAX_CALLS:
             raise NeedsRealTensors(f"more than {MAX_CALLS} calls: a Python loop over the batch")
-        autocast = autocast_now()
+        if autocast is None:
+            autocast = autocast_now()
         if autocast and self.meta:
             raise NeedsRealTensors("autocast regions do not act on meta tensors")
         if constant is None:

@@ -82,6 +82,7 @@ class _Tracing:
     def __init__(self, model: Any, example_inputs: Any, free: Mapping[str, Any] | None, specialize: bool) -> None:
         self.model, self.specialize = model, specialize
         self.entries = held(model)
+        self.modules = dict(model.named_modules())
         refuse_unfit(self.entries)
         self.arguments = _arguments(model, example_inputs)
         self.places: dict[str, Any] = {
@@ -215,12 +216,19 @@ class _Tracing:
             module.train(training) if training else module.eval()
             recorder = Recorder(sizes.get("N", 0) if probes.prime else 0, meta, self.device, self.specialize, cloner)
             copies = held(module)
-            recorder.take_state(self.entries, copies, module)
+            recorder.take_state(self.entries, copies, self._copied_modules(cloner, module))
             inputs = self._inputs(recorder, shapes, sizes, meta)
             with intercepted(recorder, self.compiling), torch.enable_grad(), recorder:
                 result = module(*inputs[0], **inputs[1])
             self.inputs = recorder.inputs
             return recorder.finish(result, module, copies)
+
+    def _copied_modules(self, cloner: Cloner, module: Any) -> dict[str, Any]:
+        """Path → module of the copy: looked up, unless a module copies itself in a way of its own."""
+        known = cloner.memo
+        if all(id(child) in known for child in self.modules.values()):
+            return {path: known[id(child)] for path, child in self.modules.items()}
+        return dict(module.named_modules())
 
     def _inputs(self, recorder: Recorder, shapes: dict[str, Any], sizes: dict[str, int], meta: bool) -> tuple[Any, Any]:
         made: dict[str, Any] = {}
