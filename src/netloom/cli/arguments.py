@@ -15,6 +15,7 @@ def add_all(commands: Any) -> None:
     _add_search(commands)
     _add_sample(commands)
     _add_trace(commands)
+    _add_draw(commands)
     _add_report(commands)
     _add_store(commands)
 
@@ -110,6 +111,29 @@ def _add_trace(commands: Any) -> None:
     made.add_argument("--input", metavar="SIZES", help="shape of one sample (default: 3x224x224, unless a pair comes back)")
     made.add_argument("--to", "--format", metavar="FORMAT", help="one of the above (default: by FILE's suffix, else text)")
     made.add_argument("-o", "--out", metavar="FILE", help="write to FILE instead of the screen")
+
+
+def _add_draw(commands: Any) -> None:
+    made = _command(
+        commands,
+        "draw",
+        "draw_command",
+        "draw NETWORK -o FILE [--direction down|right] [--flat] [--depth N] [--theme auto|light|dark] …",
+        "Draw a network, its modules and repeats folded so that it stays legible.\n\n"
+        "The suffix of FILE says what is written: .svg, .png, or .html, a page in which blocks open by click.",
+        "  netloom draw torchvision.models:resnet50 -o resnet50.html\n"
+        "  netloom draw torchvision.models:resnet50 -o resnet50.svg --direction right --depth 0\n"
+        "  netloom draw small.json -o small.png --flat --theme dark\n",
+    )
+    made.add_argument("network", metavar="NETWORK", help="MODULE:FUNCTION, a graph file, or a saved network")
+    made.add_argument("-o", "--out", metavar="FILE", required=True, help="the picture: .svg, .png or .html")
+    made.add_argument("--input", metavar="SIZES", help="shape of one sample (default: 3x224x224, unless a pair comes back)")
+    made.add_argument("--direction", default="down", help="down (default) or right")
+    made.add_argument("--flat", action="store_true", help="draw every node instead of folding repeats")
+    made.add_argument("--depth", type=int, metavar="N", help="open N levels of modules (default: as many as stay legible)")
+    made.add_argument("--theme", help="auto (the reader's preference; default), light or dark; PNG is light unless dark")
+    made.add_argument("--scale", type=float, default=1.0, metavar="X", help="size of boxes and text (default: 1)")
+    made.add_argument("--title", help="what stands above the picture (default: the name of the network)")
 
 
 def _add_report(commands: Any) -> None:

@@ -22,6 +22,7 @@ commands:
   search   look for the network that does best on a task
   sample   random networks of a space
   trace    the architecture of a PyTorch model
+  draw     a picture of a network, or a page to explore it
   report   the HTML page of a finished search
   store    list the runs of a store, or check that it is whole
 """
