@@ -177,7 +177,7 @@ class MLP:
         norm = None if None in self.norm else self.norm[0]
         plain = Hidden(min(self.widths), activation, min(self.bias), norm, min(self.dropout))
         depths = {min((depth for depth in self.layers if depth), default=0), min(self.layers)}
-        layers = [plain if self.skip < 1 or not i else plain._replace(skip=i) for i in range(max(depths))]
+        layers = [plain if self.skip < 1 or not i else plain._replace(skip=i - 1) for i in range(max(depths))]
         return [tuple(layers[:depth]) for depth in sorted(depths)]
 
     @cached_property
@@ -206,7 +206,7 @@ class MLP:
                 _pick(options, next(numbers))
                 for options in (self.widths, self.activations, self.bias, self.norm, self.dropout)
             )  # fmt: skip
-            skips, source = next(numbers) < self.skip, 1 + int(next(numbers) * i)
+            skips, source = next(numbers) < self.skip, int(next(numbers) * i)
             found.append(Hidden(width, activation, bias, norm, dropout, source if skips and i else None))
         return tuple(found)
 
@@ -236,7 +236,7 @@ class MLP:
             and layer.bias in self.bias
             and layer.norm in self.norm
             and layer.dropout in self.dropout
-            and (self.skip > 0 and layer.skip > 0 if layer.skip is not None else self.skip < 1 or not i)
+            and (self.skip > 0 if layer.skip is not None else self.skip < 1 or not i)
             for i, layer in enumerate(hidden)
         )
 

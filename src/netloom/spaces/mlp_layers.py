@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import NetloomError, SpaceError
@@ -58,7 +57,7 @@ class Activation(NamedTuple):
 class Hidden(NamedTuple):
     """One hidden layer: linear, norm, activation, dropout; then perhaps the result of an earlier one added to it.
 
-    ``skip`` is the number of the hidden layer, from 1, whose result is added; a linear layer without bias projects it where
+    ``skip`` is the number of the hidden layer, from 0, whose result is added; a linear layer without bias projects it where
     its width is another.
     """
 
@@ -87,8 +86,8 @@ def cost(features: int, hidden: Sequence[Hidden], outputs: int) -> Cost:
     num_params = macs = 0
     for layer in hidden:
         products = widths[-1] * layer.width
-        if layer.skip is not None and widths[layer.skip] != layer.width:
-            products += widths[layer.skip] * layer.width
+        if layer.skip is not None and widths[layer.skip + 1] != layer.width:
+            products += widths[layer.skip + 1] * layer.width
         macs += products
         vectors = layer.bias + 2 * (layer.norm is not None)
         num_params += products + vectors * layer.width + layer.activation.num_params
@@ -101,8 +100,8 @@ def network(input_shape: tuple[int, ...], hidden: Iterable[Hidden], outputs: int
     """The perceptron on samples of ``input_shape``, flattened where they have several axes."""
     sketch = Sketch(input_shape)
     x = sketch.x if len(input_shape) == 1 else sketch.call("flatten", "flatten", sketch.x)
-    widths, values = [prod(input_shape)], [x]
-    for number, layer in enumerate(hidden, 1):
+    done: list[tuple[Edge, int]] = []
+    for number, layer in enumerate(hidden):
         path = f"hidden.{number}"
         x = sketch.call("linear", f"{path}.linear", x, out=layer.width, bias=layer.bias)
         if layer.norm == "batch":
@@ -113,12 +112,11 @@ def network(input_shape: tuple[int, ...], hidden: Iterable[Hidden], outputs: int
         if layer.dropout:
             x = sketch.call("dropout", f"{path}.dropout", x, p=layer.dropout)
         if layer.skip is not None:
-            source = values[layer.skip]
-            if widths[layer.skip] != layer.width:
+            source, width = done[layer.skip]
+            if width != layer.width:
                 source = sketch.call("linear", f"{path}.project", source, out=layer.width, bias=False)
             x = sketch.call("add", f"{path}.add", x, source)
-        widths.append(layer.width)
-        values.append(x)
+        done.append((x, layer.width))
     return sketch.graph(sketch.call("linear", "head", x, out=outputs))
 
 
@@ -153,7 +151,7 @@ class _Reader:
         if len(self.graph.type_of(given).shape) > 2:
             (flat,) = self.readers[value]
             value = flat.name
-        values, found = [value], list[Hidden]()
+        values, found = list[str](), list[Hidden]()
         while True:
             (linear,) = [step for step in self.readers[value] if step.op == "linear" and not self._projects(step, result)]
             if linear.name == result.node:
