@@ -63,6 +63,7 @@ TAKEN = [
     Call("softmin", {"x": int64(2, 3), "dim": 0, "dtype": DType("float32")}),
     Call("add", {"x": t("uint16", 2), "y": f(2)}),
     Call("nansum", {"x": t("complex64", 2, 3)}),
+    Call("norm", {"x": f(2), "dim": ()}),
 ]  # fmt: skip
 REFUSED = [
     Call("batch_norm", {"x": double(4, 3), "running_mean": f(3), "running_var": f(3), "training": False}),
@@ -118,6 +119,12 @@ REFUSED = [
         Weight(f"weight_{role}_l0") for role in ("ih", "hh", "hr"))}),
     Call("cumsum", {"x": f(2, 3), "dim": 2**64}),
     Call("add", {"x": int64(2), "y": int64(2), "alpha": 2**63}),
+    Call("normal", {"mean": 0.5, "std": t("complex64", 2)}),
+    Call("rrelu", {"x": f(2), "lower": float("-inf")}),
+    Call("searchsorted", {"x": f(4), "values": t("float8_e5m2", 4)}),
+    Call("bucketize", {"x": t("uint16", 4), "boundaries": int64(4)}),
+    Call("setitem", {"x": f(), "index": (), "value": 2**63}),
+    Call("multi_dot", {"tensors": (f(2, 3), f(3), f(3, 2))}),
     Call("lstm", {"x": f(2, 3, 4), "hidden": 3, "num_layers": 10**9, "weights": (W,)}),
 ]  # fmt: skip
 

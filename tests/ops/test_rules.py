@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import netloom.testing as conformance
 from netloom.ops import REGISTRY
-from netloom.testing import altered, operator_calls, with_computed_weights
+from netloom.testing import altered, operator_calls, strange, with_computed_weights
 from netloom.testing.capturing import resolve_path
 
 torch.set_num_threads(1)
@@ -56,12 +56,14 @@ def over_calls(name: str, examples: int, body: Callable[[Any, Any], None]) -> No
 
 @each_operator(*sorted(REGISTRY))
 def test_rule_agrees_with_torch(name: str, times: int) -> None:
-    """Types and refusals of valid calls and of calls with one thing changed."""
+    """Types and refusals of valid calls, of calls with one thing changed, and with arguments of any kind."""
     valid = []
 
     def body(data: Any, call: Any) -> None:
         valid.append(conformance.check_rule(call))
         conformance.check_rule(data.draw(altered(call)))
+        if data.draw(st.integers(0, 2)) == 0:
+            conformance.check_strange(data.draw(strange(call)))
         computed = with_computed_weights(call)
         if computed != call and REGISTRY[name].family != "source":
             # Attributes that state a weight's size are netloom's own: only operands can be compared with torch's verdict.
@@ -80,6 +82,10 @@ def test_dimension_rule(name: str, times: int) -> None:
             return factor * data.draw(st.integers(2, 6), label=label)
 
         tested.append(conformance.check_dims(call, choose))
+        if data.draw(st.integers(0, 4)) == 0:
+            # Labels one by one take their time.
+            conformance.check_ties(call)
+            conformance.check_ties(with_computed_weights(call))
 
     over_calls(name, 5 * times, body)
     assert any(tested), f"no example of {name} has axes to resize"

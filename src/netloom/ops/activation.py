@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,8 +101,8 @@ class Rrelu(Unary):
     }
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if a.lower > a.upper:
-            raise ShapeError(f"lower {a.lower} exceeds upper {a.upper}; swap them")
+        if not -math.inf < a.lower <= a.upper < math.inf:
+            raise ShapeError(f"lower {a.lower} and upper {a.upper} must be finite, the lower first; swap or change them")
         return super().infer(a)
 
 

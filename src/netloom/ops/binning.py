@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ShapeError
 from .arguments import attr, boolean, integer, number, operand, tensor
 from .dims import Dims, names
-from .dtypes import is_complex, is_float
+from .dtypes import is_complex, is_float, promote
 from .operator import Operator, TensorType, pretty
 
 
@@ -66,6 +66,7 @@ class SearchSorted(Operator):
             return TensorType(_index_dtype(a), ())
         if a.x.rank > 1 and a.x.shape[:-1] != a.values.shape[:-1]:
             raise ShapeError(f"{pretty(a.x.shape)} and {pretty(a.values.shape)} must agree on every axis but the last")
+        promote(a.x, a.values)  # (refuses what torch does not compare)
         return TensorType(_index_dtype(a), a.values.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
@@ -91,6 +92,7 @@ class Bucketize(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         if a.boundaries.rank != 1:
             raise ShapeError(f"boundaries {pretty(a.boundaries.shape)} must be a vector")
+        promote(a.x, a.boundaries)
         return TensorType(_index_dtype(a), a.x.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:

@@ -67,6 +67,8 @@ class Diag(Operator):
         return TensorType(a.x.dtype, (_length(rows, columns, a.diagonal),))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        if a.x.rank == 1 and a.diagonal == 0:
+            return Dims({"x": ("d",)}, (("d", "d"),))
         return _frozen(a, outputs)
 
 

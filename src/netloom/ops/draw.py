@@ -258,6 +258,8 @@ class Normal(Operator):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         given = [t for t in (a.mean, a.std) if isinstance(t, TensorType)]
+        if isinstance(a.std, TensorType) and is_complex(a.std.dtype):
+            raise ShapeError(f"std is {a.std.dtype}; a standard deviation is real")
         if not isinstance(a.std, TensorType) and not a.std >= 0:
             raise ShapeError(f"std = {a.std}; expected a number ≥ 0")
         if a.shape is not None:

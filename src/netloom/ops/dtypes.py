@@ -122,6 +122,8 @@ def number_dtype(value: Any) -> str:
         return "float32"
     if isinstance(value, complex):
         return "complex64"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ShapeError(f"the number {str(value)[:40] if value.bit_length() < 9999 else 'given'} takes more than 64 bits")
     return "int64"
 
 

@@ -89,6 +89,13 @@ class TakeAlongDim(Operator):
         shape = broadcast(dropped(a.x.shape, a.dim), dropped(a.indices.shape, a.dim))
         return TensorType(a.x.dtype, (*shape[: a.dim], *a.indices.shape[a.dim : a.dim + 1], *shape[a.dim :]))
 
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        if a.dim is None or not a.x.rank:
+            return super().dims(a, outputs)
+        # Along dim the result has the axis of the indices, whose numbers are places on that of x.
+        tied = elementwise({"x": replaced(a.x.shape, a.dim, None), "indices": a.indices.shape}, outputs[0].shape)
+        return Dims(tied.operands, tied.outputs, fixed=tied.fixed)
+
 
 class Scatter(Operator):
     """A copy of x with ``src`` (a tensor or a number) written at the indices given along ``dim``.

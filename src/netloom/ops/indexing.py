@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..errors import ShapeError
 from .arguments import Edge, Slice, attr, operand, tensor
 from .dims import Axis, Concat, Dims, labels, names
-from .dtypes import is_complex, is_integer
+from .dtypes import is_complex, is_integer, number_dtype
 from .operator import Evaluated, Operator, TensorType, axis, broadcast, pretty
 from .size import Size
 
@@ -355,6 +355,8 @@ class SetItem(_Indexed):
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         value = a.value.shape if isinstance(a.value, TensorType) else ()
+        if not isinstance(a.value, TensorType):
+            number_dtype(a.value)
         if isinstance(a.value, complex) and not is_complex(a.x.dtype):
             raise ShapeError(f"value {a.value} cannot be written into {a.x.dtype}; convert x to complex64 first")
         if any(part.kind == "mask" for part in parts(a.index, a.x.rank)):

@@ -138,7 +138,7 @@ class Norm(Reduction):
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         # torch.norm takes other kernels for dim=None than for all axes listed.
-        dims = a.dim if a.dim is None else tuple(sorted(a.dim))
+        dims = tuple(sorted(a.dim)) if a.dim else None
         return {"dim": dims, "p": a.p if isinstance(a.p, str) else float(a.p)}
 
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:

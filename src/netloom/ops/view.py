@@ -88,12 +88,42 @@ class Reshape(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         if a.x.numel == 0:
             return super().dims(a, outputs)
-        try:
-            before, after = regroup(a.x.shape, a.shape)
-        except ShapeError:
-            return super().dims(a, outputs)
-        loose = {label for label in (*before, *after) if isinstance(label, str) and label[1] in "xy"}
-        return Dims({"x": before}, (after,), attrs={"shape": after}, fixed=frozenset(loose))
+        before: list[Axis] = []
+        after: list[Axis] = []
+        fixed: set[str] = set()
+        for k, (left, right) in enumerate(runs(a.x.shape, a.shape)):
+            try:
+                rows, columns = regroup(left, right, f"r{k}_")
+                loose = {label for label in (*rows, *columns) if isinstance(label, str) and label.rpartition("_")[2][0] in "xy"}
+            except ShapeError:
+                # Axes whose sizes share no factor cannot be followed; those of the other runs still can.
+                rows, columns = names(f"r{k}_x", len(left)), names(f"r{k}_y", len(right))
+                loose = {*rows, *columns}
+            before += rows
+            after += columns
+            fixed |= loose
+        return Dims({"x": tuple(before)}, (tuple(after),), attrs={"shape": tuple(after)}, fixed=frozenset(fixed))
+
+
+def runs(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Both shapes cut into the shortest runs of axes that hold equally many elements.
+
+    >>> runs((7, 2, 3, 4), (7, 3, 2, 4))
+    [((7,), (7,)), ((2, 3), (3, 2)), ((4,), (4,))]
+    """
+    found = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        first, second = i, j
+        left: Any = 1
+        right: Any = 1
+        while first == i and second == j or left != right:
+            if i < len(before) and (left <= right or j == len(after)):
+                left, i = left * before[i], i + 1
+            else:
+                right, j = right * after[j], j + 1
+        found.append((before[first:i], after[second:j]))
+    return found
 
 
 def _raised(shape: tuple[Any, ...], rank: int) -> tuple[Any, ...]:

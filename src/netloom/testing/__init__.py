@@ -13,17 +13,18 @@ except ImportError as error:
 from .capturing import check_calls, check_written
 from .conformance import (
     check_cost,
-    check_dims,
-    check_free_sizes,
     check_rule,
+    check_strange,
     check_template,
 )
+from .dimensions import check_dims, check_free_sizes, check_ties
 from .execution import with_computed_weights
 from .expressions import written_calls
-from .operators import EXAMPLES, Call, Operand, altered, operator_calls
+from .operators import EXAMPLES, Call, Operand, altered, operator_calls, strange
 from .spaces import check_space
 
 __all__ = [
     "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_dims", "check_free_sizes", "check_rule",
-    "check_space", "check_template", "check_written", "operator_calls", "with_computed_weights", "written_calls",
+    "check_space", "check_strange", "check_template", "check_ties", "check_written", "operator_calls", "strange",
+    "with_computed_weights", "written_calls",
 ]  # fmt: skip

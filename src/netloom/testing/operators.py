@@ -262,6 +262,55 @@ def altered_operand(draw: Any, operand: Operand) -> Operand:
     return replace(operand, type=TensorType(dtype, changed))
 
 
+#: What people and documents put where something else belongs: sizes out of range, other kinds, the ends of the number line.
+STRANGE: tuple[Any, ...] = (
+    0, 1, -1, 2, -2, 3, 7, 64, 300, 2**31 - 1, 2**31, -(2**31), 2**62, -(2**63), 2**63, 2**64, 10**400,
+    0.0, -0.0, 0.5, 1.0, -1.0, 1.5, 1e-30, 1e30, -1e30, float("inf"), float("-inf"), float("nan"), True, False, None,
+    "", "same", "mean", "module", "none", "x", (), (0,), (1,), (1, 2), (-1,), (1, 2, 3), (2, 2), (0, 0), ((1, 2), (3, 4)),
+    (None,), (None, 2), 1j, DType("int64"), DType("float32"), DType("bool"), DType("complex64"), DType("nope"), Ellipsis,
+)  # fmt: skip
+_STRANGE_SHAPES = (
+    (), (0,), (1,), (2,), (0, 0), (1, 0), (0, 3), (2, 3), (1, 1, 1), (2, 0, 3), (2, 3, 4), (1, 2, 0, 3), (1, 1, 1, 1, 1),
+)  # fmt: skip
+
+
+@st.composite
+def strange(draw: Any, call: Call) -> Call:
+    """``call`` with one or two arguments replaced by `STRANGE` ones, or operands by others of any dtype and shape."""
+    kind = operator(call.op)
+    for _ in range(draw(st.integers(1, 2))):
+        places = [p.name for p in kind.params if p.kind in ("attr", "operand")] + ["*"] * 2
+        name = draw(st.sampled_from(places))
+        if name == "*":
+            call = draw(_strange_operand(call))
+            continue
+        value, old = draw(st.sampled_from(STRANGE)), call.args.get(name)
+        if type(old) is tuple and old and not isinstance(old[0], Operand) and draw(st.booleans()):
+            position = draw(st.integers(0, len(old) - 1))
+            value = (*old[:position], value, *old[position + 1 :])
+        if kind.by_name[name].kind == "attr" or isinstance(value, int | float | complex):
+            call = call.with_args(**{name: value})
+    return call
+
+
+@st.composite
+def _strange_operand(draw: Any, call: Call) -> Call:
+    """Another dtype or shape for one operand, or another dtype for all that share one."""
+    found = {name: value for name, value in call.args.items() if isinstance(value, Operand)}
+    if not found:
+        return call
+    name = draw(st.sampled_from(sorted(found)))
+    dtype, shape = found[name].type
+    way = draw(st.integers(0, 3))
+    if way == 0:
+        return call.with_args(**{name: draw(altered_operand(found[name]))})
+    if way == 1:
+        return call.with_args(**{name: replace(found[name], type=TensorType(dtype, draw(st.sampled_from(_STRANGE_SHAPES))))})
+    other = draw(st.sampled_from(sorted(DTYPES)))
+    alike = [name] if way == 2 else [each for each, value in found.items() if value.type.dtype == dtype]
+    return call.with_args(**{each: replace(found[each], type=TensorType(other, found[each].type.shape)) for each in alike})
+
+
 def altered_data(value: Any) -> st.SearchStrategy[Any]:
     if isinstance(value, bool):
         return st.just(not value)
