@@ -351,6 +351,11 @@ class Graph:
 
         return notebook_svg(self)
 
+    def _repr_html_(self) -> str:
+        from .drawing.picture import notebook_html
+
+        return notebook_html(self)
+
     def subgraph(self, prefix: str) -> Graph:
         """The part whose names lie under a module path, as a graph of its own; values from outside become inputs."""
         from .subgraph import subgraph

@@ -12,7 +12,7 @@ from .layering import Layered, layer, layer_inside
 from .lettering import text_width
 from .scene import Box, Diagram, Fold, Row, Scene
 from .sizes import LABEL, QUIET, TITLE, badge_width, bar_width, closed_size, heading_width
-from .svg import SHAPES
+from .svg import shapes
 from .theme import DARK, KINDS, LIGHT, ROLES, rules
 
 _SCRIPTS = ("placing.js", "picture.js", "page.js")
@@ -25,7 +25,7 @@ def render_page(scene: Scene, fold: Fold, *, direction: str = "down", theme: str
         "direction": direction, "scale": scale, "facts": dict(scene.facts or {}), "kinds": KINDS, "roles": ROLES,
         "root": _diagram(scene.diagram, layer(scene.diagram)),
     }  # fmt: skip
-    style = [_asset("page.css"), SHAPES, rules(LIGHT, ":root "), rules(DARK, ":root[data-theme=dark] ")]
+    style = [_asset("page.css"), shapes("svg "), rules(LIGHT, ":root "), rules(DARK, ":root[data-theme=dark] ")]
     parts = {
         "title": escape(scene.title or "netloom"),
         "theme": theme,

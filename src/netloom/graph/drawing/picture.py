@@ -31,7 +31,7 @@ def draw(
     """Write a picture of a graph and give its path; see `Graph.draw`."""
     target = checked_target(path)
     check_options(direction, theme, node_size, depth)
-    scene, fold = graph_scene(graph, collapse=collapse, depth=depth, title=title, with_facts=target.suffix == ".html")
+    scene, fold = graph_scene(graph, collapse=collapse, depth=depth, title=title, with_facts=target.suffix.lower() == ".html")
     return write_scene(scene, fold, target, direction=direction, theme=theme, node_size=node_size)
 
 
@@ -64,9 +64,9 @@ def write_scene(
     """
     target = checked_target(path)
     check_options(direction, theme, node_size)
-    if target.suffix == ".html":
+    if target.suffix.lower() == ".html":
         content = render_page(scene, fold, direction=direction, theme=theme or "auto", scale=node_size).encode()
-    elif target.suffix == ".svg":
+    elif target.suffix.lower() == ".svg":
         content = render(scene, fold, direction=direction, theme=theme or "auto", scale=node_size).encode()
     else:
         fixed = "dark" if theme == "dark" else "light"
@@ -81,7 +81,7 @@ def write_scene(
 def checked_target(path: str | os.PathLike[str]) -> Path:
     """The path of a picture that can be written; `FormatError` says what is in the way, before anything is drawn."""
     target = Path(path)
-    if target.suffix not in SUFFIXES:
+    if target.suffix.lower() not in SUFFIXES:
         kind = f"the suffix {target.suffix!r}" if target.suffix else "no suffix"
         raise FormatError(f"{str(target)!r} has {kind}; expected one of {', '.join(SUFFIXES)}")
     folder = target.parent
@@ -108,5 +108,14 @@ def check_options(direction: str, theme: str | None, node_size: float, depth: in
 
 def notebook_svg(graph: Graph) -> str:
     """The picture that a notebook shows of a graph."""
-    scene, fold = graph_scene(graph)
-    return render(scene, fold)
+    return render(*graph_scene(graph))
+
+
+def notebook_html(graph: Graph) -> str:
+    """The same in a frame that scrolls."""
+    return framed(notebook_svg(graph))
+
+
+def framed(svg: str) -> str:
+    """A picture as part of a page, in a frame that scrolls where it is larger than a screen."""
+    return f'<div style="overflow:auto;max-height:720px">{svg}</div>'

@@ -15,12 +15,18 @@ MARGIN = 16.0
 #: Between a title and its detail; ordinary spaces would be run together.
 _SPACE = "\u00a0\u00a0"
 _LEGEND_ROW, _HEADER = 18.0, 22.0
-#: Rules that no theme changes.
-SHAPES = (
-    f"text{{font-family:{FONT};font-size:{TITLE}px}}.b{{font-weight:700}}.d{{font-size:{DETAIL}px}}.q{{font-size:{QUIET}px}}"
-    f".h{{font-size:{LABEL}px}}"
-    ".e{fill:none;stroke-width:1.3}.bd{stroke-width:1}.no{fill:none}.dash{stroke-dasharray:2.5 2}"
-)
+#: What keeps the rules of a picture to itself where it stands in a page.
+_SCOPE = ".netloom "
+
+
+def shapes(prefix: str = "") -> str:
+    """The style rules that no theme changes."""
+    lines = {
+        "text": f"font-family:{FONT};font-size:{TITLE}px", ".b": "font-weight:700", ".d": f"font-size:{DETAIL}px",
+        ".q": f"font-size:{QUIET}px", ".h": f"font-size:{LABEL}px", ".e": "fill:none;stroke-width:1.3",
+        ".bd": "stroke-width:1", ".dash": "stroke-dasharray:2.5 2",
+    }  # fmt: skip
+    return "".join(f"{prefix}{selector}{{{rule}}}" for selector, rule in lines.items())
 
 
 def render(scene: Scene, fold: Fold, *, direction: str = "down", theme: str = "auto", scale: float = 1.0) -> str:
@@ -41,9 +47,9 @@ def render(scene: Scene, fold: Fold, *, direction: str = "down", theme: str = "a
         y += 14.0
         body.append(note.format(_n(y)))
     height = y + MARGIN
-    sheet = SHAPES + style(theme)
+    sheet = shapes(_SCOPE) + style(theme, _SCOPE)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width * scale)}" height="{_n(height * scale)}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="netloom" width="{_n(width * scale)}" height="{_n(height * scale)}"'
         f' viewBox="0 0 {_n(width)} {_n(height)}"><style>{sheet}</style>'
         f'<rect class="bg" width="{_n(width)}" height="{_n(height)}" rx="6"/>{"".join(body)}</svg>\n'
     )
