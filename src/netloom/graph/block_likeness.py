@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,23 +20,30 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Steps ``[start, stop)``, the number of values alive at each border, and the borders that only one value crosses."""
+    """Steps ``[start, stop)``, the number of values alive at each border, and the borders that only one value crosses.
+
+    ``runs`` are its periodic stretches, as `periods` finds them.
+    """
 
     start: int
     stop: int
     live: Ints
     borders: tuple[int, ...]
+    runs: tuple[tuple[int, int, int], ...]
 
     @staticmethod
     def of(reading: Reading, start: int, stop: int) -> Region:
         live = reading.live(start, stop)
         inner = np.flatnonzero(live[1:] <= 1) + (start + 1)
-        return Region(start, stop, live, (start, *inner.tolist(), stop))
+        runs = [(start + first, period, length) for first, period, length in periods(reading.label[start:stop])]
+        return Region(start, stop, live, (start, *inner.tolist(), stop), tuple(runs))
 
     def cut(self, start: int, stop: int) -> Region:
         """A stretch of the region, with the borders that the whole has there."""
         inner = [border for border in self.borders if start < border < stop]
-        return Region(start, stop, self.live[start - self.start : stop - self.start], (start, *inner, stop))
+        clipped = ((max(a, start), period, min(a + length, stop) - max(a, start)) for a, period, length in self.runs)
+        runs = tuple([run for run in clipped if run[2] >= 2 * run[1]])
+        return Region(start, stop, self.live[start - self.start : stop - self.start], (start, *inner, stop), runs)
 
     @property
     def parts(self) -> list[Span]:
@@ -45,6 +53,23 @@ class Region:
     def crossing(self, border: int) -> int:
         """Number of values alive at a border; 0 at the end."""
         return 0 if border == self.stop else int(self.live[border - self.start])
+
+
+def periods(labels: Ints) -> Iterator[tuple[int, int, int]]:
+    """(start, period, length) of every longest stretch that repeats itself at least once after ``period`` labels.
+
+    >>> list(periods(np.array([7, 1, 2, 1, 2, 1, 9])))
+    [(1, 2, 5)]
+    """
+    count = len(labels)
+    for period in range(1, count // 2 + 1):
+        differs = labels[period:] != labels[:-period]
+        if len(differs) - np.count_nonzero(differs) < period:
+            continue
+        edges = [-1, *np.flatnonzero(differs).tolist(), count - period]
+        for before, after in zip(edges, edges[1:]):
+            if after - before > period:
+                yield before + 1, period, after - before - 1 + period
 
 
 def bag(reading: Reading, start: int, stop: int) -> Counter[int]:
@@ -79,6 +104,15 @@ def kinds(reading: Reading, parts: list[Span]) -> list[int]:
             numbers[labels] = -1 - number
         found.append(numbers[labels])
     return found
+
+
+def resembles(reading: Reading, a: Span, b: Span) -> bool:
+    """Whether two runs are alike step by step, sizes included."""
+    if np.array_equal(reading.label[slice(*a)], reading.label[slice(*b)]):
+        return True
+    longer, other = (a, b) if a[1] - a[0] >= b[1] - b[0] else (b, a)
+    places = range(*other)
+    return _nearest(reading, longer, places, [*[-1] * (len(places) - 1), other[1]], sizes=True) is not None
 
 
 def alike_before(reading: Reading, region: Region, body: Span, origin: int, sizes: bool = True) -> int | None:
@@ -122,26 +156,76 @@ def _within_reach(reading: Reading, body: Span, places: range) -> range:
 
 def _nearest(reading: Reading, body: Span, places: range, ends: list[int], sizes: bool) -> int | None:
     """Of the runs from the first place to an end (-1 for none there) the one with the longest common subsequence."""
-    if body[1] - body[0] < SMALL or not any(end >= 0 for end in ends):
+    key = body, places, tuple(ends), sizes
+    if key not in reading.nearest:
+        reading.nearest[key] = _search(reading, body, places, ends, sizes)
+    return reading.nearest[key]
+
+
+def _search(reading: Reading, body: Span, places: range, ends: list[int], sizes: bool) -> int | None:
+    """The longest common subsequence by weight, bit by bit: Hyyrö, "Bit-parallel LCS-length computation revisited", 2004.
+
+    A step is two bits for each unit of its weight. The first of the two match any step of its label, the others one of
+    about its size. ``row`` has a zero for each bit of the body that is matched so far.
+    """
+    count = _promising(reading, body, places, ends)
+    if not count:
         return None
-    order = slice(*body) if places.step > 0 else slice(body[1] - 1, body[0] - 1 if body[0] else None, -1)
-    labels, weights, types = reading.label[order], reading.weight[order], reading.type[order]
-    whole = int(weights.sum())
-    near = [int(reading.label[i]) for i in places]
-    common = int(weights[np.isin(labels, near)].sum())
-    if 2 * common < ALIKE * (whole + common):
-        return None
-    worths: dict[int, Ints] = {}
-    row, seen = np.zeros(len(labels) + 1), 0
-    best, found = ALIKE, None
-    for i, label, end in zip(places, near, ends):
-        seen += int(reading.weight[i])
-        kind = int(reading.type[i])
-        if kind not in worths:
-            close = [not sizes or reading.close(kind, other) for other in types.tolist()]
-            worths[kind] = np.where(close, weights, weights / 2)
-        matched = np.where(labels == label, row[:-1] + worths[kind], 0)
-        row[1:] = np.maximum.accumulate(np.maximum(row[1:], matched))
-        if end >= 0 and 2 * row[-1] / (whole + seen) > best:
-            best, found = 2 * row[-1] / (whole + seen), end
+    masks = _Masks(reading, body, places.step)
+    row = full = (1 << 2 * masks.weight) - 1
+    both, best, found = masks.weight, ALIKE, None
+    for i, end in zip(places[:count], ends):
+        weight = int(reading.weight[i])
+        both += weight
+        mask = masks.of(int(reading.label[i]))
+        for matching in (mask, mask & masks.near(int(reading.type[i])) if sizes else mask):
+            for _ in range(weight if matching else 0):
+                common = row & matching
+                row = (row + common | row - common) & full
+        matched = 2 * masks.weight - row.bit_count()
+        if end >= 0 and matched / both > best:
+            best, found = matched / both, end
     return found
+
+
+class _Masks:
+    """Which bits of a body belong to steps of a label, and to steps of about the size of a type."""
+
+    def __init__(self, reading: Reading, body: Span, step: int) -> None:
+        order = range(*body) if step > 0 else range(body[1] - 1, body[0] - 1, -1)
+        self.reading, self.weight = reading, 0
+        self._labels: dict[int, int] = {}
+        self._types: dict[int, int] = {}
+        self._near: dict[int, int] = {}
+        for i in order:
+            weight, label, kind = int(reading.weight[i]), int(reading.label[i]), int(reading.type[i])
+            bits = ((1 << 2 * weight) - 1) << 2 * self.weight
+            self._labels[label] = self._labels.get(label, 0) | bits
+            self._types[kind] = self._types.get(kind, 0) | bits
+            self.weight += weight
+
+    def of(self, label: int) -> int:
+        return self._labels.get(label, 0)
+
+    def near(self, kind: int) -> int:
+        if kind not in self._near:
+            close = self.reading.close(kind)
+            self._near[kind] = sum(bits for other, bits in self._types.items() if close[other])
+        return self._near[kind]
+
+
+def _promising(reading: Reading, body: Span, places: range, ends: list[int]) -> int:
+    """How many places to look at: to the last end where the labels alone, in any order, agree well enough."""
+    if body[1] - body[0] < SMALL:
+        return 0
+    left = bag(reading, *body)
+    both, agreed, count = left.total(), 0, 0
+    for number, (i, end) in enumerate(zip(places, ends), 1):
+        label, weight = int(reading.label[i]), int(reading.weight[i])
+        both += weight
+        if left[label] > 0:
+            left[label] -= weight
+            agreed += weight
+        if end >= 0 and 2 * agreed > ALIKE * both:
+            count = number
+    return count

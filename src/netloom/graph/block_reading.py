@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .graph import Graph, Step
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 #: Attributes that tell one layer from another of the same operator; sizes, strides and rates do not.
 _TELLING = ("kernel", "equation", "nonlinearity", "mode")
 #: Families of operators that multiply matrices.
@@ -54,9 +55,12 @@ class Reading:
         contents, labels, wirings = (dict[Hashable, int]() for _ in range(3))
         numbers = [self._read(i, step, kinds, contents, labels, wirings) for i, step in enumerate(graph.steps)]
         self.content, self.label, self.type, self._wiring = np.array(numbers, dtype=np.int64).T.copy()
-        self._shapes = [outputs[0].shape if outputs else () for outputs in kinds]
-        self._close: dict[tuple[int, int], bool] = {}
+        self._close: dict[int, Bools] = {}
+        self._note_shapes([outputs[0].shape if outputs else () for outputs in kinds])
         self._keys: dict[tuple[int, int], tuple[Any, ...]] = {}
+        self._paths: dict[str, int] = {}
+        #: Answers of searches for runs that are alike.
+        self.nearest: dict[Any, int | None] = {}
         #: Summaries of runs of steps, by `key`.
         self.summaries: dict[Any, Summary] = {}
         self._weigh()
@@ -103,6 +107,14 @@ class Reading:
                 head, entry = entry.alias_of, self.graph.tensors[entry.alias_of]
             self._heads[key] = head, (entry.kind, entry.type, entry.constant)
         return self._heads[key]
+
+    def _note_shapes(self, shapes: list[tuple[Any, ...]]) -> None:
+        """Shapes as rows of numbers, equal for equal sizes."""
+        sizes: dict[Any, int] = {}
+        self._ranks: Ints = np.array([len(shape) for shape in shapes], dtype=np.int64)
+        self._shapes: Ints = np.full((len(shapes), max(self._ranks.tolist())), -1, dtype=np.int64)
+        for row, shape in zip(self._shapes, shapes):
+            row[: len(shape)] = [sizes.setdefault(size, len(sizes)) for size in shape]
 
     def _weigh(self) -> None:
         weighty = [bool(keys) or multiplies for keys, multiplies in zip(self.keys, self.multiplies)]
@@ -160,14 +172,20 @@ class Reading:
         """Number of steps in ``[start, stop)`` that read something and use tensors or multiply matrices."""
         return self._layers[stop] - self._layers[start]
 
-    def close(self, a: int, b: int) -> bool:
-        """Whether the shapes of two types (entries of ``type``) differ along one axis at most."""
-        if a == b:
-            return True
-        if (a, b) not in self._close:
-            first, second = self._shapes[a], self._shapes[b]
-            self._close[a, b] = len(first) == len(second) and sum(x != y for x, y in zip(first, second)) < 2
-        return self._close[a, b]
+    def close(self, kind: int) -> Bools:
+        """For every entry of ``type`` whether its shape differs from that of ``kind`` along one axis at most."""
+        if kind not in self._close:
+            same_rank = self._ranks == self._ranks[kind]
+            self._close[kind] = same_rank & ((self._shapes != self._shapes[kind]).sum(1) < 2)
+        return self._close[kind]
+
+    def under(self, path: str) -> int:
+        """Number of steps that lie under a module path."""
+        if not self._paths:
+            from .block_labels import paths_of
+
+            self._paths = paths_of(self)
+        return self._paths.get(path, 0)
 
     def equal(self, a: int, b: int, length: int) -> bool:
         """Whether two runs of steps make the same calls, wiring aside."""
@@ -211,8 +229,7 @@ class Reading:
                     wires.append((i - place, index))
                 else:
                     wires.append(outside.setdefault((place, index), len(outside)))
-            for key in self.keys[i]:
-                wires.append(tensors.setdefault(key, len(tensors)))
+            wires += [tensors.setdefault(tensor, len(tensors)) for tensor in self.keys[i]]
         entering = tuple([(int(self.type[place]), index) for place, index in outside])
         leaving = tuple([(place - start, index) for place, index in self.leaving(start, stop)])
         key = self._keys[start, stop] = self.content[start:stop].tobytes(), tuple(wires), entering, leaving

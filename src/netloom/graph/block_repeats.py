@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .block_likeness import SMALL, Region, Span, alike_before, bag, kinds, likeness
-from .block_reading import Ints, Reading
+from .block_likeness import ALIKE, SMALL, Region, Span, alike_before, bag, kinds, likeness, periods, resembles
+from .block_reading import Reading
 
-#: An instance that differs from the rest is at most this many times as long.
-_REACH = 3
+#: How many times as long as the rest an instance that differs may be, not counting light steps.
+_REACH = 4 * (2 / ALIKE - 1)
 #: A repeat without layers needs this many steps, and half of its region, to be worth a mention.
 _WORTH = 8
 
@@ -49,15 +49,15 @@ class Repeat:
 #: Layers explained, half as good in a first instance that differs; whether the last instances are equal; whether all are
 #: equal call by call; layers that the same cut explains elsewhere; steps explained; the shorter body.
 Rank = tuple[int, bool, bool, int, int, int]
-#: The most layers that a candidate can explain, and the repeats that it turns out to be, made only when asked for.
+#: The most that a candidate can explain, and the repeats that it turns out to be, made only when asked for.
 Candidate = tuple[int, Iterator[Repeat]]
 
 
 def best_repeat(reading: Reading, region: Region) -> Repeat | None:
     """The repeat that explains most of a region, so that the outermost comes first."""
     found = _best(reading, region)
-    if found is None or len(found.borders) < 3:
-        return found
+    if found is None:
+        return None
     if found.extended:
         # The steps in front may rather be the end of another repeat.
         other = _best(reading, region.cut(region.start, found.borders[1]))
@@ -71,7 +71,7 @@ def _best(reading: Reading, region: Region) -> Repeat | None:
     best: Repeat | None = None
     reach: Rank = (-1, False, False, 0, 0, 0)
     for bound, repeats in sorted(_candidates(reading, region), key=lambda candidate: -candidate[0]):
-        if 2 * bound < reach[0]:
+        if bound < reach[0]:
             break
         for repeat in repeats:
             rank = _rank(reading, repeat)
@@ -103,8 +103,7 @@ def _sharpened(reading: Reading, region: Region, repeat: Repeat) -> Repeat:
 # -- candidates ------------------------------------------------------------------------------------------------------------
 def _candidates(reading: Reading, region: Region) -> Iterator[Candidate]:
     shortest: dict[Span, int] = {}
-    for start, period, length in periods(reading.label[region.start : region.stop]):
-        start += region.start
+    for start, period, length in region.runs:
         base = shortest.setdefault((start, start + length), period)
         # A multiple of a period tells more than the period itself only where it makes instances equal.
         if period > base and period % base == 0:
@@ -129,26 +128,10 @@ def _candidates(reading: Reading, region: Region) -> Iterator[Candidate]:
 
 
 def _bound(reading: Reading, region: Region, body: Span, stop: int) -> int:
-    """The most layers that instances like ``body`` can explain up to ``stop``, with one more in front."""
+    """The most that instances like ``body`` can explain up to ``stop`` with one more in front, as `Rank` counts it."""
     size = body[1] - body[0]
-    return reading.layers(max(region.start, body[0] - (_REACH * size if size >= SMALL else 0)), stop)
-
-
-def periods(labels: Ints) -> Iterator[tuple[int, int, int]]:
-    """(start, period, length) of every longest stretch that repeats itself at least once after ``period`` labels.
-
-    >>> list(periods(np.array([7, 1, 2, 1, 2, 1, 9])))
-    [(1, 2, 5)]
-    """
-    count = len(labels)
-    for period in range(1, count // 2 + 1):
-        differs = labels[period:] != labels[:-period]
-        if len(differs) - np.count_nonzero(differs) < period:
-            continue
-        edges = [-1, *np.flatnonzero(differs).tolist(), count - period]
-        for before, after in zip(edges, edges[1:]):
-            if after - before > period:
-                yield before + 1, period, after - before - 1 + period
+    first = max(region.start, body[0] - int(_REACH * size)) if size >= SMALL else body[0]
+    return 2 * reading.layers(body[0], stop) + reading.layers(first, body[0])
 
 
 # -- blocks that are equal call by call --------------------------------------------------------------------------------
@@ -201,7 +184,7 @@ def _same(reading: Reading, a: Span, b: Span) -> bool:
         return False
     first, second = reading.type[slice(*a)], reading.type[slice(*b)]
     differing = np.flatnonzero(first != second)
-    far = sum(not reading.close(x, y) for x, y in zip(first[differing].tolist(), second[differing].tolist()))
+    far = sum(not reading.close(x)[y] for x, y in zip(first[differing].tolist(), second[differing].tolist()))
     return 5 * far <= 2 * (a[1] - a[0]) and reading.wired_alike(a[0], b[0], a[1] - a[0])
 
 
@@ -238,7 +221,8 @@ def _alike(reading: Reading, region: Region, start: int, period: int, length: in
         runs, first = [], 0
         for i in range(1, len(places)):
             if i + 1 < len(places) and _same_ends(reading, borders, places[first], places[i], period):
-                continue
+                if resembles(reading, *[(borders[place], borders[place + period]) for place in (places[i - 1], places[i])]):
+                    continue
             if i - first > 1:
                 runs.append(Repeat(tuple(borders[place] for place in places[first : i + 1]), aligned=False))
             first = i
@@ -250,7 +234,7 @@ def _alike(reading: Reading, region: Region, start: int, period: int, length: in
 def _same_ends(reading: Reading, borders: tuple[int, ...], a: int, b: int, period: int) -> bool:
     """Whether two instances end in one type, and their parts in types of the same size along all axes but one."""
     ends = [(int(reading.type[borders[a + i] - 1]), int(reading.type[borders[b + i] - 1])) for i in range(1, period + 1)]
-    return ends[-1][0] == ends[-1][1] and all(reading.close(*pair) for pair in ends)
+    return ends[-1][0] == ends[-1][1] and all(reading.close(one)[other] for one, other in ends)
 
 
 def _after_chain(reading: Reading, region: Region, part: Span) -> Iterator[Repeat]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..ops import Edge
-from .block_likeness import Region, Span, alike_after, alike_before
+from .block_likeness import SMALL, Region, Span, alike_after, alike_before
 from .block_reading import Reading
 from .block_repeats import Repeat, best_repeat
 from .tree import edges
@@ -97,10 +97,29 @@ class Block:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __str__(self) -> str:
+    def outline(self, depth: int | None = None) -> str:
+        """The tree as lines for people: blocks with ×count, operators, output shape, parameters (tied ones once).
+
+        As deep as fits 40 lines, or ``depth`` levels. Of a repeat the typical instance is shown; ``~`` marks repeats whose
+        instances are alike but not equal.
+
+        >>> import netloom as nl
+        >>> x = y = nl.input(8)
+        >>> for _ in range(3):
+        ...     y = nl.relu(nl.linear(y, 8))
+        >>> print(nl.Graph(x, nl.linear(y, 2, name="head")).blocks().outline())
+        graph: 7 nodes, 234 parameters, 416 FLOPs
+          block           operators  output  parameters
+          x               input      (N, 8)
+          linear–relu ×3             (N, 8)         216
+          head            linear     (N, 2)          18
+        """
         from .block_labels import outline
 
-        return outline(self)
+        return outline(self, depth)
+
+    def __str__(self) -> str:
+        return self.outline()
 
     def __repr__(self) -> str:
         times = f" ×{self.count}" if self.kind == "repeat" else ""
@@ -117,54 +136,67 @@ class _Finder:
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        #: Shapes of the trees of bodies that are solved, by their key.
+        #: Runs that stand alone, but are like the instances of a repeat beside them.
         self.kept: set[Span] = set()
+        #: Parts of bodies that are solved, by their key.
         self.solved: dict[Any, tuple[Block, ...]] = {}
 
     def root(self) -> Block:
         steps = self.reading.steps
         start = next((i for i, step in enumerate(steps) if step.op != "input"), len(steps))
-        parts: list[Block] = []
-        for part in self.sections(Region.of(self.reading, start, len(steps))):
-            small = part.kind == "group" and len(part) < _SMALL and (part.start, part.stop) not in self.kept
-            parts += part.parts if small else (part,)
-        parts = [self.node(i) for i in range(start)] + self.arranged(parts)
-        return self.block("group", parts)
+        found = self.sections(Region.of(self.reading, start, len(steps))) if start < len(steps) else []
+        parts = [p for part in found for p in (part.parts if self.small(part, _SMALL) else (part,))]
+        return self.block("group", [self.node(i) for i in range(start)] + self.arranged(parts))
 
-    def sections(self, region: Region, left: Span | None = None, right: Span | None = None) -> list[Block]:
-        """The blocks that a region is made of, side by side; ``left`` and ``right`` are instances beside it."""
-        start, stop = region.start, region.stop
-        repeat = best_repeat(self.reading, region) if stop - start > 1 else None
-        if repeat is not None:
-            first, last = repeat.spans[1], repeat.spans[-1]
-            before = self.sections(region.cut(start, repeat.start), left, first)
-            after = self.sections(region.cut(repeat.stop, stop), last, right)
-            return [*before, *self.joined(self.repeat(repeat), after)]
-        return self.rest(region, left, right)
+    def small(self, block: Block, size: int) -> bool:
+        """Whether a group is better shown as its nodes."""
+        plain = block.kind == "group" and all(part.kind == "node" for part in block.parts)
+        return plain and len(block) < size and (block.start, block.stop) not in self.kept
 
-    def joined(self, repeat: Block, after: list[Block]) -> list[Block]:
-        """A repeat and what follows; a last instance that differs becomes one of it."""
-        types = self.reading.type
-        if after and (after[0].start, after[0].stop) in self.kept and types[after[0].stop - 1] == types[repeat.stop - 1]:
-            last = after.pop(0)
-            repeat = Block(self.reading, "repeat", repeat.start, last.stop, (*repeat.parts, last), False)
-        return [repeat, *after]
+    def sections(self, region: Region) -> list[Block]:
+        """The blocks that a region is made of, side by side."""
+        repeats: list[Repeat] = []
+        gaps = [region]
+        while gaps:
+            gap = gaps.pop()
+            repeat = best_repeat(self.reading, gap) if gap.stop - gap.start > 1 else None
+            if repeat is not None:
+                repeats.append(repeat)
+                gaps += [gap.cut(gap.start, repeat.start), gap.cut(repeat.stop, gap.stop)]
+        repeats.sort(key=lambda repeat: repeat.start)
+        found: list[Block] = []
+        start, left = region.start, None
+        for repeat in repeats:
+            found = self.joined(found, self.rest(region.cut(start, repeat.start), left, repeat.spans[1]))
+            found.append(self.repeat(repeat))
+            start, left = repeat.stop, repeat.spans[-1]
+        return self.joined(found, self.rest(region.cut(start, region.stop), left, None))
+
+    def joined(self, found: list[Block], after: list[Block]) -> list[Block]:
+        """Blocks and those that follow; a last instance that differs becomes one of the repeat before it."""
+        if found and after and (after[0].start, after[0].stop) in self.kept:
+            repeat, last, types = found[-1], after[0], self.reading.type
+            if repeat.kind == "repeat" and types[last.stop - 1] == types[repeat.stop - 1]:
+                whole = Block(self.reading, "repeat", repeat.start, last.stop, (*repeat.parts, last), False)
+                return [*found[:-1], whole, *after[1:]]
+        return found + after
 
     def rest(self, region: Region, left: Span | None, right: Span | None) -> list[Block]:
         """The blocks of a region without repeats: what is like the instances beside it, and its parts."""
         start, stop = region.start, region.stop
+        if start == stop:
+            return []
         begin = alike_after(self.reading, region, left, start, sizes=False) if left else None
+        begin = start if begin is None else begin
         end = alike_before(self.reading, region, right, stop, sizes=False) if right else None
-        begin, end = start if begin is None else begin, stop if end is None or end < (begin or start) else end
-        lone = [self.lone(a, b) for a, b in ((start, begin), (end, stop)) if a < b]
+        end = stop if end is None or end < begin else end
+        found = [self.lone(start, begin)] if start < begin else []
         inner = region.cut(begin, end)
-        if begin == end:
-            middle = []
-        elif len(inner.borders) == 2:
-            middle = [self.node(i) for i in range(begin, end)]
+        if len(inner.borders) == 2:
+            found += [self.node(i) for i in range(begin, end)]
         else:
-            middle = [self.body(a, b) for a, b in inner.parts]
-        return [*lone[: start < begin], *middle, *lone[start < begin :]]
+            found += [self.body(a, b) for a, b in inner.parts]
+        return [*found, self.lone(end, stop)] if end < stop else found
 
     def lone(self, start: int, stop: int) -> Block:
         block = self.body(start, stop)
@@ -172,7 +204,8 @@ class _Finder:
         return block
 
     def arranged(self, parts: list[Block]) -> list[Block]:
-        """Neighbouring nodes between larger blocks as groups; a single group among nodes dissolved."""
+        """Neighbouring nodes between larger blocks as groups; what is too small for a block, or is all there is, dissolved."""
+        parts = [p for part in parts for p in (part.parts if self.small(part, SMALL) else (part,))]
         large = [part for part in parts if part.kind != "node"]
         if len(large) == 1 and large[0].kind == "group":
             return self.arranged([p for part in parts for p in (part.parts if part is large[0] else (part,))])
