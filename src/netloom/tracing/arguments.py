@@ -40,7 +40,8 @@ class Arguments:
         if handle is None:
             if kind in _PLAIN:
                 key.append(kind)
-                key.append(value)
+                # 0.0 and -0.0 compare equal, and so do complex numbers made of them.
+                key.append(str(value) if kind is complex or (kind is float and value == 0.0) else value)
                 return value
             if value is None or value is Ellipsis:
                 key.append(value)

@@ -9,13 +9,13 @@ import torch
 
 from ..errors import NetloomError
 from ..graph.autocast import type_under
-from ..ops import Edge, Operator, TensorType
+from ..ops import DType, Edge, Operator, TensorType
 from ..ops.operator import Evaluated
 from .calls import Resolved, bind, entered
 from .opaque import hooked, inplace, opaque
 from .plans import COUNT, Layout, Place, Plan, Reading, known_plans, placed_type
 from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat
-from .state import type_of_tensor
+from .state import dtype_name, type_of_tensor
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -127,6 +127,11 @@ class Calling:
         made = kind.evaluate(args, type_under(autocast, kind.name, placed_type(places)))
         if counts:
             made.args["num_batches_tracked"] = None  # which one differs from call to call
+        default = dtype_name(torch.get_default_dtype())
+        if default != "float32" and not places and "dtype" in kind.by_name and args.get("dtype") is None:
+            if made.outputs[0].dtype in ("float32", "complex64"):  # what rules take for the default
+                wide = default if made.outputs[0].dtype == "float32" else "complex128"
+                made = kind.evaluate({**args, "dtype": DType(wide)}, placed_type(places))
         return made
 
     def _ruled_layout(self, plan: Plan, places: list[Place]) -> Layout | None:
