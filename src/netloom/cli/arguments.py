@@ -16,6 +16,7 @@ def add_all(commands: Any) -> None:
     _add_sample(commands)
     _add_trace(commands)
     _add_draw(commands)
+    _add_diff(commands)
     _add_report(commands)
     _add_store(commands)
 
@@ -134,6 +135,29 @@ def _add_draw(commands: Any) -> None:
     made.add_argument("--theme", help="auto (the reader's preference; default), light or dark; PNG is light unless dark")
     made.add_argument("--scale", type=float, default=1.0, metavar="X", help="size of boxes and text (default: 1)")
     made.add_argument("--title", help="what stands above the picture (default: the name of the network)")
+
+
+def _add_diff(commands: Any) -> None:
+    made = _command(
+        commands,
+        "diff",
+        "diff_command",
+        "diff A B [-o FILE] [--input SIZES] [--exit-code] [--direction down|right] [--theme auto|light|dark]",
+        "Show what was added, removed, resized, changed and rewired between two networks.\n\n"
+        "Names do not matter, only what is computed: a renamed copy is the same. A and B are MODULE:FUNCTION, a graph file\n"
+        "(.json, .txt, .nl), or a network saved as .safetensors. The suffix of FILE says what is written: .svg, .png or\n"
+        ".html for a picture of both in one, .json, or .txt for the table that is printed otherwise.",
+        "  netloom diff torchvision.models:resnet18 torchvision.models:resnet34\n"
+        "  netloom diff parent.json child.json -o change.svg\n"
+        "  netloom diff before.nl after.nl --exit-code                 1 where they differ, for scripts\n",
+    )
+    made.add_argument("a", metavar="A", help="the network before: MODULE:FUNCTION, a graph file, or a saved network")
+    made.add_argument("b", metavar="B", help="the network after")
+    made.add_argument("-o", "--out", metavar="FILE", help="write to FILE: .svg, .png, .html, .json or .txt")
+    made.add_argument("--input", metavar="SIZES", help="shape of one sample (default: 3x224x224, unless a pair comes back)")
+    made.add_argument("--exit-code", action="store_true", help="end with 1 where the networks differ, with 0 where not")
+    made.add_argument("--direction", default="down", help="of the picture: down (default) or right")
+    made.add_argument("--theme", help="auto (the reader's preference; default), light or dark; PNG is light unless dark")
 
 
 def _add_report(commands: Any) -> None:

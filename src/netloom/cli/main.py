@@ -23,6 +23,7 @@ commands:
   sample   random networks of a space
   trace    the architecture of a PyTorch model
   draw     a picture of a network, or a page to explore it
+  diff     what differs between two networks
   report   the HTML page of a finished search
   store    list the runs of a store, or check that it is whole
 """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ..errors import GraphError
@@ -99,6 +101,29 @@ class Diff:
         counts |= {name: 1 for name in ("inputs", "outputs") if getattr(self, name) is not None}
         shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         return f"<Diff: {shown or 'no difference'}>"
+
+    def draw(
+        self, path: str | os.PathLike[str], *, direction: str = "down", theme: str | None = None, node_size: float = 1.0,
+        title: str = "",
+    ) -> Path:  # fmt: skip
+        """Write a picture of both graphs in one (``.svg``, ``.png`` or ``.html``) and give its path.
+
+        What ``b`` adds is green, what is gone red, what has changed yellow with the change in words; what is the same is
+        grey and folded. Options and errors as `Graph.draw`'s.
+        """
+        from .difference_drawing import draw
+
+        return draw(self, path, direction=direction, theme=theme, node_size=node_size, title=title)
+
+    def _repr_html_(self) -> str:
+        from .difference_drawing import notebook_html
+
+        return notebook_html(self)
+
+    def _repr_svg_(self) -> str:
+        from .difference_drawing import notebook_svg
+
+        return notebook_svg(self)
 
     def to_json(self) -> str:
         """A JSON document: hashes and totals of both graphs, every edit, the matches."""
