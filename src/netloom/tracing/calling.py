@@ -141,6 +141,8 @@ class Calling:
             return None
         if len(plan.types) > 1 and kind.family not in ("recurrent", "pool"):
             return None
+        if torch.get_default_dtype() != torch.float32:
+            return None  # rules assume the usual default; the kernel knows better
         made: Any = [_blank(t) for t in plan.types]
         if kind.name != "scaled_dot_product_attention" and not all(p.handle.tensor.is_contiguous() for p in places):
             strides = _shared_strides(plan, places) if kind.family in _ELEMENTWISE else None
