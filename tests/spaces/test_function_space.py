@@ -90,7 +90,7 @@ def test_what_cannot_be_known_is_said() -> None:
     assert endless.contains(graph) and large.contains(large.sample(np.random.default_rng(0)))
     with pytest.raises(SpaceError, match="cannot tell whether .* choice 'rate' is a float from 0.01 to 0.5"):
         endless.contains(tiny(3))
-    with pytest.raises(SpaceError, match="perceptron has more than 100 networks"):
+    with pytest.raises(SpaceError, match="perceptron has more than 100 combinations of choices"):
         large.contains(tiny(3))
     with pytest.raises(SpaceError, match="its values cannot be gone through"):
         list(endless.enumerate())
@@ -100,6 +100,12 @@ def test_options_of_probability_zero_are_not_gone_through() -> None:
     space = of(lambda choose: tiny(choose("width", [1, 2, 3, 2], probabilities=[1, 0, 2, 0])))
     assert [choices["width"] for choices, _ in space.enumerate()] == [1, 3]
     assert {space.choices_of(space.sample(np.random.default_rng(i)))["width"] for i in range(40)} == {1, 3}
+
+
+def test_a_long_range_is_not_laid_out() -> None:
+    space = of(lambda choose: tiny(min(choose.integer("number", 1, 2**50), 9)))
+    assert [choices["number"] for choices, _ in space.enumerate(3)] == [1, 2, 3]
+    assert space.mutate({"number": 5}, np.random.default_rng(0))["number"] > 10**9
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------
@@ -206,6 +212,7 @@ def crashing(choose: Any) -> nl.Graph:
         (lambda choose: tiny(choose.integer("width", 5, 1)), "bounds 5 and 1; expected finite numbers, the lower one first"),
         (lambda choose: tiny(choose.integer("width", 0, 4, log=True)), "lower bound 0 on a logarithmic scale; expected ≥ 1"),
         (lambda choose: tiny(choose.integer("width", 1.5, 4)), "expected integers, or use choose.uniform"),
+        (lambda choose: tiny(choose.integer("width", 1, 2**60)), "expected integers of at most"),
         (lambda choose: tiny(choose.uniform("width", 0, 4, log=True)), "expected > 0"),
         (lambda choose: tiny(choose.uniform("width", 0, float("nan"))), "expected finite numbers"),
         (lambda choose: choose.reject("never"), "rejected 1000 draws in a row, the last for: never"),

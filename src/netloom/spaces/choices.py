@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy
 
 
+#: The largest integers that floats hold exactly: integers are drawn by way of a float.
+_EXACT = 2**53
+
+
 def same(a: Any, b: Any) -> bool:
     """Equal and of one type: 1, 1.0 and True are different options."""
     return type(a) is type(b) and bool(a == b)
@@ -166,6 +170,8 @@ class Choose:
             if isinstance(bound, bool) or not hasattr(bound, "__index__"):
                 raise SpaceError(f"choice {name!r}: bounds {low!r} and {high!r}; expected integers, or use choose.uniform")
         low, high = low.__index__(), high.__index__()
+        if max(abs(low), abs(high)) > _EXACT:
+            raise SpaceError(f"choice {name!r}: bounds {low} and {high}; expected integers of at most 2**53 in size")
         _check_bounds(name, low, high, 1 if log else None)
         value: int = self._ask(name, Integers(low, high, log))
         return value

@@ -15,8 +15,9 @@ changed, and two networks can be crossed.
 from __future__ import annotations
 
 import difflib
+import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,9 +112,14 @@ class FunctionSpace:
 
         Different choices may make equal networks. `SpaceError` names a choice that has no end of values.
         """
-        path: list[tuple[Any, ...]] = []  # the values still open at each choice, the present one first
-        count = 0
-        while limit is None or count < limit:
+        runs = (run for run in self._walk() if run is not None)
+        for run in itertools.islice(runs, limit):
+            yield run.choices, run.graph
+
+    def _walk(self) -> Iterator[_Run | None]:
+        """One run for every combination of choices, in order; None for those that the function rejects."""
+        path: list[tuple[Sequence[Any], int]] = []  # at each choice its values, and the place of the present one
+        while True:
             depth = 0
 
             def decide(name: str, domain: Domain) -> Any:
@@ -121,22 +127,22 @@ class FunctionSpace:
                 if depth == len(path):
                     if domain.possible is None:
                         raise SpaceError(f"choice {name!r} is {domain}: its values cannot be gone through")
-                    path.append(tuple(domain.possible))
+                    path.append((domain.possible, 0))
+                values, place = path[depth]
                 depth += 1
-                return path[depth - 1][0]
+                return values[place]
 
             try:
-                run = self._run(decide)
-                yield run.choices, run.graph
-                count += 1
+                made: _Run | None = self._run(decide)
             except Rejected:
-                pass
+                made = None
+            yield made
             del path[depth:]
-            while path and len(path[-1]) == 1:
+            while path and path[-1][1] == len(path[-1][0]) - 1:
                 path.pop()
             if not path:
                 return
-            path[-1] = path[-1][1:]
+            path[-1] = (path[-1][0], path[-1][1] + 1)
 
     # -- changing --------------------------------------------------------------------------------------------------
     def mutate(self, parent: Graph | Choices, rng: numpy.random.Generator) -> dict[str, Any]:
@@ -255,10 +261,11 @@ class FunctionSpace:
         if not self._everything:
             found: dict[str, dict[str, Any]] = {}
             try:
-                for count, (choices, graph) in enumerate(self.enumerate(self.most_enumerated + 1)):
+                for count, run in enumerate(self._walk()):
                     if count >= self.most_enumerated:
-                        raise SpaceError(f"{self.name} has more than {self.most_enumerated:,} networks")
-                    found.setdefault(graph.hash, choices)
+                        raise SpaceError(f"{self.name} has more than {self.most_enumerated:,} combinations of choices")
+                    if run is not None:
+                        found.setdefault(run.graph.hash, run.choices)
             except SpaceError as error:
                 raise SpaceError(f"cannot tell {wanted}, which was not made here: {error}") from None
             self._everything.update(found)
@@ -307,7 +314,7 @@ def from_function(function: Sampler, *, most_enumerated: int = 10_000, **setting
 
     ``choose(name, options)`` gives one of the options, ``choose.integer(name, low, high)`` an integer, ``choose.uniform(name,
     low, high)`` a float; ``choose.reject()`` says that these choices make no network. All randomness of the function must
-    come from there. Sets of up to ``most_enumerated`` networks are gone through to decide membership.
+    come from there. Up to ``most_enumerated`` combinations of choices are gone through to decide membership.
 
     >>> import netloom as nl, numpy as np
     >>> def small(choose):
