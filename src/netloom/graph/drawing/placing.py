@@ -137,14 +137,33 @@ class _Layout:
         widest: dict[int, float] = {}
         for (vertex, _), slot in slots.items():
             widest[vertex] = max(widest.get(vertex, 1.0), abs(slot))
+        wanted = self.spaced_labels() if side == "out" else {}
         found: Offsets = {}
         for (vertex, line), slot in slots.items():
             if vertex < self.real:
                 box = self.boxes[vertex]
                 size = box.width if self.down else box.height
-                offset = slot * min(_SLOT, max(2.0, size / 2 - 8.0) / widest[vertex])
+                step = min(wanted.get(vertex, _SLOT), max(2.0, size / 2 - 8.0) / widest[vertex])
+                if step < wanted.get(vertex, 0.0):
+                    self.keep_one_label(vertex)
+                offset = slot * step
                 found[vertex, line] = offset if box.inside is None else self.port(box, box.inside, side, line, offset)
         return found
+
+    def spaced_labels(self) -> dict[int, float]:
+        """Distances of the lines that leave a box which keep their labels apart, where several have one."""
+        widths: dict[int, list[float]] = {}
+        for _, line, width in self.labelled:
+            widths.setdefault(line.source, []).append(width + 12.0 if self.down else LABEL + 6.0)
+        return {vertex: max(found) for vertex, found in widths.items() if len(found) > 1}
+
+    def keep_one_label(self, vertex: int) -> None:
+        """Label only the outermost of the lines that leave a narrow box, beside which there is room."""
+        slots = self.made.out_slots
+        own = [entry for entry in self.labelled if entry[1].source == vertex]
+        sign = 1 if self.down else -1
+        kept = max(own, key=lambda entry: sign * slots.get((vertex, entry[0]), 0.0))
+        self.labelled = [entry for entry in self.labelled if entry[1].source != vertex or entry is kept]
 
     def port(self, box: PlacedBox, inside: Placed, side: str, line: int, default: float) -> float:
         view = self.placer.view(box.box)

@@ -14,8 +14,10 @@ class Placer {
     const real = boxes.length, numVertices = real + diagram.entries.length + diagram.exits.length;
     const made = { passing: new Map(diagram.passing), rank: new Map(), real, numVertices };
     diagram.layers.forEach((row, r) => row.forEach((v) => made.rank.set(v, r)));
-    const offsets = this.portOffsets(diagram, boxes);
-    const extents = this.extents(diagram, boxes, offsets);
+    made.labelled = diagram.lines.map(([source, label, width], index) => ({ source, label, width, index }))
+      .filter(({ source, label }) => label && source < real);
+    const offsets = this.portOffsets(diagram, made, boxes);
+    const extents = this.extents(diagram, made, boxes, offsets);
     const across = coordinates(diagram, made, extents, offsets);
     const { starts, ends, stubs } = this.along(diagram, made, boxes, across, offsets);
     if (diagram.exits.length) {
@@ -63,15 +65,35 @@ class Placer {
     return { box, view, width, height: BAR + inside.height + 2 * INSET, inside, shift: [before, BAR + INSET] };
   }
 
-  portOffsets(diagram, boxes) {
+  /** Distances of the lines that leave a box which keep their labels apart, where several have one. */
+  spacedLabels(made) {
+    const widths = new Map();
+    for (const { source, width } of made.labelled) {
+      widths.set(source, [...(widths.get(source) ?? []), this.down ? width + 12 : LABEL + 6]);
+    }
+    return new Map([...widths].filter(([, found]) => found.length > 1).map(([v, found]) => [v, Math.max(...found)]));
+  }
+
+  keepOneLabel(diagram, made, vertex) {
+    const slots = new Map(diagram.out.filter(([v]) => v === vertex).map(([, line, slot]) => [line, slot]));
+    const sign = this.down ? 1 : -1, rated = (entry) => sign * (slots.get(entry.index) ?? 0);
+    let kept = null;
+    for (const entry of made.labelled) if (entry.source === vertex && (!kept || rated(entry) > rated(kept))) kept = entry;
+    made.labelled = made.labelled.filter((entry) => entry.source !== vertex || entry === kept);
+  }
+
+  portOffsets(diagram, made, boxes) {
     const offsets = { in: new Map(), out: new Map() };
     for (const side of ["in", "out"]) {
       const widest = new Map();
       for (const [v, , slot] of diagram[side]) widest.set(v, Math.max(widest.get(v) ?? 1, Math.abs(slot)));
+      const wanted = side === "out" ? this.spacedLabels(made) : new Map();
       for (const [v, line, slot] of diagram[side]) {
         if (v >= boxes.length) continue;
         const box = boxes[v], size = this.down ? box.width : box.height;
-        let offset = slot * Math.min(12, Math.max(2, size / 2 - 8) / widest.get(v));
+        const step = Math.min(wanted.get(v) ?? 12, Math.max(2, size / 2 - 8) / widest.get(v));
+        if (step < (wanted.get(v) ?? 0)) this.keepOneLabel(diagram, made, v);
+        let offset = slot * step;
         if (box.inside) offset = this.portOfInside(box, side, line, offset);
         offsets[side].set(v + ":" + line, offset);
       }
@@ -89,15 +111,14 @@ class Placer {
     return this.down ? placed.shift[0] + port - placed.width / 2 : placed.shift[1] + port - placed.height / 2;
   }
 
-  extents(diagram, boxes, offsets) {
+  extents(diagram, made, boxes, offsets) {
     const extents = new Map();
     for (const row of diagram.layers) for (const v of row) extents.set(v, [1, 1]);
     boxes.forEach((box, v) => {
       const half = (this.down ? box.width : box.height) / 2;
       extents.set(v, [half, half]);
     });
-    diagram.lines.forEach(([source, label, width], index) => {
-      if (!label || source >= boxes.length) return;
+    made.labelled.forEach(({ source, width, index }) => {
       const [left, right] = extents.get(source), offset = offsets.out.get(source + ":" + index) ?? 0;
       if (this.down) extents.set(source, [left, Math.max(right, offset + 6 + width)]);
       else extents.set(source, [Math.max(left, LABEL + 6 - offset), right]);
@@ -120,12 +141,9 @@ class Placer {
     diagram.layers.forEach((row, r) => {
       for (const v of row) if (v < boxes.length) thick[r] = Math.max(thick[r], this.down ? boxes[v].height : boxes[v].width);
     });
-    const isPort = (v) => v >= boxes.length && v < made.numVertices;
-    for (const edge of [0, count - 2]) {
-      if ([edge, edge + 1].some((r) => (diagram.layers[r] ?? []).some(isPort))) gaps[edge] = PORT_GAP;
-    }
-    for (const [source, label, width] of diagram.lines) {
-      if (!label || source >= boxes.length) continue;
+    if (diagram.entries.length) gaps[0] = PORT_GAP;
+    if (diagram.exits.length && count > 1) gaps[count - 2] = PORT_GAP;
+    for (const { source, width } of made.labelled) {
       const r = made.rank.get(source);
       stubs[r] = Math.max(stubs[r], this.down ? LABEL + 6 : width + 8);
     }
@@ -163,8 +181,7 @@ class Placer {
       const source = diagram.lines[line][0], turned = upper < made.real && source !== upper;
       placed.courses.push({ line, points, arrow: turned ? -1 : lower < made.real && source !== lower ? 1 : 0 });
     }
-    diagram.lines.forEach(([source, label], index) => {
-      if (!label || source >= made.real) return;
+    made.labelled.forEach(({ source, label, index }) => {
       const a = across.get(source) + (offsets.out.get(source + ":" + index) ?? 0), t = side(source, true);
       placed.labels.push(this.down ? [a + 6, t + 13, label] : [t + 6, a - 5, label]);
     });
