@@ -6,92 +6,31 @@ are one run, or several equal ones; else its steps stay with the module above, w
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import groupby
 from math import gcd
 from typing import Any
 
-from ...ops import MODULE, Edge, Weight
+from ...ops import MODULE, Edge, Size, operator
 from ..graph import Graph, Step
 from ..tree import edges, weights
-from .layers import Layer, constructor
+from .borders import (
+    Call,
+    Item,
+    Program,
+    base_name,
+    context,
+    flat_outputs,
+    inputs_of,
+    outputs_of,
+    signature,
+    steps_in,
+    under,
+)
+from .layers import constructor
 from .naming import numbered
 from .slots import Slots
-
-_NUMBERED = re.compile(r"_\d+\Z")
-
-
-@dataclass(eq=False)
-class Call:
-    """A call of the module at ``path``. ``layer``: a module of torch.nn, whose only item is the step it computes."""
-
-    path: str
-    items: list[Item]
-    layer: bool = False
-
-
-Item = Step | Call
-
-
-@dataclass(frozen=True)
-class Context:
-    """What surrounds a statement: the mode in which it runs (by the flag of ``scope``), no_grad, autocast."""
-
-    mode: str = ""
-    scope: str = ""
-    grad: bool = True
-    autocast: str = ""
-
-
-#: A statement that runs always.
-NEUTRAL = Context()
-
-
-@dataclass
-class Program:
-    """A graph with its steps ordered into calls; made by `program`."""
-
-    graph: Graph
-    #: Node of a parameter or constant → the weight it reads.
-    reads: dict[Edge, Weight]
-    items: list[Item] = field(default_factory=list)
-    #: Path → its calls, for every path that has a forward of its own.
-    calls: dict[str, list[Call]] = field(default_factory=dict)
-    #: Path → entries of the table, by name.
-    entries: dict[str, dict[str, str]] = field(default_factory=dict)
-    #: Path → names of its children, in the order of the table, then of execution.
-    children: dict[str, list[str]] = field(default_factory=dict)
-    #: Paths that are written as nn.Sequential.
-    sequential: set[str] = field(default_factory=set)
-
-    def ref(self, edge: Any) -> Any:
-        """The operand itself, or the weight that it is."""
-        return self.reads.get(edge, edge) if type(edge) is Edge else edge
-
-    def layer_of(self, path: str, step: Step) -> Layer:
-        names = self.entries.get(path, {})
-        return Layer(self.graph, path, step, {n: self.graph.tensors[k] for n, k in names.items()}, names)
-
-
-def base_name(step: Step) -> str:
-    """The name without the number of the call."""
-    return step.name.partition("@")[0]
-
-
-def steps_in(items: list[Item]) -> Iterator[Step]:
-    for item in items:
-        if type(item) is Call:
-            yield from steps_in(item.items)
-        else:
-            yield item  # type: ignore[misc]
-
-
-def under(path: str, top: str) -> bool:
-    """Whether ``path`` is ``top`` or lies below it."""
-    return not top or path == top or path.startswith(top + ".")
 
 
 # -- the modules -------------------------------------------------------------------------------------------------------
@@ -111,10 +50,11 @@ def program(graph: Graph) -> Program:
             _grow(made, step.scope)
     located = list(_located(made, steps))
     for path, item in located:
-        _grow(made, path if type(item) is Step else item.path)
+        _grow(made, item.path if isinstance(item, Call) else path)
     made.items = _nested("", located)
     _settle(made)
     _order_children(made)
+    _bundle(made)
     return made
 
 
@@ -147,8 +87,6 @@ def _writes_placed(graph: Graph) -> list[Step]:
 
 def _last_read(graph: Graph, key: str, order: dict[str, int]) -> int:
     """The place of the last step that may look at the buffer's memory, through views of it too."""
-    from ...ops import operator
-
     last, front = -1, []
     for step in graph.steps:
         held = [weight.key for weight in weights(tuple(step.args.values()))]
@@ -256,12 +194,17 @@ def _same_owners(parts: list[list[tuple[str, Item]]]) -> bool:
 # -- which paths have a forward ------------------------------------------------------------------------------------------
 def _settle(made: Program) -> None:
     """Dissolve calls until every path that is called has one forward."""
+    refused: dict[str, tuple[list[Call], bool]] = {}
     while True:
         found: dict[str, list[Call]] = {}
         _collect(made.items, found)
         made.calls = found
         made.sequential = set()
-        worst = next((p for p in sorted(found, key=lambda p: p.count(".")) if _refused(made, p, found[p])), None)
+        for path, calls in found.items():
+            # The steps of a call stay what they are while others are dissolved.
+            if refused.get(path, ([], False))[0] != calls:
+                refused[path] = (list(calls), _refused(made, path, calls))
+        worst = min((p for p in found if refused[p][1]), key=lambda p: p.count("."), default=None)
         if worst is None:
             for path in sorted(found, key=lambda p: -p.count(".")):
                 if not found[path][0].layer and is_chain(made, path):
@@ -314,8 +257,6 @@ def _refused(made: Program, path: str, calls: list[Call]) -> bool:
 
 
 def _needs_device(made: Program, call: Call) -> bool:
-    from ...ops import operator
-
     return any(
         step.op != "opaque" and "{device}" in operator(step.op).template(made.graph.operands(step))
         for step in steps_in(call.items)
@@ -378,16 +319,9 @@ def _hands_on(made: Program, call: Call) -> bool:
         if type(inputs[0]) is not Edge or context(item) != whole or len(flat_outputs(made, item)) != 1:
             return False
         before = outputs[0]
-    return inputs_of(made, call) == inputs_of(made, call.items[0]) and outputs_of(made, call, None) == [before]
-
-
-def flat_outputs(made: Program, item: Item) -> list[Edge]:
-    """All that a call of a layer gives, in use or not; the outputs in use of any other call."""
-    if type(item) is Call and item.layer:
-        step = item.items[0]
-        assert isinstance(step, Step)
-        return [Edge(step.name, i) for i in range(len(made.graph.types(step.name)))]
-    return outputs_of(made, item, None)
+    first = call.items[0]
+    starts = isinstance(first, Call) and inputs_of(made, call) == inputs_of(made, first)
+    return starts and outputs_of(made, call, None) == [before]
 
 
 def _is_idle(made: Program, path: str) -> bool:
@@ -396,115 +330,39 @@ def _is_idle(made: Program, path: str) -> bool:
     return not called and not any(under(p, path) for p in made.entries)
 
 
-# -- what crosses the border of a call -----------------------------------------------------------------------------------
-def operands(made: Program, item: Item) -> list[Any]:
-    """Edges and weights that a statement reads, in order, with repeats."""
-    if type(item) is Call:
-        return inputs_of(made, item)
-    assert isinstance(item, Step)
-    return [made.ref(ref) for ref in refs(tuple(item.args.values()))]
+def _bundle(made: Program) -> None:
+    """Find siblings that join all they are given, however many that is: their forward takes a list."""
+    families: dict[str, dict[str, list[str]]] = {}
+    for path, calls in made.calls.items():
+        if calls[0].layer or path in made.sequential:
+            continue
+        joins = [_join_of_all(made, call) for call in calls]
+        if all(joins):
+            families.setdefault(path.rpartition(".")[0], {})[path] = joins
+    for family in families.values():
+        counts = {len(inputs_of(made, made.calls[path][0])) for path in family}
+        if len(family) > 2 and len(counts) > 2:
+            made.bundled |= family
 
 
-def refs(value: Any) -> list[Any]:
-    """Edges and weights in plain data."""
-    if type(value) is Edge or type(value) is Weight:
-        return [value]
+def _join_of_all(made: Program, call: Call) -> str:
+    """The step that joins all inputs of a call and is their only reader; "" where there is none."""
+    given = inputs_of(made, call)
+    steps = list(steps_in(call.items))
+    readers = [step for step in steps if any(made.ref(edge) in given for edge in edges(tuple(step.args.values())))]
+    free = any(symbols_in(tuple(step.args.values())) for step in steps)
+    if len(readers) != 1 or readers[0].op != "cat" or free or _needs_device(made, call):
+        return ""
+    step = readers[0]
+    whole = step in call.items and [made.ref(edge) for edge in step.args["tensors"]] == given
+    return step.name if whole and all(type(ref) is Edge for ref in given) else ""
+
+
+def symbols_in(value: Any) -> bool:
+    """Whether a free size is among plain data."""
     if isinstance(value, tuple | list):
-        return [ref for part in value for ref in refs(part)]
-    return []
-
-
-def inputs_of(made: Program, call: Call) -> list[Any]:
-    """Edges from outside and weights of other modules, in the order of their first use."""
-    inside = {step.name for step in steps_in(call.items)}
-    found: dict[Any, None] = {}
-    for step in steps_in(call.items):
-        for ref in (made.ref(ref) for ref in refs(tuple(step.args.values()))):
-            outside = ref.node not in inside if type(ref) is Edge else not _owned(made, ref, call.path)
-            if outside:
-                found[ref] = None
-    return list(found)
-
-
-def _owned(made: Program, ref: Weight, path: str) -> bool:
-    return under(local_key(made.graph, ref.key, path).rpartition(".")[0], path)
-
-
-def local_key(graph: Graph, key: str, path: str) -> str:
-    """The name under which the module at ``path`` has the tensor ``key``, where it has one; else ``key``."""
-    if under(key.rpartition(".")[0], path):
-        return key
-    first = graph.tensors[key].alias_of or key
-    for other, entry in graph.tensors.items():
-        if (entry.alias_of or other) == first and under(other.rpartition(".")[0], path):
-            return other
-    return key
-
-
-def outputs_of(made: Program, item: Item, within: list[Item] | None) -> list[Edge]:
-    """What others read of a statement's results: of all its calls, or among the items ``within`` and beyond."""
-    graph = made.graph
-    if type(item) is not Call:
-        assert isinstance(item, Step)
-        return [Edge(item.name, i) for i in range(len(graph.types(item.name)))]
-    calls = made.calls.get(item.path, [item])
-    places: set[int] = set()
-    mine: list[Edge] = []
-    for call in calls if not item.layer else [item]:
-        inside = {step.name for step in steps_in(call.items)}
-        produced = [Edge(s.name, i) for s in steps_in(call.items) for i in range(len(graph.types(s.name)))]
-        used = _read_outside(graph, inside)
-        places |= {i for i, edge in enumerate(produced) if edge in used}
-        if call is item:
-            mine = produced
-    return [mine[i] for i in sorted(places)]
-
-
-def _read_outside(graph: Graph, inside: set[str]) -> set[Edge]:
-    found = {edge for edge in edges([graph.result, graph.train_result]) if edge.node in inside}
-    for name in inside:
-        for user in graph.consumers[name]:
-            if user not in inside:
-                found |= {edge for edge in edges(tuple(graph[user].step.args.values())) if edge.node == name}
-    return found
-
-
-def signature(made: Program, call: Call) -> Any:
-    """What a call computes, up to the names of its steps and the values it is given."""
-    numbers: dict[Any, int] = {ref: -1 - i for i, ref in enumerate(inputs_of(made, call))}
-    lines = []
-
-    def shown(value: Any) -> Any:
-        value = made.ref(value)
-        if type(value) is Weight:
-            return ("key", value.key) if value not in numbers else ("given", numbers[value])
-        if type(value) is Edge:
-            return ("value", numbers.get(value, numbers.get(Edge(value.node))), value.index if value not in numbers else 0)
-        if isinstance(value, tuple | list):
-            return (type(value).__name__, *map(shown, value))
-        return (type(value).__name__, value)
-
-    for i, step in enumerate(steps_in(call.items)):
-        args = tuple((name, shown(value)) for name, value in step.args.items())
-        lines.append((step.op, args, step.mode, step.grad, step.autocast, step.scope if step.mode else ""))
-        numbers[Edge(step.name)] = i
-    return tuple(lines)
-
-
-def context(item: Item) -> Context:
-    """What surrounds a statement; of a call, what surrounds all of its steps and can be said outside of it."""
-    if type(item) is not Call:
-        assert isinstance(item, Step)
-        return Context(item.mode, item.scope if item.mode else "", item.grad, item.autocast)
-    first, *rest = [Context(s.mode, s.scope if s.mode else "", s.grad, s.autocast) for s in steps_in(item.items)]
-    same_mode = all((c.mode, c.scope) == (first.mode, first.scope) for c in rest)
-    if not same_mode or not first.mode or (under(first.scope, item.path) and not item.layer):
-        mode, scope = "", ""
-    else:
-        mode, scope = first.mode, first.scope
-    grad = first.grad or any(c.grad for c in rest)
-    autocast = first.autocast if all(c.autocast == first.autocast for c in rest) else ""
-    return Context(mode, scope, grad, autocast)
+        return any(map(symbols_in, value))
+    return isinstance(value, Size)
 
 
 def _order_children(made: Program) -> None:

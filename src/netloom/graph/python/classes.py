@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...ops import Edge, Weight
-from .calls import Program
+from .borders import Program
 from .expressions import constant
 from .instances import Instance
 from .layers import Same
 from .naming import camel, class_candidates, is_plain, unique
-from .slots import INPUT, REQUIRED, Raw, Slot, Slots, fill
+from .slots import INPUT, REQUIRED, Raw, Slot, Slots, fill, slices
 
 #: Hints of numbers that may be multiples of each other.
 _WIDTHS = frozenset("""
@@ -231,6 +231,8 @@ def _parameter(shared: Shared, i: int, vectors: list[list[Any]]) -> Parameter:
 # -- arguments of the forward --------------------------------------------------------------------------------------------
 def _argument_names(shared: Shared, made: Program) -> list[str]:
     """Names for the inputs: what all callers call them, else x, y, z."""
+    if shared.first.bundled:
+        return ["features"]
     taken = {name for _, text, _ in shared.first.body for name in _identifiers(text)} | {"self", "torch", "nn", "F"}
     names: list[str] = []
     for place in range(len(shared.first.inputs)):
@@ -277,7 +279,7 @@ def finished(shared: Shared, text: str) -> str:
 
     done = fill(text, source_of)
     done = INPUT.sub(lambda match: shared.arguments[int(match[1])], done)
-    return done.replace("(\ue004", "(").replace("\ue004", ", ")
+    return slices(done).replace("(\ue004", "(").replace("\ue004", ", ")
 
 
 def _repeated(shared: Shared, number: int, slot: Slot) -> str:

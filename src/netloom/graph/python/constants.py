@@ -46,19 +46,20 @@ def tensor_source(key: str, constant: Constant) -> str:
 
 def _pattern(values: tuple[Any, ...], data: bytes, dtype: str, shape: tuple[int, ...]) -> str:
     kind = "" if dtype == "float32" else f", dtype=torch.{dtype}"
-    if len(set(data[i : i + len(data) // len(values)] for i in range(0, len(data), len(data) // len(values)))) == 1:
+    size = len(data) // len(values)
+    default = "" if dtype in ("int64", "bool", "float32") else f", dtype=torch.{dtype}"
+    if data == data[:size] * len(values):
         first = values[0]
         if first == 0 and str(first)[0] != "-" and shape:
             return f"torch.zeros({literal(shape)}{kind})"
         if first == 1 and shape:
             return f"torch.ones({literal(shape)}{kind})"
-        default = {"int64": "", "bool": "", "float32": ""}.get(dtype, f", dtype=torch.{dtype}")
-        return f"torch.full({literal(shape)}, {literal(first)}{default})" if shape else f"torch.tensor({literal(first)}{default})"
+        head = f"torch.full({literal(shape)}, " if shape else "torch.tensor("
+        return f"{head}{literal(first)}{default})"
     if dtype == "int64" and values == tuple(range(len(values))):
         text = f"torch.arange({len(values)})"
         return text if len(shape) == 1 else f"{text}.reshape({', '.join(map(str, shape))})"
     if len(values) <= _LISTED:
-        default = {"int64": "", "bool": "", "float32": ""}.get(dtype, f", dtype=torch.{dtype}")
         return f"torch.tensor({_nest(list(values), shape)}{default})"
     return ""
 
@@ -83,11 +84,12 @@ def fresh_source(entry: TensorEntry, shape: str) -> str:
     kind = "" if entry.type.dtype == "float32" else f", dtype=torch.{entry.type.dtype}"
     rule, *numbers = entry.init
     if rule == "constant":
+        whole = shape if shape.startswith("(") else f"({shape},)"
         if entry.type.dtype == "bool":
-            return f"torch.full({shape}, {bool(numbers[0])})"
+            return f"torch.full({whole}, {bool(numbers[0])})"
         if numbers[0] in (0, 1):
             return f"torch.{'ones' if numbers[0] else 'zeros'}({shape}{kind})"
-        return f"torch.full({shape}, {literal(_rounded(numbers[0]))}{kind})"
+        return f"torch.full({whole}, {literal(_rounded(numbers[0]))}{kind})"
     if rule == "normal":
         mean, std = map(_rounded, numbers)
         return f"torch.empty({shape}{kind}).normal_({literal(mean)}, {literal(std)})"

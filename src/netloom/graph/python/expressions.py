@@ -18,7 +18,7 @@ from ...ops import MODULE, DType, Edge, Operator, Size, Slice, TensorType, Weigh
 from ...ops.arguments import REQUIRED
 from ..graph import Graph, Step
 from .naming import quoted
-from .slots import Raw, Slots, plain
+from .slots import Raw, Slots, plain, slice_mark
 
 #: How strongly an expression binds: comparison, sum, product, sign, power, call.
 COMPARE, SUM, PRODUCT, UNARY, POWER, CALL = range(6)
@@ -36,6 +36,8 @@ _METHODS = {
     "unbind": "unbind dim", "masked_fill": "masked_fill mask value", "cumsum": "cumsum =dim", "flip": "flip *dims",
     "pow": "pow y", "unflatten": "unflatten dim sizes", "rsqrt": "rsqrt", "roll": "roll shifts dims",
 }  # fmt: skip
+#: Attributes that a call's weight says already.
+_IN_WEIGHT = frozenset({"out", "kernel", "num_embeddings", "features", "num_parameters"})
 #: Arguments for which torch takes one number in the place of equal ones.
 _WINDOW = frozenset({"kernel", "stride", "padding", "dilation", "output_padding", "output_size"})
 #: Arguments that name an axis: the last one is written −1.
@@ -50,6 +52,8 @@ class Writer:
         self.size_of: Callable[[Size, Step], tuple[str, int]] = lambda size, step: ("", CALL)
         self.flag_of: Callable[[str], str] = lambda scope: "self.training"
         self.device: Callable[[], str] = lambda: ""
+        #: Step → the list that it joins, where the forward is given one.
+        self.bundles: dict[str, str] = {}
         self.functions: dict[str, None] = {}
         self.imports: dict[str, None] = {}
         self.step: Step
@@ -122,7 +126,9 @@ class Writer:
         kind = operator(step.op)
         written = {"x", *(argument.lstrip("*=") for argument in _METHODS[step.op].split()[1:])}
         return all(
-            value == kind.by_name[name].default and value is not True for name, value in step.args.items() if name not in written
+            value == kind.by_name[name].default and value is not True
+            for name, value in step.args.items()
+            if name not in written
         )
 
     # -- those with a form of their own ----------------------------------------------------------------------------------
@@ -193,8 +199,9 @@ class Writer:
     _log_softmax = _softmax
 
     def _cat(self, step: Step) -> str:
-        parts = ", ".join(self.value(edge) for edge in step.args["tensors"])
-        return f"torch.{step.op}([{parts}], dim={self.value(self._axis(step, 'dim'), 'dim')})"
+        given = self.bundles.get(step.name)
+        shown = given or f"[{', '.join(self.value(edge) for edge in step.args['tensors'])}]"
+        return f"torch.{step.op}({shown}, dim={self.value(self._axis(step, 'dim'), 'dim')})"
 
     _stack = _cat
 
@@ -243,7 +250,7 @@ class Writer:
             start = "" if part.start in (None, 0) else self.value(part.start, "index", SUM)
             stop = "" if part.stop is None or part.stop == size else self.value(part.stop, "index", SUM)
             step = "" if part.step in (None, 1) else self.value(part.step, "index", SUM)
-            return f"{start}:{stop}" + (f":{step}" if step else "")
+            return slice_mark(start, stop, step)
         return self.value(part, "index")
 
     def _setitem(self, step: Step) -> str:
@@ -266,10 +273,11 @@ class Writer:
             text += f", dropout_p={self.slots.add(a['dropout_p'], 'dropout')}"
         text += ", is_causal=True" if a["is_causal"] else ""
         width = self.graph.operands(step).q.shape[-1]
-        if a["scale"] is not None and isinstance(width, int) and width > 0 and a["scale"] == width**-0.5 != 1 / math.sqrt(width):
-            text += f", scale={self.slots.add(width, 'head_dim')}**-0.5"
-        elif a["scale"] is not None and not (isinstance(width, int) and width > 0 and a["scale"] == 1 / math.sqrt(width)):
-            text += f", scale={self.value(a['scale'], 'scale')}"
+        known = isinstance(width, int) and width > 0
+        if a["scale"] is not None and not (known and a["scale"] == 1 / math.sqrt(width)):
+            root = known and a["scale"] == width**-0.5
+            shown = f"{self.slots.add(width, 'head_dim')}**-0.5" if root else self.value(a["scale"], "scale")
+            text += f", scale={shown}"
         return f"F.scaled_dot_product_attention({text}{', enable_gqa=True' if a['enable_gqa'] else ''})"
 
     def _by_mode(self, step: Step) -> tuple[str, int]:
@@ -303,7 +311,7 @@ class Writer:
                 continue
             shown = self._flagged(step, name, value)
             parts.append(shown if default is REQUIRED else f"{keyword}={shown}")
-        if {n for n in step.args if n not in names and n not in ("out", "kernel", "num_embeddings", "features", "num_parameters")}:
+        if any(name not in names and name not in _IN_WEIGHT for name in step.args):
             return ""
         return f"{head}({', '.join(parts)})"
 
@@ -382,8 +390,8 @@ class Writer:
         module, colon, path = target.partition(":")
         if not (colon and _importable(module, path, function)):
             raise BuildError(
-                f"node {step.name!r} calls {target!r}, which no other program can import; only functions at the top of a module "
-                "can be written as Python"
+                f"node {step.name!r} calls {target!r}, which no other program can import; only functions at the top of a "
+                "module can be written as Python"
             )
         self.imports[f"from {module} import {path.partition('.')[0]}"] = None
         return path
@@ -398,7 +406,8 @@ def _importable(module: str, path: str, function: Any) -> bool:
         return False
     for part in path.split("."):
         found = getattr(found, part, None)
-    return found is not None and (found is function or getattr(found, "__func__", found) is getattr(function, "__func__", function))
+    # A class method is another object every time it is asked for.
+    return found is not None and (found is function or found == function)
 
 
 def constant(value: Any) -> str:

@@ -67,11 +67,11 @@ def _head(head: str, indent: int, width: int) -> list[str]:
 
 def _last_pair(text: str) -> tuple[int, int] | None:
     """Where the last top-level bracket pair that holds anything opens and closes."""
-    found: tuple[int, int] | None = None
-    for start, end in _pairs(text):
-        if end - start > 1:
-            found = (start, end)
-    return found
+    found = [(start, end) for start, end in _pairs(text) if end - start > 1]
+    if not found:
+        return None
+    # Of a function the parameters are split before the type that it returns.
+    return found[0] if text.startswith("def ") else found[-1]
 
 
 def _pairs(text: str) -> list[tuple[int, int]]:

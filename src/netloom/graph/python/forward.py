@@ -15,10 +15,10 @@ from ...ops import Edge, Size, Weight, operator
 from ...ops.size import FloorDiv
 from ..graph import Step
 from . import hints
-from .calls import NEUTRAL, Call, Context, Item, Program, context, flat_outputs, operands, refs, steps_in
+from .borders import NEUTRAL, Call, Context, Item, Program, context, flat_outputs, operands, refs, steps_in
 from .expressions import CALL, COMPARE, PRODUCT, SUM, UNARY, Writer
 from .loops import Loop, loops
-from .slots import Slots
+from .slots import Slots, input_mark, width
 
 #: Columns up to which expressions are joined.
 _JOINED = 76
@@ -83,6 +83,8 @@ class Body:
         self.depth = 0
         self.writer = Writer(self.graph, slots, self._name_of)
         self.writer.size_of, self.writer.flag_of, self.writer.device = self._size_of, self.flag, self._device
+        if path in made.bundled:
+            self.writer.bundles = dict.fromkeys(made.bundled[path], input_mark(0))
         self.last, self.uses = self._count_uses()
 
     # -- who reads what ------------------------------------------------------------------------------------------------
@@ -134,8 +136,9 @@ class Body:
     def _context(self, item: Any) -> Context:
         found = item.context if type(item) is Loop else context(item)
         # What surrounds the whole call is said where it is called.
-        mode, scope = (found.mode, found.scope) if (found.mode, found.scope) != (self.outer.mode, self.outer.scope) else ("", "")
-        return Context(mode, scope, found.grad or not self.outer.grad, found.autocast if found.autocast != self.outer.autocast else "")
+        outer = self.outer
+        mode, scope = ("", "") if (found.mode, found.scope) == (outer.mode, outer.scope) else (found.mode, found.scope)
+        return Context(mode, scope, found.grad or not outer.grad, "" if found.autocast == outer.autocast else found.autocast)
 
     def _open(self, around: Context, before: Context) -> None:
         if around == NEUTRAL:
@@ -216,7 +219,7 @@ class Body:
         user = self.last.get(edge, -1)
         if user < len(self.items) and self._context(self.items[user]) != around:
             return False
-        return len(text) <= _JOINED
+        return width(text) <= _JOINED
 
     def _joined_expression(self, item: Any) -> tuple[str, int]:
         """The expression with pending operands in their places, where that keeps the order of evaluation."""
@@ -234,7 +237,7 @@ class Body:
             self.joined = set(asked)
             self.depth, self.asked = 1, []
             text, strength = self._express(item)
-            if self.depth <= _DEPTH and len(text) + 4 * self.indent <= _JOINED + 12:
+            if self.depth <= _DEPTH and width(text) + 4 * self.indent <= _JOINED + 12:
                 for _ in asked:
                     self.pending.pop()
                 self.joined = set()
@@ -255,7 +258,8 @@ class Body:
         target = self.access(call.path)
         if call.layer:
             return f"{target}({self._layer_arguments(call)})"
-        return f"{target}({', '.join(self.writer.value(ref) for ref in operands(self.made, call))})"
+        given = ", ".join(self.writer.value(ref) for ref in operands(self.made, call))
+        return f"{target}([{given}])" if call.path in self.made.bundled else f"{target}({given})"
 
     def _layer_arguments(self, call: Call) -> str:
         step = call.items[0]
@@ -423,7 +427,7 @@ class Body:
         if inside not in made or self.uses.get(inside) != 1:
             return
         name = self.variables.get(outside)
-        if name is not None and type(outside) is Edge and self.last.get(outside, -1) <= place and self.names.get(name) == outside:
+        if name is not None and type(outside) is Edge and self._may_take_over(outside, inside, place):
             self.forced[inside] = self.forced[target] = name
             return
         fresh = hints.fresh(name or "x", self._free)
@@ -435,6 +439,13 @@ class Body:
             return
         self.forced[inside] = self.forced[target] = fresh
         self.names[fresh] = target
+
+    def _may_take_over(self, old: Edge, new: Edge, place: int) -> bool:
+        """Whether the name of ``old`` may pass to ``new``, which a block makes: nothing reads ``old`` after that."""
+        if self.last.get(old, -1) > place or self.names.get(self.variables[old]) != old:
+            return False
+        maker = next(i for i, item in enumerate(self.items) if new in self.gives(item))
+        return all(old not in self.reads(item) for item in self.items[maker + 1 : place])
 
     # -- sizes -------------------------------------------------------------------------------------------------------------
     def _size_of(self, size: Size, step: Step) -> tuple[str, int]:

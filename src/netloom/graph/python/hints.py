@@ -9,7 +9,7 @@ from typing import Any
 
 from ...ops import Edge
 from ..graph import Step
-from .calls import Call, Program
+from .borders import Call, Program
 
 _ROLES = {
     "q": "q", "k": "k", "v": "v", "query": "q", "key": "k", "value": "v", "q_proj": "q", "k_proj": "k", "v_proj": "v",
@@ -19,7 +19,8 @@ _ROLES = {
 }  # fmt: skip
 #: Operators whose results have a name of their own.
 _OPERATORS = {
-    "scaled_dot_product_attention": "x", "embedding": "x", "cos": "cos", "sin": "sin", "arange": "positions", "var": "var", "rsqrt": "scale",
+    "scaled_dot_product_attention": "x", "embedding": "x", "cos": "cos", "sin": "sin", "arange": "positions", "var": "var",
+    "rsqrt": "scale",
     "zeros": "zeros", "ones": "ones", "full": "full", "empty": "noise", "rand": "noise", "randn": "noise",
     "bernoulli_like": "keep", "topk": "top", "cumsum": "sums", "eq": "mask", "ne": "mask", "lt": "mask", "le": "mask",
     "gt": "mask", "ge": "mask", "tril": "mask", "triu": "mask", "logical_and": "mask", "bitwise_and": "mask",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...ops import Edge
 from ..tree import edges
-from .calls import NEUTRAL, Call, Program, context, inputs_of, outputs_of
+from .borders import NEUTRAL, Call, Program, context, inputs_of, outputs_of
 from .constants import fresh_source, tensor_source
 from .forward import Body, NeedsSize
 from .layers import constructor
@@ -34,6 +34,7 @@ class Instance:
     names: set[str]
     functions: dict[str, None] = field(default_factory=dict)
     imports: dict[str, None] = field(default_factory=dict)
+    bundled: bool = False
 
     def key(self) -> Any:
         """Equal for instances of one class."""
@@ -48,10 +49,12 @@ def instance(made: Program, path: str, construct: Construct) -> Instance:
     members = Members(made, slots, construct)
     members.write(path, "self")
     inputs, outputs = inputs_of(made, call), outputs_of(made, call, None)
-    variables = {ref: input_mark(i) for i, ref in enumerate(inputs)}
+    bundled = path in made.bundled
+    variables = {} if bundled else {ref: input_mark(i) for i, ref in enumerate(inputs)}
     body = forward(made, path, call, slots, variables, outputs, members.names)
     results = [body.result(outputs[0])] if len(outputs) == 1 else [body._name_of(edge)[0] for edge in _named(body, outputs)]
     found = Instance(path, slots, members.lines, body.lines, ", ".join(results), inputs, outputs, members.names)
+    found.bundled = bundled
     found.functions, found.imports = body.writer.functions, body.writer.imports
     return found
 
@@ -68,7 +71,8 @@ def forward(
     sizes: tuple[str, ...] = ()
     mark = len(slots.items)
     while True:
-        body = Body(made, path, call.items, slots, variables, results, context(call) if path else NEUTRAL, {"x"} if path else set(), sizes)
+        outer, reserved = (context(call), {"x"}) if path else (NEUTRAL, set())
+        body = Body(made, path, call.items, slots, variables, results, outer, reserved, sizes)
         try:
             body.write()
         except NeedsSize as needed:
@@ -123,8 +127,8 @@ class Members:
             shape = sizes[0]
         else:
             shape = f"({', '.join(sizes)})"
-        text = fresh_source(entry, "\ue005")
-        before, _, after = text.partition("\ue005")
+        text = fresh_source(entry, "(\ue005)" if len(sizes) != 1 else "\ue005")
+        before, _, after = text.partition("(\ue005)" if len(sizes) != 1 else "\ue005")
         return f"{self._soft(before)}{shape}{self._soft(after)}"
 
     def _soft(self, text: str) -> str:

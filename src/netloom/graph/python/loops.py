@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...ops import Edge
-from .calls import Call, Context, Item, Program, context, flat_outputs, inputs_of, operands, refs
+from .borders import Call, Context, Item, Program, context, flat_outputs, inputs_of, operands, refs
 from .naming import is_plain, singular
 
 #: Calls that make a loop, at least.
@@ -138,7 +138,7 @@ def _private(made: Program, call: Call, reader: Call) -> bool:
     inside = {edge.node for edge in flat_outputs(made, call)}
     outputs = set(flat_outputs(made, call))
     graph = made.graph
-    from .calls import steps_in
+    from .borders import steps_in
 
     readers = {step.name for step in steps_in(reader.items)}
     own = {step.name for step in steps_in(call.items)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .calls import Program, local_key
+from .borders import Program, local_key
 from .naming import member
 
 

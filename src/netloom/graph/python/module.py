@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
+import re
 from typing import Any
 
 from ...errors import BuildError
@@ -10,14 +10,15 @@ from ...ops import Edge, Size
 from ..foreign import KEY, class_named
 from ..graph import Graph
 from ..tree import edges
-from .calls import Call, Program, program
+from .borders import Call, Program
+from .calls import program
 from .classes import Shared, finished, share
 from .constants import READER
 from .expressions import constant
 from .formatting import WIDTH, layout
 from .instances import Instance, Members, forward, instance, result_edges
 from .members import module_source, weight_source
-from .naming import argument_name, member
+from .naming import argument_name, is_identifier, member
 from .slots import Slots
 
 _SETITEM = '''\
@@ -40,7 +41,7 @@ def tensors(result):
 
 def to_python(graph: Graph, name: str = "Model") -> str:
     """The source of an nn.Module class called ``name``; see `Graph.to_python`."""
-    if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
+    if not is_identifier(name) or name in ("Tensor", "F", "nn", "torch"):
         raise BuildError(f"name {name!r}: expected a Python identifier for the class, such as 'Model'")
     made = program(graph)
     classes = _classes(made, name)
@@ -123,7 +124,8 @@ class _Root:
             for text in first.members:
                 lines += layout(finished(shared, text), 2)
             lines.append("")
-        given = ", ".join(["self", *(f"{name}: Tensor" for name in shared.arguments)])
+        kind = "list[Tensor]" if first.bundled else "Tensor"
+        given = ", ".join(["self", *(f"{name}: {kind}" for name in shared.arguments)])
         many = len(first.outputs)
         gives = "Tensor" if many == 1 else f"tuple[{', '.join(['Tensor'] * many)}]"
         lines += layout(f"def forward({given}) -> {gives}:", 1)
@@ -191,7 +193,8 @@ class _Root:
         def look(tree: Any) -> None:
             if type(tree) is dict and _is_named_tuple(tree):
                 fields = ", ".join(constant(name) for name in tree if name != KEY)
-                found["\n".join(layout(f'{_short(tree[KEY])} = namedtuple("{_short(tree[KEY])}", [{fields}])', 0)) + "\n"] = None
+                name = _short(tree[KEY])
+                found["\n".join(layout(f'{name} = namedtuple("{name}", [{fields}])', 0)) + "\n"] = None
             for child in tree.values() if type(tree) is dict else tree if type(tree) in (tuple, list) else ():
                 look(child)
 
@@ -297,17 +300,15 @@ class _Root:
         head = []
         if "packed(" in text:
             head += ["import base64", "import zlib"]
-        if "OrderedDict(" in text:
-            head.append("from collections import OrderedDict")
-        if "namedtuple(" in text:
-            head.append("from collections import namedtuple")
+        if collections := [name for name in ("OrderedDict", "namedtuple") if f"{name}(" in text]:
+            head.append(f"from collections import {', '.join(collections)}")
         if head:
             head.append("")
         if "torch." in text:
             head.append("import torch")
         if "F." in text:
             head.append("import torch.nn.functional as F")
-        used = [name for name in ("Tensor", "nn") if f"{name}." in text or f": {name}" in text or f"{name}]" in text or f"{name}:" in text or f", {name}" in text or f"({name}" in text]
+        used = [name for name in ("Tensor", "nn") if re.search(rf"(?<![\w.]){name}\b", text)]
         head.append(f"from torch import {', '.join(used)}")
         if imports:
             head += ["", *imports]
@@ -318,7 +319,7 @@ def _is_named_tuple(tree: dict[str, Any]) -> bool:
     """Whether a foreign container is a tuple with names, which can be made again without its module."""
     kind = class_named(str(tree.get(KEY, "")))
     names = [name for name in tree if name != KEY]
-    plain = all(name.isidentifier() and name.isascii() and not keyword.iskeyword(name) for name in (*names, _short(tree.get(KEY))))
+    plain = all(is_identifier(name) for name in (*names, _short(tree.get(KEY))))
     return kind is not None and issubclass(kind, tuple) and getattr(kind, "_fields", None) == tuple(names) and plain
 
 

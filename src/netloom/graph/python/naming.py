@@ -27,9 +27,14 @@ _ABBREVIATIONS = {
 RESERVED_CLASSES = frozenset({"F", "Tensor", "True", "False", "None"})
 
 
+def is_identifier(name: str) -> bool:
+    """Whether ``name`` is an ASCII identifier that Python has no use for."""
+    return bool(_IDENTIFIER.match(name)) and not keyword.iskeyword(name)
+
+
 def is_plain(name: str) -> bool:
     """Whether ``self.name`` works as an attribute: an identifier that neither Python nor nn.Module has a use for."""
-    return bool(_IDENTIFIER.match(name)) and not keyword.iskeyword(name) and name not in _TAKEN and name[:9] != "register_"
+    return is_identifier(name) and name not in _TAKEN and not name.startswith("register_")
 
 
 def member(owner: str, name: str, registry: str) -> str:

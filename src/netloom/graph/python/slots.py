@@ -69,6 +69,33 @@ def input_mark(position: int) -> str:
     return f"\ue002{position}\ue003"
 
 
+_SLICE = re.compile("\ue006([^\ue006-\ue008]*)\ue007([^\ue006-\ue008]*)\ue007([^\ue006-\ue008]*)\ue008")
+
+
+def slice_mark(start: str, stop: str, step: str) -> str:
+    """Marks a slice, whose colon is spaced by what its bounds turn out to be."""
+    return f"\ue006{start}\ue007{stop}\ue007{step}\ue008"
+
+
+def slices(text: str) -> str:
+    """``text`` with every slice written as formatters write it: spaces around the colon of bounds that are more than a name."""
+
+    def written(match: re.Match[str]) -> str:
+        bounds = list(match.groups()) if match[3] else [match[1], match[2]]
+        simple = all(re.fullmatch(r"-?\w*", bound) for bound in bounds)
+        return ":".join(bounds) if simple else " : ".join(bounds).strip().replace(":  :", "::")
+
+    while _SLICE.search(text):
+        text = _SLICE.sub(written, text)
+    return text
+
+
+def width(text: str) -> int:
+    """Columns that ``text`` will take, about: a slot may become a name."""
+    marks = len(MARK.findall(text))
+    return len(MARK.sub("", text)) + 6 * marks
+
+
 def fill(text: str, source_of: Callable[[int], str]) -> str:
     """``text`` with the source of every slot in the place of its mark, also of marks within those."""
     while MARK.search(text):
