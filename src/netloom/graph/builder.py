@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import AttributeValueError, GraphError, ShapeError
 from ..ops import DType, Edge, Operator, Size, TensorType, Weight, operator
 from .graph import Argument, Graph, Step, default_scope
+from .step import module_path
 from .table import TensorEntry
 from .tree import leaves, map_leaves, weights
 
@@ -302,7 +303,7 @@ def assemble(inputs: Any, outputs: Any) -> Graph:
 
 def weight_key(node: str, role: str, kind: Operator) -> str:
     """The key that a node's weight has by default: ``node.role``; a lone parameter is called as the node."""
-    path = node.partition("@")[0]
+    path = module_path(node)
     return path if kind.name in ("parameter", "constant") else f"{path}.{role}"
 
 

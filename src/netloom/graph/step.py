@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..ops import MODULE
@@ -26,6 +26,8 @@ class Step:
     mode: str = ""
     grad: bool = True
     autocast: str = ""
+    #: What `straight` learned of the step when it was first hashed; samples of a space share the same few steps.
+    learned: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)
@@ -50,5 +52,19 @@ def default_scope(name: str, op: str, args: Mapping[str, Any]) -> str:
 
 def owner_of(name: str, is_module: bool) -> str:
     """The module path that a node's name gives: its own, or that of the module around it."""
-    path = name.partition("@")[0]
+    path = module_path(name)
     return path if is_module else path.rpartition(".")[0]
+
+
+def module_path(name: str) -> str:
+    """A node's name without the number of its call: ``"conv@2"`` is the second call of ``"conv"``.
+
+    A module may itself be called ``"@2"`` or ``"a@b"``.
+
+    >>> module_path("body.conv@2"), module_path("body.@2"), module_path("body.a@b")
+    ('body.conv', 'body.@2', 'body.a@b')
+    """
+    if "@" not in name:
+        return name
+    path, _, call = name.rpartition("@")
+    return path if call.isdigit() and path and not path.endswith(".") else name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import GraphError
 from ..ops import DType, Edge, Size, Slice, TensorType
+from .step import module_path
 from .table import TensorEntry
 from .tree import edges, map_leaves, weights
 
@@ -77,14 +78,14 @@ def extract(
 
 
 def _under(name: str, prefix: str) -> bool:
-    path = name.partition("@")[0]
+    path = module_path(name)
     return name == prefix or path == prefix or path.startswith(prefix + ".")
 
 
 def _no_match(graph: Graph, prefix: str) -> str:
     paths: dict[str, None] = {}
     for step in graph.steps:
-        parts = step.name.partition("@")[0].split(".")
+        parts = module_path(step.name).split(".")
         paths.update(dict.fromkeys(".".join(parts[:i]) for i in range(1, len(parts) + 1)))
     near = difflib.get_close_matches(str(prefix), paths, 3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; there are {', '.join(map(repr, [*paths][:5]))}"
