@@ -368,7 +368,9 @@ class GroupedMm(Operator):
         return {"dtype": None} if a.dtype is not None and a.dtype.name == a.x.dtype else {}
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        dtype = a.dtype.name if a.dtype is not None else same_dtype(a.x, a.y)
+        dtype = same_dtype(a.x, a.y)
+        if a.dtype is not None and a.dtype.name != dtype:
+            raise ShapeError(f"dtype {a.dtype.name} is not that of the operands, {dtype}; leave it out and convert the result")
         ranks = (a.x.rank, a.y.rank)
         if any(rank not in (2, 3) for rank in ranks) or a.x.shape[-1] != a.y.shape[-2]:
             raise ShapeError(f"{pretty(a.x.shape)} and {pretty(a.y.shape)} do not multiply in groups")

@@ -33,14 +33,14 @@ STRICTER = {
     "clamp": "x cannot be bool",
     "affine_grid": "an integer ≥ 1",
     "add sub mul div floor_divide remainder pow eq": "compute with plain numbers in Python",
-    "fftshift ifftshift": "names one axis twice",
+    "fftshift ifftshift roll": "names one axis twice",
     # A GPU's kernels take both biases or none, and one dtype.
     "lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell": (
         "^(h|c) is .*; expected|bias_ih and bias_hh go together|x cannot be"
     ),
     "max_unpool2d": "kernel = 0",
-    # Over no axes every element is its own mode, also where there is no order.
-    "mode": "needs an order",
+    # A tensor without axes has its one element in every place of the order, also where there is no order.
+    "mode kthvalue median_along": "needs an order",
     "stft": "signals are float32 or float64",
     # torch broadcasts lengths of any shape; a weight norm has one length for each index of its axis.
     "weight_norm": "lengths .* do not fit",

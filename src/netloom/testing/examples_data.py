@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from ..ops import DType, Slice
 from .examples import Arguments, example, integer_tensor
-from .operators import ALL_DTYPES, COMMON_DTYPES, broadcastable, dtypes, one_axis, shapes, sizes, some_axes, typed
+from .operators import (
+    ALL_DTYPES,
+    COMMON_DTYPES,
+    broadcastable,
+    dtypes,
+    one_axis,
+    permutations_of,
+    shapes,
+    sizes,
+    some_axes,
+    typed,
+)
 
 INTEGERS = ("int64", "int32")
 FLOATS = ("float32", "float32", "float64", "bfloat16")
@@ -308,3 +319,18 @@ def affine_grid(draw: Any) -> Arguments:
     theta = typed(draw(dtypes(("float32", "float64"))), (batch, n, n + 1))
     size = (batch, draw(sizes(1)), *(draw(st.integers(1, 4)) for _ in range(n)))
     return {"theta": theta, "size": size, "align_corners": draw(st.booleans())}
+
+
+@example("vector_norm", "norm", "matrix_norm")
+def norm(draw: Any, name: str) -> Arguments:
+    """Norms computed in the dtype of x, or in a wider one of the same kind."""
+    shape = draw(shapes(2 if name == "matrix_norm" else 1, 4, 1))
+    dtype = draw(dtypes((*COMMON_DTYPES, "complex64")))
+    args: Arguments = {"x": typed(dtype, shape), "keepdim": draw(st.booleans())}
+    if draw(st.booleans()):
+        args["dim"] = draw(permutations_of(len(shape)))[: 2 if name == "matrix_norm" else draw(st.integers(1, 2))]
+    if draw(st.integers(0, 2)) == 0:
+        args["dtype"] = DType("complex128" if dtype == "complex64" else "float64")
+    if name == "vector_norm":
+        args["ord"] = draw(st.sampled_from([2.0, 1.0, 0.0, float("inf"), 3.5]))
+    return args

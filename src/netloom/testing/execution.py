@@ -142,8 +142,10 @@ def run(tried: Attempt, device: str, tensors: dict[str, Any] | None = None, trai
     scope: dict[str, Any] = {"torch": torch, "F": F, **helpers()}
     given = tensors or {}
     try:
-        for i, (name, operand) in enumerate(variables.items()):
-            scope[name] = given[name] if name in given else make_tensor(operand, device, i)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # rare dtypes are announced as experimental
+            for i, (name, operand) in enumerate(variables.items()):
+                scope[name] = given[name] if name in given else make_tensor(operand, device, i)
     except (RuntimeError, TypeError) as error:
         return Verdict("unknown", message=str(error))
     before = {name: scope[name] for name in variables}
