@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import marshal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ops import REGISTRY, Edge, Weight
+from ..ops import REGISTRY, Edge, Operator, Weight
 from .contents import Naming, plans, text, type_text
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .step import Step
 
 
 def straight_walk(graph: Graph, naming: Naming) -> list[str] | None:
@@ -32,49 +33,73 @@ def straight_walk(graph: Graph, naming: Naming) -> list[str] | None:
         return None
 
 
+class _Learned(NamedTuple):
+    """A call of one value, as the certificate has it: its line up to the numbers, what it reads, the keys it owns."""
+
+    kind: Operator
+    line: str
+    source: str
+    output: int
+    keys: tuple[str, ...]
+
+
 def _walk(graph: Graph, naming: Naming) -> list[str] | None:
-    tensors, types_of, dumps = graph.tensors, graph.types, marshal.dumps
+    tensors, types_of, registry = graph.tensors, graph.types, REGISTRY
     expected, index = graph.result
     lines = ["return @", f"0:{index}", ""]
     owned: dict[str, str] = {}
     number = 0
     for step in reversed(graph.steps):
-        op, args = step.op, step.args
-        plan = plans.get(op)
-        if plan is None or plan.kind is not REGISTRY.get(op):
-            return None
         if step.name != expected:
-            if plan.writes:
+            plan = plans.get(step.op)
+            if plan is None or plan.kind is not registry.get(step.op) or plan.writes:
                 return None
             continue
-        if step.mode or step.autocast or not step.grad or len(types_of(expected)) != 1:
+        if len(types_of(expected)) != 1:
             return None
-        if op == "input":
-            lines.append(_input_text(args["dtype"], args["shape"], tuple(naming.items())))
-            expected = ""
-            continue
-        line = plan.known.get(dumps(plan.values(args), 2))
-        edge = args[plan.only] if plan.only else None
-        if line is None or type(edge) is not Edge:
-            return None
-        line += plan.only_mark
-        numbers = ""
-        for role, mark in plan.weights:
-            weight = args[role]
-            if type(weight) is Weight:
-                key = weight[0]
-                entry = tensors[key]
-                if key in owned or entry.alias_of is not None or entry.constant is not None:
-                    return None
-                line += mark
-                numbers += f" w{len(owned)}"
-                owned[key] = type_text(entry.kind, entry.type)
-            elif weight is not None:
+        learned = step.learned
+        if learned is None or learned[0] is not registry.get(step.op):
+            if step.op == "input" and not (step.mode or step.autocast) and step.grad:
+                lines.append(_input_text(step.args["dtype"], step.args["shape"], tuple(naming.items())))
+                expected = ""
+                continue
+            learned = _learn(step)
+            if learned is None:
                 return None
+        _, line, expected, index, keys = learned
         number += 1
-        expected, index = edge
-        lines.append(f"{line} {number}:{index}{numbers}" if index else f"{line} {number}{numbers}")
+        line = f"{line} {number}:{index}" if index else f"{line} {number}"
+        for key in keys:
+            entry = tensors[key]
+            if key in owned or entry.alias_of is not None or entry.constant is not None:
+                return None
+            line += f" w{len(owned)}"
+            owned[key] = type_text(entry.kind, entry.type)
+        lines.append(line)
     return [*lines, *owned.values()] if expected == "" else None
+
+
+def _learn(step: Step) -> _Learned | None:
+    """The call as the certificate has it, noted in the step; None for calls that the general way must take."""
+    args, plan = step.args, plans.get(step.op)
+    if plan is None or plan.kind is not REGISTRY.get(step.op) or step.mode or step.autocast or not step.grad:
+        return None
+    line = plan.known.get(marshal.dumps(plan.values(args), 2))
+    edge = args[plan.only] if plan.only else None
+    if line is None or type(edge) is not Edge:
+        return None
+    line += plan.only_mark
+    keys = []
+    for role, mark in plan.weights:
+        weight = args[role]
+        if type(weight) is Weight:
+            line += mark
+            keys.append(weight[0])
+        elif weight is not None:
+            return None
+    learned = _Learned(plan.kind, line, edge[0], edge[1], tuple(keys))
+    object.__setattr__(step, "learned", learned)
+    return learned
 
 
 @lru_cache(1024)

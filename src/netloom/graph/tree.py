@@ -89,5 +89,5 @@ def same(a: Any, b: Any) -> bool:
 
 
 def same_fields(a: Any, b: Any) -> bool:
-    """Two values of one dataclass with slots whose fields are all the `same`."""
-    return type(a) is type(b) and all(same(getattr(a, name), getattr(b, name)) for name in a.__slots__)
+    """Two values of one dataclass whose fields, those that it is made from, are all the `same`."""
+    return type(a) is type(b) and all(same(getattr(a, name), getattr(b, name)) for name in a.__match_args__)
