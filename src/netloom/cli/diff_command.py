@@ -17,7 +17,7 @@ def run(given: argparse.Namespace) -> int:
     from ..graph.drawing.picture import SUFFIXES, checked_target
     from .networks import load_graph
 
-    suffix = Path(given.out).suffix.lower() if given.out is not None else ".txt"
+    suffix = Path(given.out).suffix if given.out is not None else ".txt"
     if suffix not in (*SUFFIXES, *_TEXTS):
         raise FormatError(f"-o {given.out!r}: expected a file that ends in {', '.join((*SUFFIXES, *_TEXTS))}")
     if suffix in SUFFIXES:

@@ -15,7 +15,7 @@ from .difference_text import chain, count_text, operators, plural, short, table,
 from .drawing.picture import write_scene
 from .drawing.scene import Box, Diagram, Line, Row, Scene
 from .drawing.svg import render
-from .drawing.wording import output_names, row, shape_text
+from .drawing.wording import facts, output_names, row, shape_text
 from .tree import edges
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MANY_SAME = 5
 #: Rows in one box, and characters of what has changed.
 _MAX_STACK, _MAX_DETAIL = 8, 46
+#: From this many nodes on, repeats whose instances change alike are one box.
+_LARGE = 60
 
 
 def draw(
@@ -33,7 +35,7 @@ def draw(
     title: str = "",
 ) -> Path:  # fmt: skip
     """Write the picture of a diff; see `Diff.draw`."""
-    scene = replace(compose(diff), title=title)
+    scene = replace(_Overlay(diff).scene(str(path).endswith(".html")), title=title)
     return write_scene(scene, {}, path, direction=direction, theme=theme, node_size=node_size)
 
 
@@ -60,6 +62,8 @@ class _Unit:
     steps: list[Step]
     blocks: list[Block] = field(default_factory=list)
     parent: Block | None = None
+    #: Of whole blocks that change alike: how.
+    words: str = ""
 
 
 class _Overlay:
@@ -73,8 +77,20 @@ class _Overlay:
         for change in diff.rewired:
             self.words.setdefault(change.after, []).append(f"{', '.join(change.values)} rewired")
         self.images = dict(diff.matches)
+        #: Nodes of ``b`` that stand before something that is gone: their blocks are shown open.
+        self.shut = self.borders()
 
-    def scene(self) -> Scene:
+    def borders(self) -> set[str]:
+        found: set[str] = set()
+        last = ""
+        for step in self.diff.a.steps:
+            if step.name in self.removed:
+                found.add(last)
+            else:
+                last = self.images.get(step.name, last)
+        return found
+
+    def scene(self, with_facts: bool = False) -> Scene:
         diff = self.diff
         units = self.merged()
         unit_of = {step.name: i for i, unit in enumerate(units) if unit.role != "removed" for step in unit.steps}
@@ -93,7 +109,10 @@ class _Overlay:
             f"{count_text(old)} → {count_text(new)} {what}" if old != new else f"{count_text(new)} {what}"
             for old, new, what in pairs if new or old
         ]  # fmt: skip
-        return Scene(Diagram(tuple(boxes), tuple(lines)), subtitle=" · ".join(shown))
+        found = {step.name: facts(diff.b, step) for step in diff.b.steps} if with_facts else None
+        if found is not None:
+            found |= {_gone(node.name): facts(diff.a, node.step) for node in diff.removed}
+        return Scene(Diagram(tuple(boxes), tuple(lines)), subtitle=" · ".join(shown), facts=found)
 
     # -- units -----------------------------------------------------------------------------------------------------
     def merged(self) -> list[_Unit]:
@@ -126,8 +145,23 @@ class _Overlay:
         if block.kind == "node" or whole:
             yield _Unit(role_of(block.steps[0]), list(block.steps), [block], parent)
             return
-        for part in block.parts:
-            yield from self.walk(part, block, role_of)
+        parts = self.alike(block) if block.kind == "repeat" and role_of == self.role else block.parts
+        for part in parts:
+            if isinstance(part, _Unit):
+                yield part
+            else:
+                yield from self.walk(part, block, role_of)
+
+    def alike(self, repeat: Block) -> Iterator[_Unit | Block]:
+        """The instances of a repeat; those that change without coming or going, of large graphs, as units."""
+        for part in repeat.parts:
+            roles = {self.role(step) for step in part.steps}
+            small = len(self.diff.b) < _LARGE or part.kind == "node"
+            if small or "added" in roles or roles == {"same"} or not self.shut.isdisjoint(s.name for s in part.steps):
+                yield part
+                continue
+            words = dict.fromkeys(word for step in part.steps for word in self.words.get(step.name, ()))
+            yield _Unit("changed", list(part.steps), [part], repeat, ", ".join(words))
 
     def joined(self, units: Iterator[_Unit]) -> Iterator[_Unit]:
         """Units of one role side by side as one: instances of a repeat, runs of nodes."""
@@ -146,6 +180,8 @@ class _Overlay:
     def _goes_on(self, unit: _Unit, other: _Unit) -> bool:
         if unit.role != other.role or unit.parent is not other.parent or unit.steps[0].op == "input":
             return False
+        if unit.words or other.words:
+            return unit.words == other.words
         if unit.parent is not None and unit.parent.kind == "repeat":
             return True
         graph = self.diff.a if unit.role == "removed" else self.diff.b
@@ -161,21 +197,24 @@ class _Overlay:
         if all(block.kind == "node" for block in unit.blocks) and (unit.role != "same" or len(unit.steps) < _MANY_SAME):
             return Box(key, tuple(self.row(graph, step, unit.role) for step in unit.steps))
         first = unit.blocks[0]
+        if unit.words:
+            title = _between(first, unit.blocks[-1]) if len(unit.blocks) > 1 else first.prefix
+            return Box(key, (), title or operators(first), _cut(unit.words), len(unit.blocks), role="changed")
         ops = chain([short(step.op) for step in unit.steps])
         if first.kind == "node":
             return Box(key, (), plural(len(unit.steps), "node"), ops, role=unit.role)
         if unit.parent is not None and unit.parent.kind == "repeat" and len(unit.blocks) > 1:
-            between = ", " if len(unit.blocks) == 2 else " … "
-            title = f"{first.prefix}{between}{unit.blocks[-1].prefix}" if first.prefix else ""
-            return Box(key, (), title or operators(first), _body(first), len(unit.blocks), role=unit.role)
+            title = _between(first, unit.blocks[-1]) or _body(first)
+            return Box(key, (), title, _body(first) if first.prefix else "", len(unit.blocks), role=unit.role)
         count = first.count
         return Box(key, (), first.prefix or plural(len(unit.steps), "node"), _body(first), count, role=unit.role)
 
     def row(self, graph: Graph, step: Step, role: str) -> Row:
         made = row(graph, step)
         words = ", ".join(self.words.get(step.name, ())) if role == "changed" else ""
-        detail = words if len(words) <= _MAX_DETAIL else words[: _MAX_DETAIL - 1] + "…"
-        return replace(made, role=role, detail=detail or made.detail)
+        detail = _cut(words)
+        nodes = (_gone(step.name),) if role == "removed" else made.nodes
+        return replace(made, role=role, detail=detail or made.detail, nodes=nodes)
 
     # -- lines -------------------------------------------------------------------------------------------------------
     def lines(self, unit_of: dict[str, int], gone: dict[str, int], units: Sequence[_Unit]) -> list[Line]:
@@ -205,8 +244,24 @@ class _Overlay:
 
 def _body(block: Block) -> str:
     """What a block is made of; of a repeat, one instance."""
-    shown = operators(block)
-    return shown if len(shown) <= _MAX_DETAIL else shown[: _MAX_DETAIL - 1] + "…"
+    return _cut(operators(block))
+
+
+def _between(first: Block, last: Block) -> str:
+    """The module paths of the first and the last of several blocks, what both share said once."""
+    if not first.prefix:
+        return ""
+    end = last.prefix.rpartition(".")[2]
+    return f"{first.prefix} … {'.'.join(last.prefix.split('.')[-2:]) if end.isdigit() else end}"
+
+
+def _gone(name: str) -> str:
+    """What the page calls a node that is gone: ``b`` may have another one of its name."""
+    return f"{name} (removed)"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_DETAIL else text[: _MAX_DETAIL - 1] + "…"
 
 
 def _edges(value: object) -> list[Edge]:
