@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 import warnings
@@ -50,7 +51,7 @@ def shown_nodes(diagram: Diagram) -> Iterator[str]:
             yield from shown_nodes(box.views[-1])
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(graphs(max_size=30))
 def test_every_node_is_in_exactly_one_box(graph: nl.Graph) -> None:
     for flat in (False, True):
@@ -93,7 +94,7 @@ def joined(upper: tuple[tuple[Diagram, int], ...], lower: tuple[tuple[Diagram, i
     return bool(found)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(graphs(max_size=30))
 def test_every_edge_of_the_graph_is_a_line_of_the_picture(graph: nl.Graph) -> None:
     check_lines(graph)
@@ -202,7 +203,7 @@ def test_widths_of_text_hold_for_the_font_of_pngs() -> None:
             '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="40"><rect width="400" height="40" fill="#fff"/>'
             f'<text x="0" y="25" font-size="20" font-weight="700">{word.replace("&", "&amp;")}</text></svg>'
         )
-        image = Image.open(__import__("io").BytesIO(to_png(svg, zoom=1))).convert("L")
+        image = Image.open(io.BytesIO(to_png(svg, zoom=1))).convert("L")
         right = int(np.nonzero((np.asarray(image) < 128).any(axis=0))[0].max())
         assert 0.7 * text_width(word, 20, bold=True) < right <= text_width(word, 20, bold=True) + 2
 
@@ -247,11 +248,12 @@ def test_roles_override_colours_so_that_diffs_can_be_drawn() -> None:
         tuple(Box(str(i), (row,)) for i, row in enumerate(rows)),
         (Line(0, (1,), role="added"), Line(0, (2,), "N×8", role="removed"), Line(2, (1,))),
     )
-    root = ElementTree.fromstring(render(Scene(diagram, "a → b"), {}, theme="light"))
+    svg = render(Scene(diagram, "a → b"), {}, theme="light")
+    root = ElementTree.fromstring(svg)
     classes = [found.attrib.get("class", "") for found in root.iter()]
     assert {"bd r-added", "bd r-removed", "bd k-conv", "e r-added", "e r-removed"} <= set(classes)
     assert "bd k-merge" not in classes
-    assert {"added", "removed", "convolution"} <= set(words(ElementTree.tostring(root, encoding="unicode").replace("ns0:", "").replace(":ns0", "")))
+    assert {"added", "removed", "convolution"} <= set(words(svg))
 
 
 def test_graphs_show_themselves_in_notebooks() -> None:
@@ -319,8 +321,6 @@ def random_graph(count: int) -> nl.Graph:
 
 
 def test_a_graph_too_large_to_draw_flat_is_folded_and_this_is_said(tmp_path: Path) -> None:
-    graph = resnet((80, 80))
-    assert len(graph.steps) > picture.MAX_FLAT - 500
     graph = resnet((110, 110))
     with pytest.warns(NetloomWarning, match="nodes are too many to draw each of"):
         path = graph.draw(tmp_path / "x.svg", collapse=False)

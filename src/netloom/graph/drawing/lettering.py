@@ -31,7 +31,7 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     """Width of ``text`` in pixels at a font size in pixels.
 
     >>> round(text_width("conv2d", 12), 1), text_width("", 12)
-    (38.6, 0.0)
+    (39.3, 0.0)
     """
     table = _BOLD if bold else _REGULAR
     total = 0
