@@ -418,7 +418,9 @@ class Graph:
         return tuple((s.name, s.op, dict(s.args), s.scope, s.mode, s.grad, s.autocast) for s in self.steps)
 
     def __str__(self) -> str:
-        return self.to_text()
+        from .listing import listing
+
+        return listing(self)
 
     def __repr__(self) -> str:
         ops = sum(step.op != "input" for step in self.steps)

@@ -53,6 +53,13 @@ def to_text(graph: Graph) -> str:
     return relu
     <BLANKLINE>
     """
+    head, calls, tail = sections(graph)
+    body = [f"{line}  # {shapes}" if shapes else line for line, shapes in calls]
+    return "\n".join([*head, *body, *tail]) + "\n"
+
+
+def sections(graph: Graph) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """The lines before the steps, the line of every step with the shapes for its comment ("" for none), the lines after."""
     values = Values(graph)
     lines = [f"netloom {VERSION}"]
     if dict(graph.symbols) != dict.fromkeys(input_symbols(graph.steps), 1):
@@ -62,16 +69,16 @@ def to_text(graph: Graph) -> str:
     if graph.arguments != plain_arguments(graph.steps):
         lines.append(f"takes {_arguments(graph.arguments, values)}".rstrip())
     previous: Step | None = None
+    calls: list[tuple[str, str]] = []
     for step in graph.steps:
         line = _line(step, previous, values)
         values.declared.update(input_symbols((step,)))
-        lines.append(line if _source_type(step) else f"{line}  # {_shapes(graph.types(step.name))}")
+        calls.append((line, "" if _source_type(step) else _shapes(graph.types(step.name))))
         previous = step
-    lines.append(f"return {values.text(graph.result)}")
+    tail = [f"return {values.text(graph.result)}"]
     if graph.train_result is not None:
-        lines.append(f"train_return {values.text(graph.train_result)}")
-    lines += _table(graph)
-    return "\n".join(lines) + "\n"
+        tail.append(f"train_return {values.text(graph.train_result)}")
+    return lines, calls, [*tail, *_table(graph)]
 
 
 def _shapes(types: Sequence[TensorType]) -> str:
