@@ -62,7 +62,11 @@ def label(block: Block) -> str:
     prefix, first, last = block.prefix, block.parts[0], block.parts[-1]
     if not prefix:
         return f"{first.prefix}–{last.prefix}" if block.kind == "repeat" and first.prefix and last.prefix else operators(block)
-    if block.reading.under(prefix) == len(block):
+    under = block.reading.under
+    if under(prefix) == len(block):
+        # The outermost module that is nothing but this.
+        while "." in prefix and under(prefix.rpartition(".")[0]) == len(block):
+            prefix = prefix.rpartition(".")[0]
         return prefix
     depth = prefix.count(".") + 1
     start, stop = (path[depth] if len(path) > depth else "" for path in map(_path, (block.steps[0], block.steps[-1])))

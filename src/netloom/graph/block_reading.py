@@ -191,6 +191,15 @@ class Reading:
         """Whether two runs of steps make the same calls, wiring aside."""
         return bool((self.content[a : a + length] == self.content[b : b + length]).all())
 
+    def regular(self, start: int, period: int, length: int) -> bool:
+        """Whether a periodic stretch makes the same calls in every period, each wired to the one before in the same way."""
+        if not self.equal(start, start + period, length - period):
+            return False
+        whole = length - length % period
+        wiring = self._wiring[start : start + whole].reshape(-1, period)[1:]
+        changes = (wiring[1:] != wiring[:-1]).sum(0)
+        return bool(((changes == 0) | (changes == len(wiring) - 1)).all())
+
     def wired_alike(self, a: int, b: int, length: int) -> bool:
         """Whether two runs of steps are wired alike inside: each step reads what lies equally far back in both.
 

@@ -107,7 +107,7 @@ def _candidates(reading: Reading, region: Region) -> Iterator[Candidate]:
         base = shortest.setdefault((start, start + length), period)
         # A multiple of a period tells more than the period itself only where it makes instances equal.
         if period > base and period % base == 0:
-            if reading.equal(start, start + base, length - base) or not reading.equal(start, start + period, length - period):
+            if not reading.equal(start, start + period, length - period) or reading.regular(start, base, length):
                 continue
         yield _bound(reading, region, (start, start + period), start + length), _aligned(reading, region, start, period, length)
     parts = region.parts
@@ -152,12 +152,12 @@ def _phases(reading: Reading, start: int, period: int, length: int) -> list[int]
 
     Of equals, first where the value handed on is read most often and the body starts with a step that multiplies.
     """
-    young = reading.young(start, start + length, period)
+    young = reading.young(start, start + length, period).tolist()
     ranked = []
     for shift in range(min(period, length - 2 * period + 1)):
-        handed = young[shift + period : length - period + 1 : period].mean()
+        handed = sorted(young[shift + period : length - period + 1 : period])
         readers = reading.readers(start + shift + period)
-        ranked.append((float(handed), -readers, not reading.multiplies[start + shift], shift))
+        ranked.append((handed[len(handed) // 2], -readers, not reading.multiplies[start + shift], shift))
     ranked.sort()
     return [shift for handed, _, _, shift in ranked if handed == ranked[0][0]]
 
