@@ -1,4 +1,4 @@
-"""Samplers that tests make spaces of; in a module, so that other processes can import them."""
+"""Samplers that tests make spaces of, and a space; in a module of little weight, so that other processes can import them."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def module(choose: Any) -> Any:
     width = choose("width", (4, 8))
     layers = torch.nn.Sequential(torch.nn.Linear(6, width), choose("activation", (torch.nn.ReLU, torch.nn.Tanh))())
     return torch.nn.Sequential(layers, torch.nn.Linear(width, 2)), torch.zeros(2, 6)
+
+
+class Hashing:
+    """What it draws depends on the order of a set of strings, which is another in every process."""
+
+    spec = ""
+
+    def sample(self, rng: Any) -> nl.Graph:
+        widths = [len(name) for name in {"a" * i for i in range(1, 90)}]
+        x = nl.input(4)
+        return nl.Graph(x, nl.linear(x, widths[int(rng.integers(0, 10))]))
+
+    def contains(self, graph: nl.Graph) -> bool:
+        return "abs" not in [node.op for node in graph]

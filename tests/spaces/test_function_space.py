@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import netloom as nl
@@ -33,6 +33,7 @@ def tiny(width: int) -> nl.Graph:
 
 
 # -- recording and replay ----------------------------------------------------------------------------------------------
+@settings(max_examples=40)
 @given(seeds)
 def test_choices_give_the_network_again(rng: np.random.Generator) -> None:
     graph = SPACE.sample(rng)
@@ -109,6 +110,7 @@ def test_a_long_range_is_not_laid_out() -> None:
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------
+@settings(max_examples=40)
 @given(seeds)
 def test_mutation_changes_one_choice_and_keeps_the_rest(rng: np.random.Generator) -> None:
     parent = SPACE.sample(rng)
@@ -141,6 +143,7 @@ def test_mutation_draws_again_what_no_longer_fits() -> None:
         assert child["width"] >= child["low"]
 
 
+@settings(max_examples=30)
 @given(seeds)
 def test_crossing_takes_every_choice_from_a_parent(rng: np.random.Generator) -> None:
     one, other = SPACE.choices_of(SPACE.sample(rng)), SPACE.choices_of(SPACE.sample(rng))

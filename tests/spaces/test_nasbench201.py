@@ -119,7 +119,7 @@ def test_odd_cells_compute_what_the_published_network_computes(cell: str) -> Non
     check_computes_the_same(cell)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(cells)
 def test_cells_compute_what_the_published_network_computes(cell: str) -> None:
     check_computes_the_same(cell)
@@ -148,7 +148,7 @@ def test_a_traced_model_is_a_member() -> None:
 
 
 # -- graphs ------------------------------------------------------------------------------------------------------------
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(cells)
 def test_graphs_made_from_pieces_are_sound(cell: str) -> None:
     for dead in (True, False):
@@ -186,7 +186,7 @@ def test_the_space_lists_every_cell_once() -> None:
     assert len(listed) == len(set(listed)) == len(SMALL) == 15_625
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(cells)
 def test_members_are_found_under_any_names(cell: str) -> None:
     graph = SMALL.from_string(cell)

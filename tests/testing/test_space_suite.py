@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,17 @@ import netloom as nl
 from netloom.spaces import Conv
 from netloom.testing import check_space
 from netloom.testing.spaces import drawn, renamed, with_one_more_step
+from tests.spaces import samplers
 
 
 def net(width: int, name: str | None = None) -> nl.Graph:
     x = nl.input(4)
     return nl.Graph(x, nl.linear(nl.relu(nl.linear(x, width, name=name)), 2))
+
+
+@lru_cache
+def hashes(end: int = 100) -> set[str]:
+    return {net(width).hash for width in range(1, end)}
 
 
 class Sound:
@@ -28,7 +35,7 @@ class Sound:
         return net(int(rng.integers(1, 100)))
 
     def contains(self, graph: nl.Graph) -> bool:
-        return graph.hash in {net(width).hash for width in range(1, 100)}
+        return graph.hash in hashes()
 
 
 class Unseeded(Sound):
@@ -50,16 +57,9 @@ class Remembering(Sound):
         return net(self.count)
 
 
-class Hashing(Sound):
-    """What it draws depends on the order of a set of strings."""
-
-    def sample(self, rng: np.random.Generator) -> nl.Graph:
-        return net([len(name) for name in {"a" * i for i in range(1, 90)}][int(rng.integers(0, 10))])
-
-
 class Forgetful(Sound):
     def contains(self, graph: nl.Graph) -> bool:
-        return graph.hash in {net(width).hash for width in range(1, 50)}
+        return graph.hash in hashes(50)
 
 
 class ByName(Sound):
@@ -130,7 +130,7 @@ def test_a_broken_promise_is_found(space: Any, reason: str) -> None:
 
 def test_what_other_processes_would_draw_is_compared() -> None:
     with pytest.raises(AssertionError, match="another network in another process"):
-        check_space(Hashing(), count=6)
+        check_space(samplers.Hashing(), count=6)
 
 
 def test_a_space_that_cannot_be_pickled_is_found() -> None:
