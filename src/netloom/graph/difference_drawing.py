@@ -117,12 +117,13 @@ class _Overlay:
     # -- units -----------------------------------------------------------------------------------------------------
     def merged(self) -> list[_Unit]:
         """The units of ``b`` with those that are gone after what came before them."""
-        units = list(self.joined(self.walk(self.diff.b.blocks(), None, self.role)))
+        units = list(self.joined(self.diff.b, self.walk(self.diff.b.blocks(), None, self.role)))
         place = {step.name: i for i, unit in enumerate(units) for step in unit.steps}
         after: dict[int, list[_Unit]] = {}
         order = {step.name: i for i, step in enumerate(self.diff.a.steps)}
-        found = [u for u in self.joined(self.walk(self.diff.a.blocks(), None, self.role_before)) if u.role == "removed"]
-        for unit in found:
+        for unit in self.joined(self.diff.a, self.walk(self.diff.a.blocks(), None, self.role_before)):
+            if unit.role != "removed":
+                continue
             first = order[unit.steps[0].name]
             before = (self.images[s.name] for s in self.diff.a.steps[:first] if s.name in self.images)
             last = max((place[name] for name in before if name in place), default=-1)
@@ -163,11 +164,11 @@ class _Overlay:
             words = dict.fromkeys(word for step in part.steps for word in self.words.get(step.name, ()))
             yield _Unit("changed", list(part.steps), [part], repeat, ", ".join(words))
 
-    def joined(self, units: Iterator[_Unit]) -> Iterator[_Unit]:
+    def joined(self, graph: Graph, units: Iterator[_Unit]) -> Iterator[_Unit]:
         """Units of one role side by side as one: instances of a repeat, runs of nodes."""
         current: _Unit | None = None
         for unit in units:
-            if current is not None and self._goes_on(current, unit):
+            if current is not None and _goes_on(graph, current, unit):
                 current.steps += unit.steps
                 current.blocks += unit.blocks
                 continue
@@ -176,20 +177,6 @@ class _Overlay:
             current = unit
         if current is not None:
             yield current
-
-    def _goes_on(self, unit: _Unit, other: _Unit) -> bool:
-        if unit.role != other.role or unit.parent is not other.parent or unit.steps[0].op == "input":
-            return False
-        if unit.words or other.words:
-            return unit.words == other.words
-        if unit.parent is not None and unit.parent.kind == "repeat":
-            return True
-        graph = self.diff.a if unit.role == "removed" else self.diff.b
-        if unit.blocks[0].kind != "node" or other.blocks[0].kind != "node":
-            return False
-        chained = edges(tuple(other.steps[0].args.values())) == [Edge(unit.steps[-1].name)]
-        alone = graph.consumers[unit.steps[-1].name] == (other.steps[0].name,)
-        return chained and alone and len(unit.steps) < (99 if unit.role == "same" else _MAX_STACK)
 
     # -- boxes -------------------------------------------------------------------------------------------------------
     def box(self, unit: _Unit, key: str) -> Box:
@@ -240,6 +227,21 @@ class _Overlay:
         for (source, role, _), targets in found.items():
             grouped[source, tuple(targets), role] = None
         return [Line(source, targets, "", role) for source, targets, role in grouped]
+
+
+def _goes_on(graph: Graph, unit: _Unit, other: _Unit) -> bool:
+    """Whether one unit of a graph goes on with another: instances of one repeat, links of a chain of nodes."""
+    if unit.role != other.role or unit.parent is not other.parent or unit.steps[0].op == "input":
+        return False
+    if unit.words or other.words:
+        return unit.words == other.words
+    if unit.parent is not None and unit.parent.kind == "repeat":
+        return True
+    if unit.blocks[0].kind != "node" or other.blocks[0].kind != "node":
+        return False
+    chained = edges(tuple(other.steps[0].args.values())) == [Edge(unit.steps[-1].name)]
+    alone = graph.consumers[unit.steps[-1].name] == (other.steps[0].name,)
+    return chained and alone and len(unit.steps) < (99 if unit.role == "same" else _MAX_STACK)
 
 
 def _body(block: Block) -> str:

@@ -33,6 +33,8 @@ _EPSILON = 1e-9
 _MAX_ROUNDS = 12
 #: A start is given up that costs this many times what the best has come to.
 _HOPELESS = 1.5
+#: Nodes of a graph from which on time counts more than the last attribute.
+_LARGE = 200
 #: Where the edits cost more than this, people see whole blocks rather than the least sum of edits; up to this share of it.
 _MANY, _WHOLE_BLOCKS = 20.0, 0.02
 #: Candidates looked at for one node that has no partner.
@@ -47,7 +49,7 @@ def best_matching(a: Compared, b: Compared) -> Matching:
     for pairs, discount in _starts(a, b, costs):
         begun = Matching(a, b, costs, pairs)
         total = begun.total()
-        if total <= bound:
+        if total <= bound or (len(a) > _LARGE and _same_wiring(begun)):
             tidy(begun)
             return begun
         waiting.append((total, discount, begun))
@@ -67,6 +69,12 @@ def best_matching(a: Compared, b: Compared) -> Matching:
         settle(best)
     tidy(best)
     return best
+
+
+def _same_wiring(matching: Matching) -> bool:
+    """Whether the two graphs differ in attributes alone: then other starts are not worth their time."""
+    pairs = enumerate(matching.to_b)
+    return -1 not in matching.to_b and -1 not in matching.to_a and not any(matching.rewired(u, v) for u, v in pairs)
 
 
 def _lower_bound(a: Compared, b: Compared, costs: PairCosts) -> float:
