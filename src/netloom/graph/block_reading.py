@@ -216,6 +216,10 @@ class Reading:
                 found.append(i - place if place >= start else 0)
         return found
 
+    def outside(self, start: int, stop: int) -> set[int]:
+        """Positions before ``start`` that ``[start, stop)`` reads."""
+        return {place for i in range(start, stop) for place, _ in self.reads[i] if place < start}
+
     def linked(self, before: int, start: int, stop: int) -> bool:
         """Whether ``[start, stop)`` reads anything made in ``[before, start)``."""
         return any(before <= place < start for i in range(start, stop) for place, _ in self.reads[i])

@@ -144,7 +144,9 @@ def _aligned(reading: Reading, region: Region, start: int, period: int, length: 
         total = sum(reading.layers(repeat.start, repeat.stop) for repeat in runs)
         for repeat in runs:
             if _stands(reading, region, repeat) and _flows(reading, repeat):
-                yield replace(_with_first(reading, region, repeat), total=total)
+                whole = _with_first(reading, region, _with_proper_first(reading, repeat))
+                if len(whole.borders) > 2:
+                    yield replace(whole, total=total)
 
 
 def _phases(reading: Reading, start: int, period: int, length: int) -> list[int]:
@@ -186,6 +188,12 @@ def _same(reading: Reading, a: Span, b: Span) -> bool:
     differing = np.flatnonzero(first != second)
     far = sum(not reading.close(x)[y] for x, y in zip(first[differing].tolist(), second[differing].tolist()))
     return 5 * far <= 2 * (a[1] - a[0]) and reading.wired_alike(a[0], b[0], a[1] - a[0])
+
+
+def _with_proper_first(reading: Reading, repeat: Repeat) -> Repeat:
+    """The repeat without a first instance that reads more from outside than the second: it starts inside of its block."""
+    first, second, *_ = ({place for place in reading.outside(*span) if reading.carries[place]} for span in repeat.spans)
+    return replace(repeat, borders=repeat.borders[1:]) if len(first) > len(second) else repeat
 
 
 def _stands(reading: Reading, region: Region, repeat: Repeat) -> bool:
