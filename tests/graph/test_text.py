@@ -213,7 +213,7 @@ def test_a_node_prints_as_its_line() -> None:
     ("y = mul(\"\\q\")\nreturn y", 3, 10, "escape"),
     ("y = mul(" + "(" * 60 + "\nreturn y", 3, 59, "levels of brackets"),
     ("y = mul(" + "9" * 5000 + ")\nreturn y", 3, 9, "4300 digits"),
-    ("y = getitem((x:2,))\nreturn y", 3, 14, "plain data"),
+    ("y = getitem((x:2,))\nreturn y", 3, 5, "the bounds of a slice must be numbers"),
     ("@w = parameter float32[3] (init=(x, 1))\nreturn x", 3, 34, "node above"),
     ("@w = parameter float32[3] (init=normal(@v))\nreturn x", 3, 33, "a rule such as"),
     ("retrun x", 3, 1, "did you mean 'return'"),
