@@ -113,7 +113,7 @@ def program(*argv: str) -> subprocess.Popen[str]:
 
 
 def test_killed_at_any_instant_it_goes_on_to_the_same_file(tmp_path: Path) -> None:
-    argv = ["--space", SPACE, "-n", "1800", "--seed", "2"]
+    argv = ["--space", SPACE, "-n", "1300", "--seed", "2"]
     whole, out = tmp_path / "whole.parquet", tmp_path / "nets.parquet"
     assert main(["sample", *argv, "--out", str(whole)]) == 0
     parts = tmp_path / "nets.parquet.parts"
@@ -128,7 +128,7 @@ def test_killed_at_any_instant_it_goes_on_to_the_same_file(tmp_path: Path) -> No
     process = program(*argv, "--out", str(out), "--processes", "2")
     said, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "1,800 networks" in said and errors == "", "no progress where the error stream is no terminal"
+    assert "1,300 networks" in said and errors == "", "no progress where the error stream is no terminal"
     assert out.read_bytes() == whole.read_bytes() and not parts.exists()
 
 

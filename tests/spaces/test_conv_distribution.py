@@ -41,7 +41,7 @@ def even(values: Sequence[Any]) -> dict[Any, float]:
 @pytest.fixture(scope="module")
 def samples() -> list[list[Layer]]:
     space, rng = Conv(input_shape=HUGE, conv_num=4, lin_num=4), np.random.default_rng(20)
-    return [space.sample_layers(rng) for _ in range(4000)]
+    return [space.sample_layers(rng) for _ in range(2500)]
 
 
 def attributes(samples: list[list[Layer]], op: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def attributes(samples: list[list[Layer]], op: str) -> list[dict[str, Any]]:
 def test_the_test_finds_what_is_spoiled(samples: list[list[Layer]]) -> None:
     counts = Counter(attrs["out"] for attrs in attributes(samples, "conv2d"))
     assert agree(counts, even([8, 16, 32, 64, 96, 128, 192])) > LEAST
-    counts[8] = int(counts[8] * 1.25)
+    counts[8] = int(counts[8] * 1.35)
     assert agree(counts, even([8, 16, 32, 64, 96, 128, 192])) < LEAST
     assert agree({7: 100, 8: 100}, {8: 1.0}) == 0
 

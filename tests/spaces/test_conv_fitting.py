@@ -83,7 +83,7 @@ ANY = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(layers=st.lists(ANY, max_size=8), shape=st.sampled_from([(3, 12, 9), (1, 1, 1), (8, 2, 7)]))
 def test_every_list_becomes_a_network(layers: list[Any], shape: tuple[int, int, int]) -> None:
     space = Conv(input_shape=shape, num_classes=4)
@@ -125,7 +125,7 @@ def test_the_published_model_of_one_convolution() -> None:
 def test_tables_of_samples_read_back_as_the_same_table() -> None:
     import numpy as np
 
-    for seed in range(40):
+    for seed in range(25):
         graph = SPACE.sample(np.random.default_rng(seed))
         table = SPACE.table(graph)
         again = SPACE.from_table(table)
