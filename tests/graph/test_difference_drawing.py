@@ -50,6 +50,14 @@ def test_added_blocks_are_one_box() -> None:
     assert {line.role for line in scene.diagram.lines if number in (line.source, *line.targets)} == {"added"}
 
 
+def test_what_is_gone_stands_between_what_was_around_it() -> None:
+    scene = compose(nl.diff(network(0, 8, True), network(0, 8, False)))
+    (gone,) = [i for i, box in enumerate(scene.diagram.boxes) if any(row.role == "removed" for row in box.rows)]
+    before = [line.source for line in scene.diagram.lines if gone in line.targets]
+    after = [target for line in scene.diagram.lines if line.source == gone for target in line.targets]
+    assert before == [gone - 1] and after == [gone + 1]
+
+
 def test_old_and_new_operands_are_both_drawn() -> None:
     def wired(first: bool) -> Graph:
         x = nl.input(4)

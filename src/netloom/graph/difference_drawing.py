@@ -77,8 +77,8 @@ class _Overlay:
         for change in diff.rewired:
             self.words.setdefault(change.after, []).append(f"{', '.join(change.values)} rewired")
         self.images = dict(diff.matches)
-        #: Nodes of ``b`` that stand before something that is gone: their blocks are shown open.
-        self.shut = self.borders()
+        #: Nodes of ``b`` after which something is gone.
+        self.breaks = self.borders()
 
     def borders(self) -> set[str]:
         found: set[str] = set()
@@ -140,6 +140,8 @@ class _Overlay:
         """The largest blocks of one role, and single nodes."""
         roles = {role_of(step) for step in block.steps}
         whole = len(roles) == 1 and roles != {"changed"} and parent is not None
+        # What is gone stands between what came before it and what comes after it.
+        whole = whole and (role_of != self.role or self.breaks.isdisjoint(step.name for step in block.steps[:-1]))
         if block.kind == "group" and parent is not None and parent.kind != "repeat" and not block.prefix:
             # Loose nodes between blocks: a few are shown as they are.
             whole = whole and len(block.steps) > _MAX_STACK
@@ -158,7 +160,7 @@ class _Overlay:
         for part in repeat.parts:
             roles = {self.role(step) for step in part.steps}
             small = len(self.diff.b) < _LARGE or part.kind == "node"
-            if small or "added" in roles or roles == {"same"} or not self.shut.isdisjoint(s.name for s in part.steps):
+            if small or "added" in roles or roles == {"same"} or not self.breaks.isdisjoint(s.name for s in part.steps):
                 yield part
                 continue
             words = dict.fromkeys(word for step in part.steps for word in self.words.get(step.name, ()))
@@ -168,7 +170,8 @@ class _Overlay:
         """Units of one role side by side as one: instances of a repeat, runs of nodes."""
         current: _Unit | None = None
         for unit in units:
-            if current is not None and _goes_on(graph, current, unit):
+            broken = current is not None and graph is self.diff.b and current.steps[-1].name in self.breaks
+            if current is not None and not broken and _goes_on(graph, current, unit):
                 current.steps += unit.steps
                 current.blocks += unit.blocks
                 continue
