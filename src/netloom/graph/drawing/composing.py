@@ -148,9 +148,7 @@ class _Composer:
             views = (self.diagram(part.parts, entries, exits, f"{key}/", outside, part.title),)
         summary = self.summary(part)
         count = len(part.parts) if part.kind == "repeat" else 1
-        title = part.title.removeprefix(f"{path}.") if path else part.title
-        # A number alone says nothing: ``layer.0``.
-        title = shorten(".".join(part.title.split(".")[-2:]) if title.isdigit() else title, _TITLE)
+        title = shorten(_relative(part.title, path), _TITLE)
         plain = num_layers(self.graph, part) == 0
         return Box(key, (), title, summary, count, part.differ, plain, "", views)
 
@@ -223,6 +221,16 @@ class _Composer:
         if unit.rows[0].kind == "norm" and any(r.kind == "conv" for r in unit.rows):
             return made.quiet
         return made.kind in _FOLLOWERS
+
+
+def _relative(title: str, path: str) -> str:
+    """A module's path inside the one around it, from the last word on: a number alone says nothing (``layer.0``)."""
+    if not path or not title.startswith(f"{path}."):
+        return title
+    names, start = title.split("."), path.count(".") + 1
+    while start and names[start][0].isdigit():
+        start -= 1
+    return ".".join(names[start:])
 
 
 def _around(title: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .scene import Box, Diagram
 
 #: Boxes that a picture shows at most where its reader asked for nothing else.
-BUDGET = 64
+BUDGET = 50
 #: Nodes above which a picture without folds is refused and folded instead.
 MAX_FLAT = 1500
 
