@@ -278,3 +278,55 @@ def test_torch_is_left_whole_after_failures() -> None:
     assert before == (nn.Module.__call__, torch.autograd.Function.__dict__["apply"], torch.vmap, torch.compiler.is_compiling)
     assert torch.equal(seed, torch.get_rng_state()) and torch.is_grad_enabled()
     assert torch._C._len_torch_function_stack() == 0
+
+
+class Bounded(nn.Module):
+    """Works on the first ``length`` columns of a copy of its input, where the length is a tensor."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("length", torch.tensor(2))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x.clone(), self.length)
+
+
+def assigned(x: Tensor, length: Tensor) -> Tensor:
+    x[:, :length] = 1.0
+    return x * 2
+
+
+def only_the_part(x: Tensor, length: Tensor) -> Tensor:
+    part = x[:, :length]
+    part.mul_(3)
+    return part + 1
+
+
+def added(x: Tensor, length: Tensor) -> Tensor:
+    x[:, :length] += 1.0
+    return x
+
+
+def through_a_part(x: Tensor, length: Tensor) -> Tensor:
+    x[:, :length].mul_(2)
+    return x
+
+
+def under_a_part(x: Tensor, length: Tensor) -> Tensor:
+    part = x[:, :length]
+    x.mul_(2)
+    return part
+
+
+@pytest.mark.parametrize("function", [assigned, only_the_part])
+def test_writes_at_computed_places_are_kept(function: Any) -> None:
+    model, x = Bounded(function), torch.randn(3, 4)
+    network = nl.build(nl.Graph.from_text(nl.trace(model, x).to_text()), weights=model)
+    assert torch.equal(network(x), model(x))
+
+
+@pytest.mark.parametrize("function", [added, through_a_part, under_a_part])
+def test_writes_that_cannot_be_followed_are_refused_not_lost(function: Any) -> None:
+    with pytest.raises(TraceError, match=r"read after its memory was changed.*test_errors\.py.*write to a clone"):
+        nl.trace(Bounded(function), torch.randn(3, 4))

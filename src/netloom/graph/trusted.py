@@ -34,8 +34,12 @@ PURE = frozenset("""
     pixel_unshuffle native_channel_shuffle hardshrink histc histogram float_power fmax fmin cumprod logit erfinv nan_to_num
     diag_embed diagonal_scatter select_scatter slice_scatter index_reduce put index_put scatter_reduce masked_scatter
     take_along_dim rfft irfft rfft2 irfft2 rfftn irfftn fft ifft fft2 ifft2 fftn ifftn hfft ihfft fftshift ifftshift fftfreq
-    rfftfreq norm vector_norm cond matmul tensordot einsum
+    rfftfreq norm vector_norm cond matmul tensordot einsum __getitem__
 """.split())  # fmt: skip
+
+
+#: The target of an item assignment whose index no operator takes (``x[:, :length] = value`` with a computed length).
+SETITEM = "netloom.setitem"
 
 
 def allow(name: str, function: Callable[..., Any]) -> None:
@@ -47,6 +51,10 @@ def function_named(name: str) -> Callable[..., Any]:
     """The function behind a target; `UntrustedError` where nobody allowed it."""
     if name in _registered:
         return _registered[name]
+    if name == SETITEM:
+        from ..ops.functions import setitem
+
+        return setitem
     holder, _, last = name.rpartition(".")
     if holder in _HOLDERS and last in PURE:
         import torch

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import TraceError
 from ..ops import DType, Edge, Slice
 from ..ops.operator import TensorType
+from .records import where_in_model
 from .state import dtype_name, type_of_tensor
 
 if TYPE_CHECKING:
@@ -25,13 +26,31 @@ _NOTHING: dict[Any, Any] = {}
 
 
 class Root:
-    """The owner of a storage: its present value, and how often it was written."""
+    """The owner of a storage: its present value, and how often it was written.
 
-    __slots__ = ("edge", "version", "key", "replayed", "grad")
+    ``kin`` are the roots of tensors that share its storage in a way that no operator describes (results of opaque calls): a
+    write to one leaves the others ``spoiled``, for reading them then would give a stale value.
+    """
+
+    __slots__ = ("edge", "version", "key", "replayed", "grad", "kin", "spoiled")
 
     def __init__(self, edge: Any, key: str = "") -> None:
         self.edge, self.version, self.key, self.grad = edge, 0, key, True
         self.replayed: dict[tuple[Any, ...], Edge] = _NOTHING
+        self.kin: list[Root] = []
+        self.spoiled = ""
+
+    def share(self, other: Root) -> None:
+        """Note that another root lies in the same storage."""
+        family = [other, *other.kin]
+        for member in family:
+            member.kin.append(self)
+        self.kin += family
+
+    def spoil_kin(self) -> None:
+        for other in self.kin:
+            other.version += 1
+            other.spoiled = where_in_model()
 
 
 class Look:
@@ -126,6 +145,11 @@ class Aliases:
         return handle.root.version > 0
 
     def root_edge(self, root: Root) -> Edge:
+        if root.spoiled:
+            raise TraceError(
+                "a tensor is read after its memory was changed through another one, which a call gave that tracing knows only "
+                f"as a whole ({root.spoiled}); write to a clone, or index with numbers in place of tensors"
+            )
         if root.edge is None:
             return self.recorder.parameter(root.key)
         return root.edge  # type: ignore[no-any-return]
@@ -133,7 +157,7 @@ class Aliases:
     def read(self, handle: Handle) -> Edge:
         """The edge of the value that a tensor holds now."""
         root = handle.root
-        if handle.version == root.version and handle.edge is not None:
+        if handle.version == root.version and handle.edge is not None and not root.spoiled:
             return handle.edge  # type: ignore[no-any-return]
         edge = self.root_edge(root)
         for end in range(1, len(handle.path) + 1):
@@ -179,6 +203,7 @@ class Aliases:
             result = self._undo(recorder.records[number], index, source, result)
         root.edge = result
         root.version += 1
+        root.spoil_kin()
         root.grad = recorder.records[value.node].grad  # type: ignore[call-overload]
         root.replayed = {(root.version, handle.path): value} if handle.path else {}
         handle.edge, handle.version = value, root.version

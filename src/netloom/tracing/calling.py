@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import NetloomError
+from ..errors import NetloomError, TraceError
 from ..graph.autocast import type_under
 from ..ops import DType, Edge, Operator, TensorType
 from ..ops.operator import Evaluated
 from .calls import Resolved, bind, entered
 from .opaque import hooked, inplace, opaque
 from .plans import COUNT, Layout, Place, Plan, Reading, known_plans, placed_type
-from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat
+from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat, where_in_model
 from .state import dtype_name, type_of_tensor
 
 if TYPE_CHECKING:
@@ -331,9 +331,13 @@ class Calling:
                     del self.recorder.records[known_records:]  # a check of its own looks at data: the call stays whole
                 finally:
                     self.recorder.entering.pop()
-        if name.endswith("_") and not name.endswith("__") and args and isinstance(args[0], torch.Tensor):
+        written = known.inplace or name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+        if written and args and isinstance(args[0], torch.Tensor):
             return inplace(self.recorder, func, args, kwargs)
+        versions = [(t, t._version) for t in (*flat(args), *flat(kwargs)) if isinstance(t, torch.Tensor)]
         actual = self.execute(func, args, kwargs)
+        if any(tensor._version != version for tensor, version in versions):
+            raise TraceError(f"{known.path} changes an argument in a way that tracing cannot follow ({where_in_model()})")
         results = [t for t in flat(actual) if isinstance(t, torch.Tensor)]
         if not results:
             return actual

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TraceError
-from ..graph.trusted import PURE, allow
+from ..graph.trusted import PURE, SETITEM, allow
 from ..ops import Edge
-from .records import DROPPED, Foreign
+from ..ops.functions import setitem
+from .records import DROPPED, Foreign, flat
 from .state import type_of_tensor
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def target_name(func: Any) -> str:
     """The name under which a function is found again: ``torch.X``, ``Tensor.X`` and the like, or ``module:name``."""
     import torch
 
+    if func is setitem:
+        return SETITEM
     name = getattr(func, "__name__", "")
     owner = getattr(func, "__self__", None)
     if name == "__get__" and owner is not None:
@@ -61,14 +64,37 @@ def opaque(recorder: Recorder, func: Any, args: Any, kwargs: Any, actual: Any, r
                 continue
             actual = tensor.view_as(tensor)
             recorder.aliases.fresh(actual, edge)
+            _note_sharing(recorder, actual, [tensor])
         else:
             recorder.aliases.fresh(tensor, edge)
+            _note_sharing(recorder, tensor, [*flat(args), *flat(kwargs)])
     return actual
+
+
+def _note_sharing(recorder: Recorder, result: Any, given: list[Any]) -> None:
+    """A result that lies in the memory of an argument: a write to either must not be lost on the other."""
+    import torch
+
+    made = recorder.aliases.handle(result)
+    for tensor in given:
+        if isinstance(tensor, torch.Tensor) and recorder.aliases.is_view(result, tensor):
+            source = recorder.aliases.handle(tensor)
+            if made is not None and source is not None and source.root is not made.root:
+                made.root.share(source.root)
+                return
 
 
 def inplace(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     """Record an in-place call without operator: made on a private copy, whose value the first tensor then takes."""
+    import torch
+
     target = args[0]
+    if func is torch.Tensor.__setitem__:
+        recorder.calling.execute(func, args, kwargs)
+        result = target.detach().clone()
+        made = opaque(recorder, setitem, args, {}, result, [result])
+        recorder.aliases.write(target, recorder.result_edge(made))
+        return None
     handle = recorder.aliases.handle(target) or recorder.arguments.ir(target).handle
     before = recorder.emit("clone", x=recorder.aliases.read(handle))
     actual = recorder.calling.execute(func, args, kwargs)

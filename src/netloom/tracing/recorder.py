@@ -89,7 +89,7 @@ class Recorder(TorchFunctionMode):
                     written[item.key] = (self.aliases.read(handle), True)
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
-                written[key] = (root.edge, root.grad)
+                written[key] = (self.aliases.root_edge(root), root.grad)
         self._release()
         return Recording(self.records, tree, written, self.guards)
 
