@@ -244,3 +244,16 @@ def test_parts_follow_one_another(n: int, number: int) -> None:
     part, following = sampling_parts.draws_of(number, n), sampling_parts.draws_of(number + 1, n)
     assert 1 <= len(part) <= len(following) <= sampling_parts.PART and following.start == part.stop
     assert sampling_parts.draws_of(0, n) == range(min(n, sampling_parts.PART))
+
+
+def test_files_of_many_rows_have_groups_of_one_size(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    from netloom.spaces.samples import write_samples
+
+    row = {"index": 1, "hash": "nl1:", "num_params": 2, "flops": 3, "num_nodes": 4, "depth": 4, "text": "netloom 1\n"}
+    for counts, groups in (((7_000, 7_000, 7_000), [10_000, 10_000, 1_000]), ((20_000,), [10_000, 10_000]), ((5,), [5])):
+        tables = ({name: [value] * count for name, value in row.items()} for count in counts)
+        write_samples(str(tmp_path / "many.parquet"), {"form": "text"}, tables, str(tmp_path / "unfinished"))
+        found = pq.ParquetFile(tmp_path / "many.parquet").metadata
+        assert [found.row_group(i).num_rows for i in range(found.num_row_groups)] == groups

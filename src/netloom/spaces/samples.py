@@ -120,17 +120,16 @@ def read_samples(path: str | os.PathLike[str]) -> Samples:
         raise FormatError(f"cannot read samples from {name!r}: {said}") from None
 
 
-def write_samples(path: str, settings: Mapping[str, Any], tables: Iterable[Mapping[str, Sequence[Any]]]) -> None:
-    """Write the records of ``tables``, one after the other; what ``path`` held is replaced at once, at the end."""
+def write_samples(
+    path: str, settings: Mapping[str, Any], tables: Iterable[Mapping[str, Sequence[Any]]], unfinished: str
+) -> None:
+    """Write the records of ``tables``, one after the other, to ``unfinished``, which becomes ``path`` at the end."""
     write = {".parquet": _write_parquet, ".jsonl": _write_lines, ".txt": _write_text}[ending(path)]
-    unfinished = f"{path}.{os.getpid()}.tmp"
     try:
         write(unfinished, settings, tables)
         os.replace(unfinished, path)
     except OSError as error:
         raise FormatError(f"cannot write {path!r}: {error.strerror or error}") from None
-    finally:
-        Path(unfinished).unlink(missing_ok=True)
 
 
 # -- Parquet -----------------------------------------------------------------------------------------------------------
@@ -151,8 +150,8 @@ def _write_parquet(path: str, settings: Mapping[str, Any], tables: Iterable[Mapp
                 whole = pa.concat_tables(waiting).combine_chunks()
                 writer.write_table(whole.slice(0, _GROUP), row_group_size=_GROUP)
                 waiting = [whole.slice(_GROUP)]
-        rest = pa.concat_tables(waiting).combine_chunks() if waiting else schema.empty_table()
-        writer.write_table(rest, row_group_size=_GROUP)
+        if any(part.num_rows for part in waiting):
+            writer.write_table(pa.concat_tables(waiting).combine_chunks(), row_group_size=_GROUP)
 
 
 def _read_parquet(path: str) -> Samples:

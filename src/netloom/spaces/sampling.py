@@ -123,7 +123,7 @@ def _sample(
         if not found.count:
             raise _none_found(space, settings, found.draws)
         drawn = settings | {"found": found.count, "draws": found.draws}
-        write_samples(path, drawn, _kept(parts, number, found))
+        write_samples(path, drawn, _kept(parts, number, found), str(parts.folder / "unfinished"))
         samples = read_samples(path)
         parts.remove()
         return samples
