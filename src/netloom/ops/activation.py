@@ -101,8 +101,10 @@ class Rrelu(Unary):
     }
 
     def infer(self, a: SimpleNamespace) -> TensorType:
-        if not -math.inf < a.lower <= a.upper < math.inf:
-            raise ShapeError(f"lower {a.lower} and upper {a.upper} must be finite, the lower first; swap or change them")
+        if a.lower > a.upper:
+            raise ShapeError(f"lower {a.lower} exceeds upper {a.upper}; swap them")
+        if not (math.isfinite(a.lower) and math.isfinite(a.upper)):
+            raise ShapeError(f"lower {a.lower} and upper {a.upper} must be finite")
         return super().infer(a)
 
 
