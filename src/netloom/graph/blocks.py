@@ -91,10 +91,8 @@ class Block:
 
         return summary(self)
 
-    def __iter__(self) -> Any:
-        return iter(self.parts)
-
     def __len__(self) -> int:
+        """Number of steps inside."""
         return self.stop - self.start
 
     def outline(self, depth: int | None = None) -> str:
