@@ -212,7 +212,7 @@ class MultiDot(Operator):
         return TensorType(dtype, (*a.tensors[0].shape[:-1], *a.tensors[-1].shape[1:]))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        rows = [(f"d{k}", f"d{k + 1}") for k in range(len(a.tensors))]
+        rows: list[tuple[str, ...]] = [(f"d{k}", f"d{k + 1}") for k in range(len(a.tensors))]
         if a.tensors[0].rank == 1:
             rows[0] = rows[0][1:]
         if a.tensors[-1].rank == 1:
