@@ -330,6 +330,14 @@ def test_a_graph_too_large_to_draw_flat_is_folded_and_this_is_said(tmp_path: Pat
         graph.draw(tmp_path / "y.svg")
 
 
+def test_a_large_network_without_structure_is_put_into_boxes() -> None:
+    graph = random_graph(700)
+    diagram = compose(graph).diagram
+    assert len(diagram.boxes) < 40
+    assert any(re.fullmatch(r"nodes \d+ to \d+", box.title) for box in diagram.boxes)
+    check_lines(random_graph(320))
+
+
 def test_a_thousand_nodes_in_seconds() -> None:
     graph = random_graph(1100)
     start = time.process_time()

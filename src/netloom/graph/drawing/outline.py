@@ -6,6 +6,7 @@ module) is folded by structure, as `Graph.blocks` finds it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _MIN_REPEATED = 3
 _MIN_CLUTTER = 7
 #: Modules of at most this many steps have no box of their own.
 _MAX_DISSOLVED = 3
+#: Parts side by side above which they are put into boxes, for want of any structure.
+_MAX_PARTS = 300
 #: Share of layers that two siblings must have in common to be instances of one repeat.
 _ALIKE = 0.6
 _HEAVY = {"conv", "linear", "attention", "recurrent", "norm", "input"}
@@ -75,7 +78,7 @@ class _Reader:
         unnamed = depth == 0 and all(part.kind == "node" for part in found)
         if depth and all(part.kind == "node" for part in found):
             return tuple(found)
-        return tuple(self.folded(self.with_repeats(found), unnamed))
+        return tuple(self.in_runs(self.folded(self.with_repeats(found), unnamed)))
 
     def node(self, index: int) -> Part:
         return Part("node", self.graph.steps[index].name, index, index + 1)
@@ -158,6 +161,17 @@ class _Reader:
             found.append(self.of_block(block))
             at = block.stop
         return found + self.clutter(at, stop)
+
+    def in_runs(self, parts: list[Part]) -> list[Part]:
+        """More parts than anybody can look at, as boxes of as many each as there are boxes."""
+        if len(parts) <= _MAX_PARTS:
+            return parts
+        size = math.isqrt(len(parts) - 1) + 1
+        runs = [parts[i : i + size] for i in range(0, len(parts), size)]
+        return [
+            Part("group", f"nodes {run[0].start + 1:,} to {run[-1].stop:,}", run[0].start, run[-1].stop, tuple(run))
+            for run in runs
+        ]
 
     def clutter(self, start: int, stop: int) -> list[Part]:
         """Loose nodes as they are, or as one box where there are many and none is a layer."""

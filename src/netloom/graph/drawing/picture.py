@@ -64,6 +64,7 @@ def write_scene(
     """
     target = checked_target(path)
     check_options(direction, theme, node_size)
+    node_size = float(node_size)
     if target.suffix.lower() == ".html":
         content = render_page(scene, fold, direction=direction, theme=theme or "auto", scale=node_size).encode()
     elif target.suffix.lower() == ".svg":
