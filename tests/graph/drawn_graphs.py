@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
+
+import numpy as np
 
 import netloom as nl
 
@@ -65,6 +68,17 @@ def recurrent() -> nl.Graph:
     x = nl.input(5, 4)
     y, hidden, cell = nl.lstm(x, 6)
     return nl.Graph(x, {"last": nl.linear(y, 2), "state": (hidden, cell)})
+
+
+def random_graph(count: int) -> nl.Graph:
+    """Sums and activations of values not far above."""
+    rng = np.random.default_rng(0)
+    x = nl.input(4)
+    made = [nl.relu(x)]
+    while len(made) < count:
+        a, b = (made[max(0, len(made) - int(rng.geometric(0.2)))] for _ in range(2))
+        made.append(nl.relu(a) if rng.random() < 0.4 else a + b)
+    return nl.Graph(x, reduce(lambda a, b: a + b, made[-9:]))
 
 
 ALL = {"resnet": resnet, "transformer": transformer, "dense": dense, "recurrent": recurrent}

@@ -7,7 +7,6 @@ import re
 import time
 import warnings
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,7 +28,7 @@ from netloom.graph.drawing.unfolding import BUDGET, unfolded
 from netloom.graph.tree import edges
 from netloom.ops import REGISTRY
 from netloom.testing.graphs import graphs
-from tests.graph.drawn_graphs import ALL, resnet, transformer
+from tests.graph.drawn_graphs import ALL, random_graph, resnet, transformer
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -125,6 +124,19 @@ def test_modules_that_repeat_are_one_box_with_the_instance_that_has_most_layers(
     assert shown.count("conv 1×1") == 1 and shown.count("conv 3×3") == 2
     assert [box.title for box in stage.views[1].boxes] == ["layer2.0", "layer2.1", "layer2.2"]
     assert not box_named(diagram, "layer1").differ
+
+
+@pytest.mark.parametrize("name", ["resnet", "transformer", "dense"])
+def test_the_instance_drawn_for_all_is_wired_to_what_is_around(name: str) -> None:
+    """What it reads from the one before arrives by the line at the repeat, and its result leaves."""
+    repeats = [box for box in boxes(compose(ALL[name]()).diagram) if box.count > 1]
+    assert repeats
+    for repeat in repeats:
+        shown = repeat.views[0]
+        first = len(shown.boxes)
+        left, read = {line.source for line in shown.lines}, {target for line in shown.lines for target in line.targets}
+        assert set(range(first, first + len(shown.entries))) <= left, "every line that arrives is read"
+        assert set(range(first + len(shown.entries), shown.num_vertices)) <= read, "every line that leaves is made"
 
 
 def test_convolution_norm_activation_are_a_stack_and_labels_tell_changes_alone() -> None:
@@ -307,17 +319,6 @@ def test_no_permission(tmp_path: Path, no_work: None, monkeypatch: pytest.Monkey
 def test_options_that_make_no_sense(options: dict[str, object], message: str, tmp_path: Path, no_work: None) -> None:
     with pytest.raises(AttributeValueError, match=message):
         resnet().draw(tmp_path / "x.svg", **options)
-
-
-def random_graph(count: int) -> nl.Graph:
-    """Sums and activations of values not far above."""
-    rng = np.random.default_rng(0)
-    x = nl.input(4)
-    made = [nl.relu(x)]
-    while len(made) < count:
-        a, b = (made[max(0, len(made) - int(rng.geometric(0.2)))] for _ in range(2))
-        made.append(nl.relu(a) if rng.random() < 0.4 else a + b)
-    return nl.Graph(x, reduce(lambda a, b: a + b, made[-9:]))
 
 
 def test_a_graph_too_large_to_draw_flat_is_folded_and_this_is_said(tmp_path: Path) -> None:

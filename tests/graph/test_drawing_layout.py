@@ -16,7 +16,7 @@ from netloom.graph.drawing.placing import Placed, PlacedBox, Placer
 from netloom.graph.drawing.scene import Box, Diagram, Line, Row
 from netloom.graph.drawing.sizes import BAR
 from netloom.graph.drawing.unfolding import unfolded
-from tests.graph.drawn_graphs import ALL
+from tests.graph.drawn_graphs import ALL, random_graph
 
 
 def box(name: str) -> Box:
@@ -180,3 +180,10 @@ def test_lines_arrive_side_by_side() -> None:
     assert len(set(ends)) == 3
     target = placed.boxes[3]
     assert target.x < ends[0] and ends[-1] < target.x + target.width
+
+
+def test_boxes_stay_near_what_they_are_linked_to() -> None:
+    """Chains must not push what stands right of them on and on."""
+    placed = Placer({}).place(compose(random_graph(250), flat=True).diagram)
+    bends = [abs(c.points[1][0] - c.points[2][0]) for c in placed.courses if len(c.points) == 4]
+    assert placed.width < 720 and sum(bends) / len(placed.courses) < 34
