@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from math import gcd
 from typing import Any
@@ -45,6 +46,7 @@ def program(graph: Graph) -> Program:
         made.entries.setdefault(path, {})[name] = key
         _grow(made, path)
     steps = [step for step in _writes_placed(graph) if step.op not in ("input", "parameter", "constant")]
+    steps = _without_zero_states(graph, steps)
     for step in steps:
         if step.args.get("training") == MODULE or step.mode:
             _grow(made, step.scope)
@@ -55,7 +57,16 @@ def program(graph: Graph) -> Program:
     _settle(made)
     _order_children(made)
     _bundle(made)
+    if _is_list(made, "") and _returns_one(graph):
+        made.calls[""] = [Call("", made.items)]
+        if is_chain(made, ""):
+            made.sequential.add("")
+        del made.calls[""]
     return made
+
+
+def join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _grow(made: Program, path: str) -> None:
@@ -83,6 +94,26 @@ def _writes_placed(graph: Graph) -> list[Step]:
                 continue
         kept.append(step)
     return [placed for step in kept for placed in (step, *moved.get(step.name, ()))]
+
+
+def _without_zero_states(graph: Graph, steps: list[Step]) -> list[Step]:
+    """Recurrent steps without the zeros that torch's modules start from when they are given no state."""
+    dropped: set[str] = set()
+    changed: dict[str, Step] = {}
+    for step in steps:
+        states = getattr(operator(step.op), "states", ())
+        found = [step.args[name] for name in states]
+        if not found or not all(type(edge) is Edge for edge in found):
+            continue
+        plain = all(
+            graph[edge.node].op == "zeros" and set(graph.consumers[edge.node]) == {step.name}
+            and graph[edge.node].step.mode == step.mode and edge not in edges([graph.result, graph.train_result])
+            for edge in found
+        )  # fmt: skip
+        if plain:
+            dropped |= {edge.node for edge in found}
+            changed[step.name] = replace(step, args={**step.args, **dict.fromkeys(states)})
+    return [changed.get(step.name, step) for step in steps if step.name not in dropped]
 
 
 def _last_read(graph: Graph, key: str, order: dict[str, int]) -> int:
@@ -289,12 +320,12 @@ def is_chain(made: Program, path: str) -> bool:
     call = calls[0]
     if not _is_list(made, path):
         return numbered(made.children.get(path, [])) is not None and _is_plain_chain(made, path, call)
-    ordered = [name for name in made.children[path] if not _is_idle(made, f"{path}.{name}")]
+    ordered = [name for name in made.children[path] if not _is_idle(made, join(path, name))]
     names = [item.path.rpartition(".")[2] for item in call.items if type(item) is Call]
     if len(names) != len(call.items) or names != sorted(set(names), key=int) or set(names) != set(ordered):
         return False
-    if [n for n in made.children[path] if made.entries.get(f"{path}.{n}")] != sorted(
-        (n for n in made.children[path] if made.entries.get(f"{path}.{n}")), key=int
+    if [n for n in made.children[path] if made.entries.get(join(path, n))] != sorted(
+        (n for n in made.children[path] if made.entries.get(join(path, n))), key=int
     ):
         return False
     if any(str(int(name)) != name or int(name) > 1000 for name in names):
@@ -305,6 +336,12 @@ def is_chain(made: Program, path: str) -> bool:
 def _is_plain_chain(made: Program, path: str, call: Call) -> bool:
     names = [item.path.rpartition(".")[2] for item in call.items if type(item) is Call]
     return len(names) == len(call.items) and names == made.children[path] and _hands_on(made, call)
+
+
+def _returns_one(graph: Graph) -> bool:
+    """Whether the network takes one tensor and returns one."""
+    plain = type(graph.result) is Edge and graph.train_result is None
+    return plain and len(graph.arguments) == 1 and type(graph.arguments[0].tree) is Edge
 
 
 def _hands_on(made: Program, call: Call) -> bool:

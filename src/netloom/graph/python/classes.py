@@ -8,9 +8,9 @@ from typing import Any
 
 from ...ops import Edge, Weight
 from .borders import Program
-from .expressions import constant
 from .instances import Instance
 from .layers import Same
+from .literals import constant
 from .naming import camel, class_candidates, is_plain, unique
 from .slots import INPUT, REQUIRED, Raw, Slot, Slots, fill, slices
 

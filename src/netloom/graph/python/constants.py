@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import BuildError
 from ..table import Constant, TensorEntry
-from .expressions import constant as literal
+from .literals import constant as literal
 
 #: Elements up to which a tensor is written as a list.
 _LISTED = 16

@@ -5,20 +5,19 @@ Every expression comes with the strength of its binding, so that brackets are wr
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 import string
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from ...errors import BuildError
-from ...ops import MODULE, DType, Edge, Operator, Size, Slice, TensorType, Weight, operator
+from ...ops import MODULE, DType, Edge, Operator, Size, Slice, Weight, operator
 from ...ops.arguments import REQUIRED
 from ..graph import Graph, Step
+from .literals import constant, importable, signature_of
 from .naming import quoted
-from .slots import Raw, Slots, plain, slice_mark
+from .slots import Slots, plain, slice_mark
 
 #: How strongly an expression binds: comparison, sum, product, sign, power, call.
 COMPARE, SUM, PRODUCT, UNARY, POWER, CALL = range(6)
@@ -33,7 +32,7 @@ _BINARY = {
 _METHODS = {
     "permute": "permute *dims", "transpose": "transpose dim0 dim1", "unsqueeze": "unsqueeze dim",
     "expand": "expand *shape", "repeat": "repeat *repeats", "contiguous": "contiguous", "clone": "clone", "detach": "detach",
-    "unbind": "unbind dim", "masked_fill": "masked_fill mask value", "cumsum": "cumsum =dim", "flip": "flip *dims",
+    "masked_fill": "masked_fill mask value", "cumsum": "cumsum =dim", "flip": "flip *dims",
     "pow": "pow y", "unflatten": "unflatten dim sizes", "rsqrt": "rsqrt", "roll": "roll shifts dims",
 }  # fmt: skip
 #: Attributes that a call's weight says already.
@@ -176,6 +175,15 @@ class Writer:
             shown = [self.value(size) for size in shape]
         return f"{x}.reshape({', '.join(shown) or '()'})"
 
+    def _filled(self, step: Step) -> str:
+        """Tensors made of a shape: its sizes one by one, and no dtype where it is the usual one."""
+        a = step.args
+        kind = "" if a["dtype"] == DType("float32") else f", dtype={constant(a['dtype'])}"
+        sizes = ", ".join(self.value(size) for size in a["shape"]) or "()"
+        return f"torch.{step.op}({sizes}{kind}, device={self.device()})"
+
+    _zeros = _ones = _empty = _rand = _randn = _filled
+
     def _arange(self, step: Step) -> str:
         a = step.args
         whole = all(isinstance(a[name], int | Size) and not isinstance(a[name], bool) for name in ("start", "end", "step"))
@@ -214,6 +222,10 @@ class Writer:
         shown = f"({', '.join(self.value(size) for size in sizes)}{',' if len(sizes) == 1 else ''})"
         tail = "[0]" if len(sizes) == 1 else ""
         return f"{self.value(a['x'], strength=CALL)}.split({shown}, dim={dim}){tail}"
+
+    def _unbind(self, step: Step) -> str:
+        tail = "" if len(self.graph.types(step.name)) > 1 else "[0]"
+        return f"{self.value(step.args['x'], strength=CALL)}.unbind({self.value(step.args['dim'], 'dim')}){tail}"
 
     def _reduction(self, step: Step) -> str:
         a = step.args
@@ -388,62 +400,10 @@ class Writer:
         if holder == "Tensor" and name.isidentifier():
             return f"torch.Tensor.{name}"
         module, colon, path = target.partition(":")
-        if not (colon and _importable(module, path, function)):
+        if not (colon and importable(module, path, function)):
             raise BuildError(
                 f"node {step.name!r} calls {target!r}, which no other program can import; only functions at the top of a "
                 "module can be written as Python"
             )
         self.imports[f"from {module} import {path.partition('.')[0]}"] = None
         return path
-
-
-def _importable(module: str, path: str, function: Any) -> bool:
-    """Whether ``from module import path`` would give the function that the graph calls."""
-    import sys
-
-    found: Any = sys.modules.get(module)
-    if found is None or not all(part.isidentifier() for part in (*module.split("."), *path.split("."))):
-        return False
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    # A class method is another object every time it is asked for.
-    return found is not None and (found is function or found == function)
-
-
-def constant(value: Any) -> str:
-    """Source of plain data without slots."""
-    kind = type(value)
-    if kind is Raw:
-        return str(value.text)
-    if kind is str:
-        return quoted(value)
-    if kind is DType:
-        return f"torch.{value.name}"
-    if value is Ellipsis:
-        return "..."
-    if kind is float and not math.isfinite(value):
-        return f'float("{value}")'
-    if kind is complex:
-        return f"complex({constant(value.real)}, {constant(value.imag)})"
-    if kind is tuple:
-        return f"({', '.join(map(constant, value))}{',' if len(value) == 1 else ''})"
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    raise BuildError(f"no source for a value of type {kind.__name__}")
-
-
-@cache
-def signature_of(signature: str) -> tuple[tuple[str, str, Any], ...]:
-    """Our name, torch's keyword and the default (or REQUIRED) of every argument in an operator's ``calls``."""
-    found = []
-    for part in re.split(r",\s*(?![^(\[]*[)\]])", signature):
-        name, _, default = part.strip().partition("=")
-        if name.startswith("*"):
-            return ()
-        name, _, keyword = name.partition(":")
-        found.append((name, keyword or name, ast.literal_eval(default) if default else REQUIRED))
-    return tuple(found)
-
-
-def is_tensor(value: Any) -> bool:
-    return isinstance(value, TensorType)

@@ -6,19 +6,19 @@ happen in the recorded order, which random draws, written buffers and the order 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from ...errors import BuildError
-from ...ops import Edge, Size, Weight, operator
-from ...ops.size import FloorDiv
+from ...ops import Edge, Weight, operator
 from ..graph import Step
 from . import hints
-from .borders import NEUTRAL, Call, Context, Item, Program, context, flat_outputs, operands, refs, steps_in
-from .expressions import CALL, COMPARE, PRODUCT, SUM, UNARY, Writer
-from .loops import Loop, loops
+from .borders import NEUTRAL, Call, Context, Item, Program, context, operands
+from .expressions import CALL, Writer
+from .loops import Loop
+from .sizes import Sizes
 from .slots import Slots, input_mark, width
+from .variables import Pending
 
 #: Columns up to which expressions are joined.
 _JOINED = 76
@@ -28,88 +28,15 @@ _FRESH = frozenset({"zeros", "ones", "full", "empty", "arange", "zeros_like", "o
 _DEPTH = 3
 
 
-@dataclass
-class Pending:
-    """An expression whose value has not been given a name yet."""
-
-    edge: Edge
-    text: str
-    strength: int
-    depth: int
-    index: int
-    item: Item
-    variables: list[Any] = field(default_factory=list)
-
-
-class NeedsSize(Exception):
-    """A free size that no variable at hand shows; it has to be read off at the top of the forward."""
-
-    def __init__(self, symbol: str) -> None:
-        super().__init__(symbol)
-        self.symbol = symbol
-
-
-class Body:
+class Body(Sizes):
     """Writes one forward; `lines` is the result of `write`."""
 
-    def __init__(
-        self,
-        made: Program,
-        path: str,
-        items: list[Item],
-        slots: Slots,
-        variables: dict[Any, str],
-        results: list[Edge],
-        outer: Context,
-        reserved: set[str],
-        sizes: tuple[str, ...] = (),
-    ) -> None:
-        self.made, self.graph, self.path, self.slots, self.outer = made, made.graph, path, slots, outer
-        self.items = loops(made, path, items)
-        self.variables = dict(variables)
-        self.results = results
-        self.reserved = reserved
-        self.sizes = sizes
-        self.arguments = list(variables.items())
-        self.names: dict[str, Any] = {name: ref for ref, name in variables.items()}
-        self.pending: list[Pending] = []
-        self.lines: list[tuple[int, str, Any]] = []
-        self.symbols: dict[str, str] = {}
-        self.indent = 1
-        self.index = 0
-        self.forced: dict[Any, str] = {}
-        self.asked: list[Any] = []
-        self.joined: set[Any] = set()
-        self.depth = 0
+    def __init__(self, made: Program, path: str, items: list[Item], slots: Slots, *state: Any) -> None:
+        super().__init__(made, path, items, slots, *state)
         self.writer = Writer(self.graph, slots, self._name_of)
         self.writer.size_of, self.writer.flag_of, self.writer.device = self._size_of, self.flag, self._device
         if path in made.bundled:
             self.writer.bundles = dict.fromkeys(made.bundled[path], input_mark(0))
-        self.last, self.uses = self._count_uses()
-
-    # -- who reads what ------------------------------------------------------------------------------------------------
-    def _count_uses(self) -> tuple[dict[Any, int], dict[Any, int]]:
-        last: dict[Any, int] = {}
-        uses: dict[Any, int] = {}
-        for i, item in enumerate(self.items):
-            for ref in self.reads(item):
-                last[ref] = i
-                uses[ref] = uses.get(ref, 0) + 1
-        for edge in self.results:
-            last[edge] = len(self.items)
-            uses[edge] = uses.get(edge, 0) + 1
-        return last, uses
-
-    def reads(self, item: Any) -> list[Any]:
-        if type(item) is Loop:
-            return [*item.first, *item.shared]
-        return operands(self.made, item)
-
-    def gives(self, item: Any) -> list[Edge]:
-        """All values that a statement binds."""
-        if type(item) is Loop:
-            return list(item.results)
-        return flat_outputs(self.made, item)
 
     # -- the whole -----------------------------------------------------------------------------------------------------
     def write(self) -> list[tuple[int, str, Any]]:
@@ -159,9 +86,6 @@ class Body:
                 raise BuildError(f"autocast {around.autocast!r} is none that netloom knows, such as 'cpu:bfloat16'")
             self.line(f'with torch.autocast("{device}", dtype=torch.{dtype}):')
             self.indent += 1
-
-    def line(self, text: str, edge: Any = None) -> None:
-        self.lines.append((self.indent, text, edge))
 
     # -- one statement ---------------------------------------------------------------------------------------------------
     def _item(self, item: Any, around: Context) -> None:
@@ -319,59 +243,6 @@ class Body:
                 target += ","
         self.line(f"{target} = {text}", used[0] if len(outputs) == 1 else None)
 
-    def _choose(self, item: Any, edge: Edge, place: int, outputs: list[Edge], variables: list[Any]) -> str:
-        if edge in self.forced:
-            name = self.forced[edge]
-            self.bind(edge, name)
-            return name
-        hint = hints.name_for(self.made, item, place, len(outputs))
-        name = ""
-        if hint is None or hint.weak:
-            dying = [ref for ref in variables if self._dead(ref) and type(ref) is Edge]
-            for ref in dying:
-                name = self.variables[ref]
-                if self._free(name) and self._alike(ref, edge):
-                    break
-                name = ""
-        if not name:
-            options = [hint.text] if hint is not None else []
-            options += [n for n in ("x", "y", "z") if hint is None]
-            if "x" in self.reserved and self.arguments:
-                options = [self.arguments[0][1] if n == "x" else n for n in options]
-            name = next((n for n in options if self._free(n)), "")
-        if not name:
-            stem, number = hint.text if hint is not None else "y", 2
-            if stem == "x" and "x" in self.reserved:
-                stem = "y"
-            while not self._free(f"{stem}{number}"):
-                number += 1
-            name = f"{stem}{number}"
-        self.bind(edge, name)
-        return name
-
-    def _alike(self, ref: Any, edge: Edge) -> bool:
-        """Whether a reader takes both for one thing: a token's number and its features have different names."""
-        return ("float" in self.graph.type_of(ref).dtype) == ("float" in self.graph.type_of(edge).dtype)
-
-    def _dead(self, ref: Any) -> bool:
-        return self.last.get(ref, -1) <= self.index and ref not in self.forced
-
-    def _free(self, name: str) -> bool:
-        if name in self.reserved:
-            return False
-        holder = self.names.get(name)
-        if holder is None:
-            return True
-        return type(holder) is Edge and self._dead(holder) and name not in self.forced.values()
-
-    def bind(self, edge: Edge, name: str) -> None:
-        """Let ``name`` hold ``edge`` from here on."""
-        before = self.names.get(name)
-        if before is not None and before != edge:
-            self.variables.pop(before, None)
-        self.names[name] = edge
-        self.variables[edge] = name
-
     # -- members of the module -----------------------------------------------------------------------------------------
     def access(self, path: str) -> str:
         """The expression for the module at ``path``, which lies under this one."""
@@ -447,72 +318,6 @@ class Body:
         maker = next(i for i, item in enumerate(self.items) if new in self.gives(item))
         return all(old not in self.reads(item) for item in self.items[maker + 1 : place])
 
-    # -- sizes -------------------------------------------------------------------------------------------------------------
-    def _size_of(self, size: Size, step: Step) -> tuple[str, int]:
-        shown = self._shown_size(size, step)
-        if shown:
-            return shown, CALL
-        return self._polynomial(size, step)
-
-    def _shown_size(self, size: Size, step: Step) -> str:
-        """``x.shape[0]`` of a variable at hand that has an axis of this size; the operand of the call before others."""
-        if len(size.terms) == 1 and size.terms[0][1] == 1 and len(size.terms[0][0]) == 1:
-            symbol = size.terms[0][0][0]
-            if symbol in self.symbols:
-                return self.symbols[symbol]  # type: ignore[index]
-        first = [self.made.ref(ref) for ref in refs(tuple(step.args.values()))]
-        for ref in [*first, *self.variables]:
-            if ref not in self.variables or type(ref) is not Edge or ref in self.joined:
-                continue
-            shape = self.graph.type_of(ref).shape
-            for axis, have in enumerate(shape):
-                if have == size:
-                    # The variable must not be given to another value before this is evaluated.
-                    self.last[ref] = max(self.last.get(ref, -1), self.index)
-                    self.asked.append(ref)
-                    return f"{self.variables[ref]}.shape[{axis}]"
-        return ""
-
-    def _polynomial(self, size: Size, step: Step) -> tuple[str, int]:
-        terms: list[tuple[str, int]] = []
-        for monomial, coefficient in size.terms:
-            factors = []
-            for atom in monomial:
-                if isinstance(atom, FloorDiv):
-                    inner, strength = self._size_of(atom.numerator, step)
-                    shown = inner if strength >= PRODUCT else f"({inner})"
-                    factors.append(f"({shown} // {self.slots.add(atom.divisor, 'factor')})")
-                else:
-                    factors.append(self._symbol(atom, step))
-            if coefficient != 1 or not factors:
-                factors.insert(0, self.slots.add(coefficient, "factor"))
-            terms.append((" * ".join(factors), PRODUCT if len(factors) > 1 else CALL))
-        return terms[0] if len(terms) == 1 else (" + ".join(text for text, _ in terms), SUM)
-
-    def _symbol(self, symbol: str, step: Step) -> str:
-        found = self._shown_size(Size.symbol(symbol), step)
-        if found:
-            return found
-        raise NeedsSize(symbol)
-
-    def _prologue(self, symbol: str) -> None:
-        """A line at the top that reads a free size off an argument."""
-        name = hints.fresh({"N": "n"}.get(symbol, f"n_{symbol.lower()}" if symbol.isalnum() else "n"), self._free)
-        for ref, variable in self.arguments:
-            if type(ref) is not Edge:
-                continue
-            for axis, size in enumerate(self.graph.type_of(ref).shape):
-                if isinstance(size, Size) and size.symbols == {symbol} and len(size.terms) == 1:
-                    factor = size.at({symbol: 1})
-                    if size != factor * Size.symbol(symbol):
-                        continue
-                    part = f" // {self.slots.add(factor, 'factor')}" if factor != 1 else ""
-                    self.symbols[symbol] = name
-                    self.names[name] = symbol
-                    self.line(f"{name} = {variable}.shape[{axis}]{part}")
-                    return
-        raise BuildError(f"no input's shape gives the free size {symbol!r}; declare an axis with it")
-
     # -- loops -------------------------------------------------------------------------------------------------------------
     def _loop(self, loop: Loop) -> None:
         """``for layer in self.layers: x = layer(x, mask)``."""
@@ -553,11 +358,3 @@ class Body:
             return self.pending.pop().text
         self._flush()
         return self._name_of(edge)[0]
-
-
-def weak_strength(strength: int) -> bool:
-    return strength in (COMPARE, SUM, UNARY)
-
-
-def all_steps(items: list[Item]) -> list[Step]:
-    return list(steps_in(items))

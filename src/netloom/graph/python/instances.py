@@ -10,10 +10,11 @@ from ...ops import Edge
 from ..tree import edges
 from .borders import NEUTRAL, Call, Program, context, inputs_of, outputs_of
 from .constants import fresh_source, tensor_source
-from .forward import Body, NeedsSize
+from .forward import Body
 from .layers import constructor
 from .members import is_module_list
 from .naming import is_plain, member, numbered, quoted
+from .sizes import NeedsSize
 from .slots import Raw, Slots, input_mark
 
 #: Gives the constructor of a module that has a class: (path, slots of the module above) → source.
@@ -182,7 +183,7 @@ class Members:
         elements: list[tuple[str, Slots]] = []
         for name in names:
             own = Members(self.made, Slots(), self.construct)
-            text = own.module(f"{path}.{name}", f"{source}[{name}]", later)
+            text = own.module(f"{path}.{name}" if path else name, f"{source}[{name}]", later)
             elements.append((text, own.slots))
         parts: list[str] = []
         place = 0

@@ -113,7 +113,7 @@ def _follows(made: Program, first: Call, second: Call) -> bool:
 
 def _is_plain_list(made: Program, path: str) -> bool:
     names = made.children.get(path, [])
-    return path not in made.calls and not made.entries.get(path) and names == [str(i) for i in range(len(names))]
+    return bool(path) and path not in made.calls and not made.entries.get(path) and names == [str(i) for i in range(len(names))]
 
 
 def _pattern(made: Program, first: Call, second: Call) -> list[int] | None:

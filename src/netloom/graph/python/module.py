@@ -12,11 +12,11 @@ from ..graph import Graph
 from ..tree import edges
 from .borders import Call, Program
 from .calls import program
-from .classes import Shared, finished, share
+from .classes import Shared, finished, settle, share
 from .constants import READER
-from .expressions import constant
 from .formatting import WIDTH, layout
 from .instances import Instance, Members, forward, instance, result_edges
+from .literals import constant
 from .members import module_source, weight_source
 from .naming import argument_name, is_identifier, member
 from .slots import Slots
@@ -80,6 +80,8 @@ class _Root:
         """The whole file."""
         slots = Slots()
         members = Members(self.made, slots, lambda path, own: self.classes[path].construct(path, own))
+        if "" in self.made.sequential:
+            return self._sequence(members, slots)
         members.write("", "self")
         variables, signature, unpacking = self._arguments()
         call = Call("", self.made.items)
@@ -88,22 +90,35 @@ class _Root:
         root = Instance("", slots, members.lines, body.lines, "", [], [], members.names)
         root.functions, root.imports = body.writer.functions, body.writer.imports
         shared = Shared([root], self.name)
-        from .classes import settle
-
         settle(shared)
         lines = [f"class {self.name}(nn.Module):", *self._docstring(), ""]
-        lines += ["    def __init__(self) -> None:", "        super().__init__()"]
+        if members.lines:
+            lines += ["    def __init__(self) -> None:", "        super().__init__()"]
         for text in members.lines:
             lines += layout(finished(shared, text), 2)
         for text in [*self._ties(), *self._frozen()]:
             lines += layout(text, 2)
         gives = " -> Tensor" if self.graph.train_result is None and type(self.graph.result) is Edge else ""
-        lines += ["", *layout(f"def forward({signature}){gives}:", 1)]
+        lines += [""] * bool(members.lines) + layout(f"def forward({signature}){gives}:", 1)
         for text in unpacking:
             lines += layout(text, 2)
         lines += self._statements(shared, body.lines, 1)
         for indent, text in returns:
             lines += layout(finished(shared, text), indent + 1)
+        return self._assembled(lines, root)
+
+    def _sequence(self, members: Members, slots: Slots) -> str:
+        """The file of a network that is a sequence of numbered modules."""
+        elements = members._elements("", "self", [])
+        root = Instance("", slots, [], [], "", [], [], set())
+        shared = Shared([root], self.name)
+        settle(shared)
+        lines = [f"class {self.name}(nn.Sequential):", *self._docstring(), "", "    def __init__(self) -> None:"]
+        for text in [finished(shared, f"super().__init__({elements})"), *self._ties(), *self._frozen()]:
+            lines += layout(text, 2)
+        return self._assembled(lines, root)
+
+    def _assembled(self, lines: list[str], root: Instance) -> str:
         unique = list({id(c): c for c in self.classes.values()}.values())
         blocks = ["\n".join(self._class(c)) + "\n" for c in unique] + ["\n".join(lines) + "\n"]
         return self._file(blocks, [*(c.first for c in unique), root])
