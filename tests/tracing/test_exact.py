@@ -77,7 +77,6 @@ LIMITS = {
     ),
     "inplace.WritesByMask": ("forms_keep_the_graph", "as many values as a mask selects depend on data; the batch is fixed"),
     "python.ModulesInPlainList": ("network_traces_to_the_same_graph", "weights outside the module tree are constants"),
-    "shapes.FloatOfTheBatch": ("network_traces_to_the_same_graph", "a float made of the batch size fixes the batch"),
     "shapes.HalfOfTheBatch": ("evaluation_is_exact", "half of a batch of one is empty, which even halves do not foresee"),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ..errors import BuildError
+from ..errors import BuildError, ShapeError
 from ..graph.foreign import class_named
 from ..graph.graph import Graph
 from ..graph.table import TensorEntry
@@ -113,6 +113,7 @@ def _skeleton(graph: Graph, live: bool) -> Network:
     source = Source(graph, lambda name: hasattr(Network, name) or name in _OWN)
     code = source.text()
     scope: dict[str, Any] = {"__builtins__": builtins, "torch": torch, "F": F, "_setitem": setitem, "_tensors": _tensors}
+    scope["_refuse_batch"] = _refuse_batch
     for target, name in source.functions.items():
         scope[name] = function_named(target)
     for target, name in source.classes.items():
@@ -246,6 +247,12 @@ def _rebuild(graph: Graph, state: dict[str, Any], flags: dict[str, bool]) -> Net
 
 
 # -- what generated code calls -------------------------------------------------------------------------------------
+def _refuse_batch(given: Any, size: int) -> None:
+    raise ShapeError(
+        f"the first input has {given.shape[0]} rows, but the graph was made for {size}; graph.notes says what fixes its batch"
+    )
+
+
 def _tensors(result: Any) -> Any:
     """The tensors of a result, in order."""
     if isinstance(result, torch.Tensor):

@@ -44,6 +44,7 @@ class Source:
         """The whole function."""
         parameters = self._parameters()
         self._unpack(parameters)
+        self._refuse_other_batches()
         self._symbols()
         if self._needs_device():
             self.line(f"device = {self.device}")
@@ -85,6 +86,13 @@ class Source:
         for parameter in parameters:
             if edges(parameter.tree):
                 self._unpack_tree(parameter.tree, parameter.name)
+
+    def _refuse_other_batches(self) -> None:
+        """A graph of a fixed batch holds numbers that follow from its size: at another one its results would be wrong."""
+        inputs = [node for node in self.graph.inputs if node.shape]
+        if inputs and not any(isinstance(node.shape[0], Size) for node in inputs):
+            variable, size = self.variables[Edge(inputs[0].name)], inputs[0].shape[0]
+            self.line(f"if {variable}.shape[0] != {size}: _refuse_batch({variable}, {size})")
 
     def _needs_device(self) -> bool:
         """Whether any call makes a tensor from nothing: it is made where the first input lies."""

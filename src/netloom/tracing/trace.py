@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import NetloomError, TraceError
+from ..errors import NetloomError, ShapeError, TraceError
 from ..graph.graph import Graph
 from ..graph.tree import leaves
 from ..ops import Size
@@ -161,8 +161,11 @@ class _Tracing:
                     break
             except DataDependence:
                 raise
-            except NetloomError:
-                raise
+            except NetloomError as error:
+                if not isinstance(error, ShapeError):  # a network whose batch is fixed refuses other sizes
+                    raise
+                failure = error
+                reasons.append(str(error))
             except Exception as error:  # whatever the model raises at these sizes
                 failure = error
                 reasons.append(f"{type(error).__name__}: {error}")
