@@ -166,9 +166,10 @@ class _Reader:
         """More parts than anybody can look at, as boxes of as many each as there are boxes."""
         if len(parts) <= _MAX_PARTS:
             return parts
+        first = next((i for i, part in enumerate(parts) if self.graph.steps[part.start].op != "input"), 0)
         size = math.isqrt(len(parts) - 1) + 1
-        runs = [parts[i : i + size] for i in range(0, len(parts), size)]
-        return [
+        runs = [parts[i : i + size] for i in range(first, len(parts), size)]
+        return parts[:first] + [
             Part("group", f"nodes {run[0].start + 1:,} to {run[-1].stop:,}", run[0].start, run[-1].stop, tuple(run))
             for run in runs
         ]
