@@ -187,3 +187,12 @@ def test_boxes_stay_near_what_they_are_linked_to() -> None:
     placed = Placer({}).place(compose(random_graph(250), flat=True).diagram)
     bends = [abs(c.points[1][0] - c.points[2][0]) for c in placed.courses if len(c.points) == 4]
     assert placed.width < 720 and sum(bends) / len(placed.courses) < 34
+
+
+def test_two_lines_from_one_box_to_another_do_not_cross() -> None:
+    placed = Placer({}).place(diagram(4, (0, 1), (0, 1, 2), (1, 2), (2, 3)))
+    top = placed.boxes[1].y + 1e-6
+    between = {c.line: c for c in placed.courses if c.line in (0, 1) and c.arrow and c.points[-1][1] <= top}
+    first, second = between[0], between[1]
+    assert (first.points[0][0] < second.points[0][0]) == (first.points[-1][0] < second.points[-1][0])
+    assert first.points[0][0] != second.points[0][0]

@@ -187,9 +187,11 @@ def _set_slots(made: Layered, diagram: Diagram) -> None:
             leaving.setdefault(link.upper, {}).setdefault(link.line, []).append(position[link.lower])
             if index in straight:
                 middle["out", link.upper] = link.line
-    for side, found, slots in (("in", arriving, made.in_slots), ("out", leaving, made.out_slots)):
+    for side, found, slots in (("out", leaving, made.out_slots), ("in", arriving, made.in_slots)):
         for vertex, lines in found.items():
-            ordered = sorted(lines, key=lambda line: (sum(lines[line]) / len(lines[line]), line))
+            # Lines from one box to another arrive in the order in which they left.
+            left = {line: made.out_slots.get((diagram.lines[line].source, line), 0.0) for line in lines}
+            ordered = sorted(lines, key=lambda line: (sum(lines[line]) / len(lines[line]), left[line], line))
             centre = ordered.index(middle[side, vertex]) if (side, vertex) in middle else (len(ordered) - 1) / 2
             for i, line in enumerate(ordered):
                 slots[vertex, line] = i - centre

@@ -143,9 +143,12 @@ class _Layout:
             if vertex < self.real:
                 box = self.boxes[vertex]
                 size = box.width if self.down else box.height
-                step = min(wanted.get(vertex, _SLOT), max(2.0, size / 2 - 8.0) / widest[vertex])
-                if step < wanted.get(vertex, 0.0):
-                    self.keep_one_label(vertex)
+                room = max(2.0, size / 2 - 8.0) / widest[vertex]
+                step = wanted.get(vertex, _SLOT)
+                if step > room:
+                    step = min(_SLOT, room)
+                    if vertex in wanted:
+                        self.keep_one_label(vertex)
                 offset = slot * step
                 found[vertex, line] = offset if box.inside is None else self.port(box, box.inside, side, line, offset)
         return found

@@ -91,8 +91,12 @@ class Placer {
       for (const [v, line, slot] of diagram[side]) {
         if (v >= boxes.length) continue;
         const box = boxes[v], size = this.down ? box.width : box.height;
-        const step = Math.min(wanted.get(v) ?? 12, Math.max(2, size / 2 - 8) / widest.get(v));
-        if (step < (wanted.get(v) ?? 0)) this.keepOneLabel(diagram, made, v);
+        const room = Math.max(2, size / 2 - 8) / widest.get(v);
+        let step = wanted.get(v) ?? 12;
+        if (step > room) {
+          step = Math.min(12, room);
+          if (wanted.has(v)) this.keepOneLabel(diagram, made, v);
+        }
         let offset = slot * step;
         if (box.inside) offset = this.portOfInside(box, side, line, offset);
         offsets[side].set(v + ":" + line, offset);
