@@ -74,8 +74,8 @@ def write_table(records: dict[str, dict[str, Any]]) -> None:
     import torch
 
     lines = [
-        f"Outputs of onnxruntime {onnxruntime.__version__} beside those of the model in torch {torch.__version__} (float32, one",
-        "thread): the largest difference, relative to the largest value. Weights are moved off their initial values.",
+        f"onnxruntime {onnxruntime.__version__} beside the model in torch {torch.__version__} (float32, one",
+        "thread): the largest difference, relative to the largest value. Weights are moved off their first values.",
         "",
         f"| model | inputs | batch {BATCHES[0]} | batch {BATCHES[1]} |",
         "|---|---|--:|--:|",

@@ -56,6 +56,8 @@ class Program:
     sequential: set[str] = field(default_factory=set)
     #: Paths whose forward takes a list, which one step joins → that step's name in each of their calls.
     bundled: dict[str, list[str]] = field(default_factory=dict)
+    #: Compressed constants → the names under which the file has them.
+    data: dict[str, str] = field(default_factory=dict)
     #: Answers of `inputs_of` and `signature`, by the call.
     known: dict[Any, Any] = field(default_factory=dict)
 

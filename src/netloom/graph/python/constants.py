@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from math import prod
@@ -11,9 +12,12 @@ from typing import Any
 from ...errors import BuildError
 from ..table import Constant, TensorEntry
 from .literals import constant as literal
+from .naming import is_identifier, unique
 
 #: Elements up to which a tensor is written as a list.
 _LISTED = 16
+#: Characters of a line of compressed bytes.
+_COLUMNS = 90
 _FORMATS = {
     "float32": "f", "float64": "d", "float16": "e", "int64": "q", "int32": "i", "int16": "h", "int8": "b", "uint8": "B",
     "bool": "?",
@@ -27,8 +31,8 @@ def packed(data: str, dtype: torch.dtype, *shape: int) -> Tensor:
 '''
 
 
-def tensor_source(key: str, constant: Constant) -> str:
-    """An expression that makes the tensor on the CPU."""
+def tensor_source(key: str, constant: Constant, data: dict[str, str]) -> str:
+    """An expression that makes the tensor on the CPU; compressed bytes go to ``data``, with the name that stands for them."""
     if constant.data is None:
         raise BuildError(
             f"the value of constant {key!r} ({constant.type}) is not at hand; read the graph with the folder of its artifacts"
@@ -39,9 +43,9 @@ def tensor_source(key: str, constant: Constant) -> str:
     if code is None or not count:
         if not count:
             return f"torch.zeros({literal(shape)}, dtype=torch.{dtype})"
-        return _packed(constant.data, dtype, shape)
+        return _packed(key, constant.data, dtype, shape, data)
     values = struct.unpack(f"<{count}{code}", constant.data)
-    return _pattern(values, constant.data, dtype, shape) or _packed(constant.data, dtype, shape)
+    return _pattern(values, constant.data, dtype, shape) or _packed(key, constant.data, dtype, shape, data)
 
 
 def _pattern(values: tuple[Any, ...], data: bytes, dtype: str, shape: tuple[int, ...]) -> str:
@@ -73,10 +77,25 @@ def _nest(values: list[Any], shape: tuple[int, ...]) -> str:
     return f"[{', '.join(_nest(values[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0]))}]"
 
 
-def _packed(data: bytes, dtype: str, shape: tuple[int, ...]) -> str:
-    text = base64.b85encode(zlib.compress(data, 9)).decode("ascii")
+def _packed(key: str, raw: bytes, dtype: str, shape: tuple[int, ...], data: dict[str, str]) -> str:
+    text = base64.b85encode(zlib.compress(raw, 9)).decode("ascii")
     sizes = "".join(f", {size}" for size in shape)
-    return f'packed("{text}", torch.{dtype}{sizes})'
+    if text not in data:
+        name = re.sub(r"\W", "_", key.rpartition(".")[2], flags=re.ASCII).upper()
+        data[text] = unique(name if is_identifier(name) else "VALUES", set(data.values()))
+    return f"packed({data[text]}, torch.{dtype}{sizes})"
+
+
+def definitions(data: dict[str, str]) -> list[str]:
+    """Statements that define the compressed constants, for the end of the file."""
+    found = []
+    for text, name in data.items():
+        parts = [text[i : i + _COLUMNS] for i in range(0, len(text), _COLUMNS)]
+        if len(parts) == 1:
+            found.append(f'{name} = "{text}"\n')
+        else:
+            found.append(f"{name} = (\n" + "".join(f'    "{part}"\n' for part in parts) + ")\n")
+    return found
 
 
 def fresh_source(entry: TensorEntry, shape: str) -> str:

@@ -193,6 +193,15 @@ class Writer:
         kind = "" if a["dtype"] == DType("int64") else f", dtype={constant(a['dtype'])}"
         return f"torch.arange({start}{self.value(a['end'])}{kind}, device={self.device()})"
 
+    def _pad(self, step: Step) -> str:
+        a = step.args
+        text = f"F.pad({self.value(a['x'])}, {self.value(a['padding'])}"
+        if a["mode"] != "constant":
+            text += f", mode={constant(a['mode'])}"
+        elif a["value"] is not None and (a["value"] != 0 or isinstance(a["value"], bool)):
+            text += f", value={self.value(a['value'])}"
+        return f"{text})"
+
     def _to(self, step: Step) -> str:
         a = step.args
         more = "" if a["memory_format"] is None else f", memory_format=torch.{a['memory_format']}"

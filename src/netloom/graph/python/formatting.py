@@ -1,7 +1,7 @@
 """Statements broken into lines as ``ruff format`` breaks them.
 
-A statement that is too long is split at its last bracket pair: the content on a line of its own where it fits, else one
-element a line with a trailing comma; elements that are still too long are split in turn.
+A statement that is too long is split at its last bracket pair: the content on a line of its own where it fits and is no
+literal, else one element a line with a trailing comma; elements that are still too long are split in turn.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def _fit(text: str, tail: str, indent: int, width: int) -> list[str]:
     start, end = span
     head, inside, rest = text[: start + 1], text[start + 1 : end], text[end:]
     parts = _elements(inside)
-    if len(lead) + 4 + len(inside) <= width and not _must_explode(head, parts):
-        return [*_head(head, indent, width), "    " * (indent + 1) + inside, lead + rest + tail]
-    lines = _head(head, indent, width)
+    if len(lead) + 4 + len(inside) <= width and not (_is_literal(head) and len(parts) > 1):
+        return [lead + head, "    " * (indent + 1) + inside, lead + rest + tail]
+    lines = [lead + head]
     loop = _loop_at(inside)
     if loop:
         lines += _fit(inside[:loop].rstrip(), "", indent + 1, width)
@@ -56,13 +56,10 @@ def _loop_at(text: str) -> int:
     return 0
 
 
-def _must_explode(head: str, parts: list[str]) -> bool:
-    # A tuple of one element keeps its comma, which formatters take for a wish for one element a line.
-    return bool(parts) and parts[-1] == ""
-
-
-def _head(head: str, indent: int, width: int) -> list[str]:
-    return ["    " * indent + head]
+def _is_literal(head: str) -> bool:
+    """Whether the bracket that ends ``head`` opens a tuple, list or dict, whose elements stand one a line when it breaks."""
+    before = head[-2:-1]
+    return not (before.isalnum() or before in "_)]") or not before
 
 
 def _last_pair(text: str) -> tuple[int, int] | None:

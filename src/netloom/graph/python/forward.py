@@ -357,4 +357,9 @@ class Body(Sizes):
         if len(self.pending) == 1 and self.pending[0].edge == edge and self.uses.get(edge) == 1:
             return self.pending.pop().text
         self._flush()
-        return self._name_of(edge)[0]
+        indent, text, made = self.lines[-1] if self.lines else (0, "", None)
+        name = self._name_of(edge)[0]
+        if made == edge and indent == 1 and self.uses.get(edge) == 1 and text.startswith(f"{name} = "):
+            self.lines.pop()
+            return text.removeprefix(f"{name} = ")
+        return name

@@ -122,7 +122,7 @@ class Members:
     def _value(self, key: str) -> str:
         entry = self.made.graph.tensors[key]
         if entry.constant is not None:
-            return self.slots.add(Raw(tensor_source(key, entry.constant)), "values")
+            return self.slots.add(Raw(tensor_source(key, entry.constant, self.made.data)), "values")
         sizes = [self.slots.add(size, "dim") for size in entry.type.shape]
         if len(sizes) == 1:
             shape = sizes[0]

@@ -13,7 +13,7 @@ from ..tree import edges
 from .borders import Call, Program
 from .calls import program
 from .classes import Shared, finished, settle, share
-from .constants import READER
+from .constants import READER, definitions
 from .formatting import WIDTH, layout
 from .instances import Instance, Members, forward, instance, result_edges
 from .literals import constant
@@ -311,7 +311,8 @@ class _Root:
         if "packed(" in text:
             helpers.append(READER)
         helpers += [_SETITEM] * ("setitem" in functions) + [_TENSORS] * ("tensors" in functions)
-        text = "\n\n".join([*helpers, *blocks])
+        constants = definitions(self.made.data)
+        text = "\n\n".join([*helpers, *blocks, *(["\n".join(constants)] if constants else [])])
         head = []
         if "packed(" in text:
             head += ["import base64", "import zlib"]

@@ -93,7 +93,7 @@ def slices(text: str) -> str:
 def width(text: str) -> int:
     """Columns that ``text`` will take, about: a slot may become a name."""
     marks = len(MARK.findall(text))
-    return len(MARK.sub("", text)) + 6 * marks
+    return len(MARK.sub("", text)) + 8 * marks
 
 
 def fill(text: str, source_of: Callable[[int], str]) -> str:
