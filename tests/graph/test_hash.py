@@ -364,9 +364,9 @@ def test_chains_are_read_in_one_pass_to_the_same_certificate(monkeypatch: pytest
 @pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"autocast": "cpu:bfloat16"}])
 def test_chains_with_anything_special_are_none(change: dict[str, Any]) -> None:
     graph = GRAPHS["perceptron"]()
-    assert graph.hash and straight.straight_walk(graph, {"N": "n0"})
+    assert graph.hash and straight.straight_walk(graph)
     steps = [replace(step, **change) if step.op == "relu" else step for step in graph.steps]
-    assert straight.straight_walk(Graph.make(steps, graph.tensors, graph.arguments, graph.result), {"N": "n0"}) is None
+    assert straight.straight_walk(Graph.make(steps, graph.tensors, graph.arguments, graph.result)) is None
 
 
 # -- free symbols ------------------------------------------------------------------------------------------------------

@@ -200,6 +200,11 @@ class Graph:
             return self.tensors[ref.key].type
         return self._types[ref.node][ref.index]
 
+    @property
+    def all_types(self) -> Mapping[str, tuple[TensorType, ...]]:
+        """Node name → dtypes and shapes of all its outputs."""
+        return self._types
+
     def types(self, name: str) -> tuple[TensorType, ...]:
         """dtypes and shapes of all outputs of the node called ``name``."""
         return self._types[name]

@@ -40,6 +40,9 @@ def graph_hash(graph: Graph) -> str:
     >>> graph_hash(nl.Graph(x, nl.relu(nl.linear(x, 4)))) == graph_hash(nl.Graph(z, nl.relu(nl.linear(z, 4, name="head"))))
     True
     """
+    lines = straight_walk(graph)
+    if lines is not None:
+        return PREFIX + _digest("\n".join(lines).encode()).hex()
     try:
         return PREFIX + min([_fingerprint(graph, naming) for naming in namings(graph, live_nodes)])
     except KeyError as error:
@@ -47,9 +50,6 @@ def graph_hash(graph: Graph) -> str:
 
 
 def _fingerprint(graph: Graph, naming: Naming) -> str:
-    lines = straight_walk(graph, naming)
-    if lines is not None:
-        return _digest("\n".join(lines).encode()).hex()
     wires = wiring(graph, naming)
     if wires.pairs or len(wires.writes) > 1:
         digests = _digests(wires)

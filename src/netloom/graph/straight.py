@@ -10,15 +10,16 @@ import marshal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..ops import REGISTRY, Edge, Operator, Weight
-from .contents import Naming, plans, text, type_text
+from ..ops import REGISTRY, Edge, Operator, Size, Weight
+from .contents import plans, text, type_text
 
 if TYPE_CHECKING:
     from .graph import Graph
     from .step import Step
+    from .table import TensorEntry
 
 
-def straight_walk(graph: Graph, naming: Naming) -> list[str] | None:
+def straight_walk(graph: Graph) -> list[str] | None:
     """The lines of the certificate of a chain from the only argument to the only result, else None.
 
     Every call must read one value and own its tensors alone; the reader of each is then the call before it in the walk.
@@ -27,7 +28,7 @@ def straight_walk(graph: Graph, naming: Naming) -> list[str] | None:
     if not simple or type(graph.arguments[0].tree) is not Edge or graph.arguments[0].keyword:
         return None
     try:
-        return _walk(graph, naming)
+        return _walk(graph)
     except (ValueError, KeyError):
         # marshal refuses edges, free sizes and dtypes among the attributes; what is missing, the general way names.
         return None
@@ -43,8 +44,8 @@ class _Learned(NamedTuple):
     keys: tuple[str, ...]
 
 
-def _walk(graph: Graph, naming: Naming) -> list[str] | None:
-    tensors, types_of, registry = graph.tensors, graph.types, REGISTRY
+def _walk(graph: Graph) -> list[str] | None:
+    tensors, types_of, registry = graph.tensors, graph.all_types, REGISTRY
     expected, index = graph.result
     lines = ["return @", f"0:{index}", ""]
     owned: dict[str, str] = {}
@@ -55,12 +56,15 @@ def _walk(graph: Graph, naming: Naming) -> list[str] | None:
             if plan is None or plan.kind is not registry.get(step.op) or plan.writes:
                 return None
             continue
-        if len(types_of(expected)) != 1:
+        if len(types_of[expected]) != 1:
             return None
         learned = step.learned
         if learned is None or learned[0] is not registry.get(step.op):
             if step.op == "input" and not (step.mode or step.autocast) and step.grad:
-                lines.append(_input_text(step.args["dtype"], step.args["shape"], tuple(naming.items())))
+                shown = _input_text(step.args["dtype"], step.args["shape"])
+                if not shown:
+                    return None
+                lines.append(shown)
                 expected = ""
                 continue
             learned = _learn(step)
@@ -71,12 +75,22 @@ def _walk(graph: Graph, naming: Naming) -> list[str] | None:
         line = f"{line} {number}:{index}" if index else f"{line} {number}"
         for key in keys:
             entry = tensors[key]
-            if key in owned or entry.alias_of is not None or entry.constant is not None:
+            shown = entry.learned or _learn_entry(entry)
+            if not shown or key in owned:
                 return None
             line += f" w{len(owned)}"
-            owned[key] = type_text(entry.kind, entry.type)
+            owned[key] = shown
         lines.append(line)
     return [*lines, *owned.values()] if expected == "" else None
+
+
+def _learn_entry(entry: TensorEntry) -> str:
+    """The entry as the certificate has it, noted in it; empty for ties and constants, which the general way must take."""
+    if entry.alias_of is not None or entry.constant is not None:
+        return ""
+    shown = type_text(entry.kind, entry.type)
+    object.__setattr__(entry, "learned", shown)
+    return shown
 
 
 def _learn(step: Step) -> _Learned | None:
@@ -103,6 +117,10 @@ def _learn(step: Step) -> _Learned | None:
 
 
 @lru_cache(1024)
-def _input_text(dtype: Any, shape: tuple[Any, ...], naming: tuple[tuple[str, str], ...]) -> str:
-    names = dict(naming)
+def _input_text(dtype: Any, shape: tuple[Any, ...]) -> str:
+    """The line of the input; empty where it has several free symbols, whose naming is for the general way to find."""
+    symbols = {symbol for size in shape if isinstance(size, Size) for symbol in size.symbols}
+    if len(symbols) > 1:
+        return ""
+    names = dict.fromkeys(symbols, "n0")
     return f"input dtype={text(dtype, [], names)} shape={text(shape, [], names)} at 0"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormatError
@@ -60,6 +60,8 @@ class TensorEntry:
     persistent: bool = True
     alias_of: str | None = None
     constant: Constant | None = None
+    #: Its line in a certificate, noted by `straight`; samples of a space share the same few entries.
+    learned: str = field(default="", init=False, repr=False, compare=False)
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)
