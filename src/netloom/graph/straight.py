@@ -29,9 +29,14 @@ def straight_walk(graph: Graph) -> list[str] | None:
         return None
     try:
         return _walk(graph)
-    except (ValueError, KeyError):
+    except (ValueError, LookupError):
         # marshal refuses edges, free sizes and dtypes among the attributes; what is missing, the general way names.
         return None
+
+
+#: What a line says of the call it reads and of the tensors it owns, by their numbers; chains that need more are rare.
+_READ = tuple(f" {number}" for number in range(2048))
+_OWNED = tuple(f" w{number}" for number in range(4 * len(_READ)))
 
 
 class _Learned(NamedTuple):
@@ -45,7 +50,9 @@ class _Learned(NamedTuple):
 
 
 def _walk(graph: Graph) -> list[str] | None:
-    tensors, types_of, registry = graph.tensors, graph.all_types, REGISTRY
+    if len(graph.steps) > len(_READ) or sum(map(len, graph.all_types.values())) != len(graph.steps):
+        return None  # a call with several results is no link of a chain
+    tensors, registry = graph.tensors, REGISTRY
     expected, index = graph.result
     lines = ["return @", f"0:{index}", ""]
     owned: dict[str, str] = {}
@@ -56,8 +63,6 @@ def _walk(graph: Graph) -> list[str] | None:
             if plan is None or plan.kind is not registry.get(step.op) or plan.writes:
                 return None
             continue
-        if len(types_of[expected]) != 1:
-            return None
         learned = step.learned
         if learned is None or learned[0] is not registry.get(step.op):
             if step.op == "input" and not (step.mode or step.autocast) and step.grad:
@@ -72,13 +77,13 @@ def _walk(graph: Graph) -> list[str] | None:
                 return None
         _, line, expected, index, keys = learned
         number += 1
-        line = f"{line} {number}:{index}" if index else f"{line} {number}"
+        line += f" {number}:{index}" if index else _READ[number]
         for key in keys:
             entry = tensors[key]
             shown = entry.learned or _learn_entry(entry)
             if not shown or key in owned:
                 return None
-            line += f" w{len(owned)}"
+            line += _OWNED[len(owned)]
             owned[key] = shown
         lines.append(line)
     return [*lines, *owned.values()] if expected == "" else None
