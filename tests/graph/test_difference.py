@@ -256,3 +256,15 @@ def test_resnet18_against_resnet34() -> None:
     for stage, count in (("layer1", "+1 block "), ("layer2", "+2 blocks"), ("layer3", "+4 blocks"), ("layer4", "+1 block ")):
         assert any(stage in line and count in line for line in text.splitlines()), text
     assert "11.7M → 21.8M  +10.1M" in text
+
+
+def test_rates_that_fall_with_depth_are_one_row() -> None:
+    def network(rate: float) -> Graph:
+        x = y = nl.input(4)
+        for i in range(6):
+            y = nl.dropout(nl.linear(y, 4, name=f"l{i}"), rate * (i + 1), name=f"d{i}")
+        return nl.Graph(x, y)
+
+    difference = nl.diff(network(0.1), network(0.05))
+    assert len(difference.changed) == 6
+    assert str(difference) == "changed  d0, d1, d2 and 3 more  p 0.1 → 0.05, …, p 0.6 → 0.3"

@@ -53,11 +53,10 @@ def cheapest(a: Compared, b: Compared) -> float:
     return min(totals(0, 0.0, float("inf")))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(30))
 def test_no_matching_of_small_graphs_costs_less(seed: int) -> None:
-    a, b = compared(seed, 2 + seed % 3)
-    if max(len(a), len(b)) > 8:
-        pytest.skip("too large to try all matchings")
+    a, b = compared(seed, 2 + seed % 2)
+    assert max(len(a), len(b)) <= 8
     assert best_matching(a, b).total() <= cheapest(a, b) + NAME * len(a)
 
 

@@ -151,6 +151,7 @@ def diff(a: Graph, b: Graph) -> Diff:
     for graph in (a, b):
         if not isinstance(graph, Graph):
             hint = "; nl.trace gives the graph of a model" if hasattr(graph, "forward") else ""
+            hint = "; its .graph is one" if isinstance(getattr(graph, "graph", None), Graph) else hint
             raise GraphError(f"diff takes two graphs, not a {type(graph).__name__}{hint}")
     if a.hash == b.hash:
         return Diff(a, b, matches=_isomorphism(a, b))

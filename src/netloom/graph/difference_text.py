@@ -20,6 +20,8 @@ Row = tuple[str, str, str]
 
 _MAX_NAMES = 4
 _MAX_ROWS = 24
+#: Rows that differ in the value of one attribute alone, from which on they are one.
+_MANY_VALUES = 5
 _MAX_WHERE = 44
 _MAX_VALUE = 60
 
@@ -162,11 +164,27 @@ def _grouped(kind: str, changes: Sequence[Change]) -> Iterator[Row]:
     alike: dict[str, list[str]] = {}
     for change in changes:
         alike.setdefault(", ".join(value_text(name, pair) for name, pair in change.values.items()), []).append(change.name)
-    for what, where in alike.items():
+    for what, where in _by_attribute(changes, alike) if kind == "changed" else alike.items():
         shown = names(where)
         if len(shown) > _MAX_WHERE:
             shown = names(where, 1)
         yield kind, shown, what
+
+
+def _by_attribute(changes: Sequence[Change], alike: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """The rows of ``alike``, those that give many values to one attribute (rates that fall with depth) as one row."""
+    rows: dict[tuple[str, ...], dict[str, None]] = {}
+    found = {change.name: tuple(change.values) for change in changes}
+    for what, where in alike.items():
+        rows.setdefault(found[where[0]], {})[what] = None
+    shown = []
+    for keys, texts in rows.items():
+        if len(texts) < _MANY_VALUES or "op" in keys:
+            shown += [(text, alike[text]) for text in texts]
+        else:
+            first, *_, last = texts
+            shown.append((f"{first}, …, {last}", [name for text in texts for name in alike[text]]))
+    return shown
 
 
 def value_text(name: str, pair: tuple[Any, Any]) -> str:

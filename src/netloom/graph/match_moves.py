@@ -12,6 +12,8 @@ _MAX_SLIDE, _MAX_HILL = 64, 6.0
 _EPSILON = 1e-9
 #: Differences that names make are no reason to begin a run in the middle of a block.
 _NAMES = 0.05
+#: What a pair costs at least that differs in more than its name.
+_TROUBLE = 0.01
 
 
 def gain(matching: Matching, u: int, v: int) -> float:
@@ -80,8 +82,12 @@ def slide(matching: Matching) -> bool:
     changed = False
     for swapped in (False, True):
         for start, stop in _runs(matching.to_b if swapped else matching.to_a):
+            if not _troubled(matching, start, stop, swapped):
+                continue
+            before = matching.total()
             saved, best, kept = list(matching.to_b), -_EPSILON, None
-            for _, change in _slides(matching, start, stop, swapped):
+            for _ in _slides(matching, start, stop, swapped):
+                change = matching.total() - before
                 if change < best:
                     best, kept = change, list(matching.to_b)
             matching.reset(saved if kept is None else kept)
@@ -89,22 +95,36 @@ def slide(matching: Matching) -> bool:
     return changed
 
 
+def _troubled(matching: Matching, start: int, stop: int, swapped: bool) -> bool:
+    """Whether anything that reads a run, or stands beside it, is rewired or differs: else no place costs less."""
+    run = range(start, stop)
+    near = matching.affected(run, ()) if swapped else matching.affected((), run)
+    partners = matching.to_b if swapped else matching.to_a
+    for i in (start - 1, stop):
+        if 0 <= i < len(partners) and partners[i] >= 0:
+            near.add(i if swapped else partners[i])
+    return any(matching.to_b[u] >= 0 and matching.cost_at(u) > _TROUBLE for u in near)
+
+
 def tidy(matching: Matching) -> None:
     """Move runs of added and of removed nodes to where they begin and end with blocks, if that costs no more.
 
     Of equal places that is best where the fewest values cross the border of the run, then where a block begins.
     """
+    before = matching.total()
     for swapped in (False, True):
         side = matching.a if swapped else matching.b
         for start, stop in _runs(matching.to_b if swapped else matching.to_a):
             saved, kept = list(matching.to_b), None
             best = (_crossings(side, start, stop), _depth(side, start), 0.0)
-            for place, change in _slides(matching, start, stop, swapped):
-                if change < _NAMES:
-                    found = (_crossings(side, place, place + stop - start), _depth(side, place), change)
-                    if found < best:
-                        best, kept = found, list(matching.to_b)
+            for place in _slides(matching, start, stop, swapped):
+                shape = (_crossings(side, place, place + stop - start), _depth(side, place))
+                if shape <= best[:2]:
+                    change = matching.total() - before
+                    if change < _NAMES and (*shape, change) < best:
+                        best, kept = (*shape, change), list(matching.to_b)
             matching.reset(saved if kept is None else kept)
+            before += best[2]
 
 
 def _runs(partners: list[int]) -> list[tuple[int, int]]:
@@ -118,25 +138,24 @@ def _runs(partners: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _slides(matching: Matching, start: int, stop: int, swapped: bool) -> Iterator[tuple[int, float]]:
-    """(where it begins, how the cost has changed) for a run moved step by step, forth and back; the matching follows."""
+def _slides(matching: Matching, start: int, stop: int, swapped: bool) -> Iterator[int]:
+    """Where a run begins as it is moved step by step, back and forth; the matching follows, and comes back in the end."""
     partners = matching.to_b if swapped else matching.to_a
     saved = list(matching.to_b)
     for direction in (-1, 1):
-        first, last, change = start, stop, 0.0
+        first, last, apart = start, stop, 0.0
         for _ in range(min(stop - start, _MAX_SLIDE)):
             source, target = (first - 1, last - 1) if direction < 0 else (last, first)
             if not 0 <= source < len(partners) - 1 or partners[source] < 0:
                 break
-            u, v = (target, partners[source]) if swapped else (partners[source], target)
-            if matching.pair_cost(u, v) >= 2 * NODE:
+            partner = partners[source]
+            old, new = ((source, partner), (target, partner)) if swapped else ((partner, source), (partner, target))
+            apart += matching.pair_cost(*new) - matching.pair_cost(*old)
+            if apart > _MAX_HILL:
                 break
-            change += gain(matching, u, v)
-            if change > _MAX_HILL:
-                break
-            matching.link(u, v)
+            matching.link(*new)
             first, last = first + direction, last + direction
-            yield first, change
+            yield first
         matching.reset(saved)
 
 

@@ -28,13 +28,15 @@ _OPENING = 0.3
 #: How many partners of each node are looked at first where pairs are taken one by one, and what one neighbour counts.
 _SEEDS, _SUPPORT = 12, 0.35
 #: Cells of an alignment that fit in memory; larger ones keep to what surroundings settle.
-_MAX_CELLS = 30_000_000
+_MAX_CELLS = 9_000_000
 _EPSILON = 1e-9
 _MAX_ROUNDS = 12
 #: A start is given up that costs this many times what the best has come to.
 _HOPELESS = 1.5
-#: Nodes of a graph from which on time counts more than the last attribute.
-_LARGE = 200
+#: Nodes of a graph from which on time counts more than the last attribute, and a cost there that one start is enough for.
+_LARGE, _FEW = 200, 8.0
+#: How close to the least that any matching could cost is close enough there.
+_CLOSE = 1.05
 #: Where the edits cost more than this, people see whole blocks rather than the least sum of edits; up to this share of it.
 _MANY, _WHOLE_BLOCKS = 20.0, 0.02
 #: Candidates looked at for one node that has no partner.
@@ -53,6 +55,8 @@ def best_matching(a: Compared, b: Compared) -> Matching:
             tidy(begun)
             return begun
         waiting.append((total, discount, begun))
+        if len(a) > _LARGE and total <= _FEW:
+            break
     best, score = waiting[0][2], IMPOSSIBLE
     for total, discount, begun in sorted(waiting, key=lambda start: start[0]):
         if total > _HOPELESS * score + 2 * NODE:
@@ -63,7 +67,7 @@ def best_matching(a: Compared, b: Compared) -> Matching:
             total *= 1 - discount
         if total < score:
             best, score = begun, total
-        if score <= bound:
+        if score <= (bound if len(a) < _LARGE else _CLOSE * bound):
             break
     if score > bound:
         settle(best)
@@ -317,8 +321,11 @@ def _candidates(matching: Matching, u: int) -> list[int]:
     op, least = a.vertices[u].op, matching.cost_at(u)
     free = (v for v in range(b.root) if to_a[v] < 0 and b.vertices[v].op == op and matching.pair_cost(u, v) < least)
     found.update(dict.fromkeys(islice(free, _MAX_CANDIDATES)))
-    chosen = [v for v in found if v != to_b[u] and matching.pair_cost(u, v) < 2 * NODE]
-    return chosen + ([-1] if to_b[u] >= 0 else [])
+    # What reads what it should gains nothing from a partner that is less like it.
+    wired = to_b[u] >= 0 and not matching.rewired(u, to_b[u])
+    limit = least if wired else 2 * NODE
+    chosen = [v for v in found if v != to_b[u] and matching.pair_cost(u, v) < limit]
+    return chosen + ([-1] if to_b[u] >= 0 and not wired else [])
 
 
 def _candidates_of(matching: Matching, v: int) -> list[int]:
