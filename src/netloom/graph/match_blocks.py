@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .blocks import Block
 
 #: What it costs to pair blocks whose sizes or places in the module tree differ, beside the nodes that only one has.
-_UNEQUAL, _ELSEWHERE = 0.2, 0.01
+_UNEQUAL, _ELSEWHERE = 0.1, 0.01
+#: What a run of nodes that only one has costs beside the nodes; the same for blocks, and for each of them.
 _OPENING = 0.3
+_BLOCK_OPENING, _BLOCK = 0.05, 0.5
 _NEVER = 1e6
 
 
@@ -52,7 +54,7 @@ class _Aligner:
             for j, other in enumerate(theirs):
                 table[i, j] = self.distance(one, other, contents[i], contents[len(ours) + j])
         # Long blocks weigh more, which one cost of a gap cannot say: distances are shares of what the two hold together.
-        return [(i, j) for i, j in align(table, 0.5, 0.05) if table[i, j] < 1]
+        return [(i, j) for i, j in align(table, _BLOCK, _BLOCK_OPENING) if table[i, j] < 1]
 
     def distance(self, one: Block, other: Block, ours: Counter[str], theirs: Counter[str]) -> float:
         """0 for equal blocks, 1 for blocks that have nothing in common."""
@@ -63,7 +65,7 @@ class _Aligner:
         if apart >= 1:
             return _NEVER
         same = one.summary is other.summary
-        return 0.8 * apart + (0 if same else _UNEQUAL / 2) + _ELSEWHERE * (one.prefix != other.prefix)
+        return 0.8 * apart + (0 if same else _UNEQUAL) + _ELSEWHERE * (one.prefix != other.prefix)
 
     def nodes(self, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Pairs by aligning runs of single nodes."""
@@ -80,7 +82,7 @@ class _Aligner:
 
 
 def _parts(block: Block) -> tuple[Block, ...]:
-    """The parts of a block, groups that only hold loose nodes together taken apart."""
+    """The parts of a block; of a node itself."""
     return block.parts or (block,)
 
 
