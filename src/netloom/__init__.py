@@ -27,7 +27,9 @@ _PUBLIC = {
     "search": "searching.run",
     "report": "reporting.page",
 }
-_ROOMS = ("ops", "graph", "spaces", "tracing", "building", "tasks", "training", "store", "searching", "reporting", "errors")
+_ROOMS = (
+    "ops", "graph", "spaces", "tracing", "building", "mutate", "tasks", "training", "store", "searching", "reporting", "errors",
+)  # fmt: skip
 
 __all__ = sorted(_PUBLIC)
 

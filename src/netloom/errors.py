@@ -75,6 +75,10 @@ class SpaceError(NetloomError, ValueError):
     """A space whose settings admit no network, or a graph it does not contain."""
 
 
+class EditError(NetloomError, ValueError):
+    """An edit that a network does not admit: an unknown or frozen size, nothing left, a cycle."""
+
+
 class TrainingError(NetloomError, RuntimeError):
     """A recipe or a network that cannot be trained."""
 

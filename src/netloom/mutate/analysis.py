@@ -1,0 +1,237 @@
+"""`analyse`: which axes of a network change together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from ..graph.graph import Graph
+from ..graph.tree import weights
+from ..ops import Concat, Edge, Product, Size
+from .atoms import Atom, Expression, Member, Take, atoms_of, resized
+from .resolving import Ties, variables_of
+from .unify import CONCAT
+
+
+def analyse(graph: Graph) -> Dimensions:
+    """How all sizes of a network hang together, from what its operators say of their axes.
+
+    >>> import netloom as nl
+    >>> x = nl.input(3, 8, 8)
+    >>> y = nl.conv2d(x, 16, kernel=3, padding=1, name="stem")
+    >>> z = nl.cat([y, nl.relu(y)], 1)
+    >>> graph = nl.Graph(x, nl.linear(nl.flatten(nl.avg_pool2d(z, 8)), 10, name="head"))
+    >>> dims = analyse(graph)
+    >>> [(atom.id, atom.size) for atom in dims.atoms if not atom.frozen]
+    [('stem', 16)]
+    >>> dims.of("head.weight")
+    ('head', Concat(parts=('stem', 'stem')))
+    """
+    return Dimensions(graph)
+
+
+class Dimensions:
+    """The axes of a graph over atoms; see `analyse`.
+
+    ``atoms`` lists them in order of appearance, ``free`` those that may change.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._ties = Ties(graph)
+        self._axes = self._ties.axes
+        self._expressions: dict[int, Expression] = {}
+        self._names: dict[int, str] = {}
+        self._sizes: dict[str, Any] = {}
+        self._units: dict[int, tuple[str, int]] = {}
+        self._name_atoms()
+        self.atoms = self._collect()
+        self._by_id = {atom.id: atom for atom in self.atoms}
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    @property
+    def free(self) -> tuple[Atom, ...]:
+        """The atoms that may change."""
+        return tuple(atom for atom in self.atoms if not atom.frozen)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Atom → its present size."""
+        return dict(self._sizes)
+
+    def __getitem__(self, name: str) -> Atom:
+        return self._by_id[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_id
+
+    def of(self, ref: Edge | str) -> tuple[Expression, ...]:
+        """The axes of a value (an `Edge`) or of an entry of the tensor table (its key) over atoms."""
+        if not isinstance(ref, Edge):
+            key = self._ties.head(ref)
+            row = self._ties.tensors.get(key)
+            # A tensor that no call reads hangs together with nothing.
+            return tuple(map(self._expression, row)) if row is not None else ()
+        return tuple(map(self._expression, self._ties.values[ref]))
+
+    def head(self, key: str) -> str:
+        """The entry whose tensor a key names: itself unless it is an alias."""
+        return self._ties.head(key)
+
+    def attrs(self, node: str) -> dict[str, Any]:
+        """The attributes of a node that hold sizes: attribute → axis over atoms, or a tuple of axes and None in its places."""
+        return {name: self._tree(tree) for name, tree in self._ties.attrs.get(node, {}).items()}
+
+    @property
+    def multiples(self) -> tuple[tuple[Expression, int, str], ...]:
+        """(axis, factor, node): where a node needs the size of an axis to be a multiple."""
+        return tuple((self._expression(axis), factor, node) for axis, factor, node in self._ties.multiples)
+
+    def explain(self, name: str) -> str:
+        """For a person: which layers' sizes move together with those of this node, and through what.
+
+        >>> import netloom as nl
+        >>> x = nl.input(3, 8, 8)
+        >>> y = nl.relu(nl.conv2d(x, 16, kernel=3, bias=False, name="stem"), name="act")
+        >>> graph = nl.Graph(x, nl.conv2d(y, 8, kernel=1, bias=False, name="next"))
+        >>> print(analyse(graph).explain("stem"))
+        stem (conv2d)
+          result: (N, stem, 6, 6)
+          stem.weight: (stem, 3, 3, 3)
+        stem: 16 indices, free, which are
+          stem.weight axis 0
+          next.weight axis 1   (through act)
+        fixed are
+          N: axis 0 of the result of input 'x'
+          6: axis 2 of the result of conv2d 'stem'
+          6: axis 3 of the result of conv2d 'stem'
+          3: axis 1 of the result of input 'x'
+          3: axis 2 of the weight of conv2d 'stem'
+          3: axis 3 of the weight of conv2d 'stem'
+        """
+        from .explaining import explain
+
+        return explain(self, name)
+
+    # -- atoms ---------------------------------------------------------------------------------------------------------
+    def _tree(self, tree: Any) -> Any:
+        if isinstance(tree, tuple):
+            return tuple(map(self._tree, tree))
+        return None if tree is None else self._expression(tree)
+
+    def _places(self) -> Iterator[tuple[str, Edge | str, tuple[int, ...]]]:
+        """(node, value or key, its variables) in the order of execution: the weights of a node, then its results."""
+        seen: set[str] = set()
+        for step in self.graph.steps:
+            for weight in weights(tuple(step.args.values())):
+                key = self._ties.head(weight.key)
+                if key not in seen and key in self._ties.tensors:
+                    seen.add(key)
+                    yield step.name, key, self._ties.tensors[key]
+            for k in range(len(self.graph.types(step.name))):
+                yield step.name, Edge(step.name, k), self._ties.values[Edge(step.name, k)]
+
+    def _name_atoms(self) -> None:
+        """Names for all atoms: free ones first, so that they get the plain names of their nodes."""
+        first: dict[int, str] = {}
+        for node, _, row in self._places():
+            for variable in row:
+                for leaf in self._axes.leaves(variable):
+                    first.setdefault(leaf, node)
+        for node, stated in self._ties.attrs.items():
+            for variable in variables_of(stated):
+                for leaf in self._axes.leaves(variable):
+                    first.setdefault(leaf, node)
+        self._freeze_free_sizes(first)
+        groups = self._unit_groups(first)
+        taken: dict[str, int] = defaultdict(int)
+        for frozen in (False, True):
+            for group in groups:
+                if bool(self._axes.reason(group[0])) == frozen:
+                    node = first[group[0]]
+                    taken[node] += 1
+                    name = node if taken[node] == 1 else f"{node}:{taken[node]}"
+                    self._enter(name, group)
+
+    def _enter(self, name: str, group: tuple[int, ...]) -> None:
+        self._sizes[name] = self._axes.size[group[0]] if len(group) == 1 else len(group)
+        if len(group) == 1:
+            self._names[group[0]] = name
+        for i, unit in enumerate(group if len(group) > 1 else ()):
+            self._units[unit] = (name, i)
+
+    def _freeze_free_sizes(self, leaves: dict[int, str]) -> None:
+        for leaf in leaves:
+            size = self._axes.size[leaf]
+            if isinstance(size, Size):
+                self._axes.freeze(leaf, f"the size {size} is free")
+
+    def _unit_groups(self, first: dict[int, str]) -> list[tuple[int, ...]]:
+        """Atoms of one index that stand in the same axes equally often are one atom of several indices."""
+        units = {leaf for leaf in first if self._axes.size[leaf] == 1}
+        signatures: dict[int, list[tuple[int, int, int]]] = {unit: [] for unit in units}
+        joined = [row for _, _, row in self._places()] if units else []
+        for place, row in enumerate(joined):
+            for axis, variable in enumerate(row):
+                counts: dict[int, int] = defaultdict(int)
+                for leaf in self._axes.occurrences(variable):
+                    if leaf in units:
+                        counts[leaf] += 1
+                for leaf, count in counts.items():
+                    signatures[leaf].append((place, axis, count))
+        groups: dict[Any, list[int]] = {}
+        for leaf in first:
+            key = (tuple(signatures[leaf]), self._axes.reason(leaf)) if signatures.get(leaf) else leaf
+            groups.setdefault(key, []).append(leaf)
+        return [tuple(group) for group in groups.values()]
+
+    def _expression(self, variable: int) -> Expression:
+        root = self._axes.find(variable)
+        found = self._expressions.get(root)
+        if found is None:
+            found = self._expressions[root] = self._express(root)
+        return found
+
+    def _express(self, root: int) -> Expression:
+        form = self._axes.form(root)
+        if form is None:
+            return self._names[root] if root in self._names else Take(self._units[root][0], (self._units[root][1],))
+        kind = Concat if form[0] == CONCAT else Product
+        parts: list[Expression] = []
+        for part in map(self._expression, form[1]):
+            parts += part.parts if isinstance(part, kind) else (part,)
+        return self._taken(parts) if kind is Concat else Product(tuple(parts))
+
+    def _taken(self, parts: list[Expression]) -> Expression:
+        """A concatenation in which neighbours that take from one atom are one part."""
+        merged: list[Expression] = []
+        for part in parts:
+            last = merged[-1] if merged else None
+            if isinstance(part, Take) and isinstance(last, Take) and last.atom == part.atom:
+                merged[-1] = Take(part.atom, last.indices + part.indices)
+            else:
+                merged.append(part)
+        whole = [
+            part.atom if isinstance(part, Take) and part.indices == tuple(range(self._sizes[part.atom])) else part
+            for part in merged
+        ]
+        return whole[0] if len(whole) == 1 else Concat(tuple(whole))
+
+    def _collect(self) -> tuple[Atom, ...]:
+        members: dict[str, list[Member]] = {name: [] for name in self._sizes}
+        for _, ref, row in self._places():
+            for axis, variable in enumerate(row):
+                how = self._expression(variable)
+                for atom in atoms_of(how):
+                    members[atom].append(Member(ref, axis, how))
+        reasons = {name: self._axes.reason(leaf) for leaf, name in self._names.items()}
+        reasons |= {name: self._axes.reason(unit) for unit, (name, _) in self._units.items()}
+        return tuple(Atom(name, size, reasons[name], tuple(members[name])) for name, size in self._sizes.items())
+
+    def check(self) -> None:
+        """Every axis has the size that its expression gives; for tests."""
+        for _, ref, row in self._places():
+            shape = self.graph.tensors[ref].type.shape if isinstance(ref, str) else self.graph.type_of(ref).shape
+            given = tuple(resized(self._expression(variable), self._sizes) for variable in row)
+            assert given == shape, f"{ref}: {shape} is {given} by its atoms"

@@ -1,0 +1,144 @@
+"""Axis expressions over atoms: how long an axis becomes, and which of its indices stay, when atoms change.
+
+An *atom* is a block of indices that only ever change together. An axis of a value or of a tensor is an atom's name, a
+`Product` or `Concat` of expressions (as in `netloom.ops.dims`), or a `Take`: some indices of an atom in some order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ..ops import Concat, Edge, Product
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The axis whose index i is index ``indices[i]`` of the atom; an index may come several times."""
+
+    atom: str
+    indices: tuple[int, ...]
+
+
+#: An atom's name, or a `Product`, `Concat` (of `ops.dims`) or `Take` of such.
+Expression = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One axis in which an atom takes part: of a value (``ref`` an `Edge`) or of an entry of the tensor table (its key).
+
+    ``how`` is the axis's whole expression.
+    """
+
+    ref: Edge | str
+    axis: int
+    how: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A block of indices that only ever change together.
+
+    ``id`` is the name of the node where it first appears, with ``:2``, ``:3``, … where others appear there too. ``frozen``
+    is the reason why its size may not change, "" where it may.
+    """
+
+    id: str
+    size: Any
+    frozen: str
+    members: tuple[Member, ...]
+
+    def __repr__(self) -> str:
+        return f"<Atom {self.id}: {self.size}{', frozen: ' + self.frozen if self.frozen else ''}>"
+
+
+def atoms_of(expression: Expression) -> tuple[str, ...]:
+    """The atoms of an axis in order, without repeats.
+
+    >>> atoms_of(Product(("g", Concat(("a", "b", "a")))))
+    ('g', 'a', 'b')
+    """
+    if isinstance(expression, str):
+        return (expression,)
+    if isinstance(expression, Take):
+        return (expression.atom,)
+    return tuple(dict.fromkeys(atom for part in expression.parts for atom in atoms_of(part)))
+
+
+def resized(expression: Expression, sizes: Mapping[str, Any], kept: Mapping[str, Sequence[int]] | None = None) -> Any:
+    """The size of an axis when every atom has the size given; ``kept`` says which indices of an atom a `Take` still finds.
+
+    >>> resized(Product(("g", Concat(("a", "b")))), {"g": 2, "a": 3, "b": 4})
+    14
+    """
+    if isinstance(expression, str):
+        return sizes[expression]
+    if isinstance(expression, Take):
+        chosen = (kept or {}).get(expression.atom)
+        return len(expression.indices) if chosen is None else len(_survivors(expression, chosen))
+    parts = [resized(part, sizes, kept) for part in expression.parts]
+    return prod(parts) if isinstance(expression, Product) else sum(parts)
+
+
+def kept_indices(expression: Expression, sizes: Mapping[str, Any], kept: Mapping[str, Sequence[int]]) -> list[int]:
+    """The indices of an axis that stay, in order, when of every atom in ``kept`` those indices stay.
+
+    ``sizes`` are the atoms' present sizes, all of them plain numbers here.
+
+    >>> kept_indices(Product(("g", "c")), {"g": 2, "c": 3}, {"c": [0, 2]})
+    [0, 2, 3, 5]
+    """
+    if isinstance(expression, str):
+        chosen = kept.get(expression)
+        return list(range(sizes[expression]) if chosen is None else chosen)
+    if isinstance(expression, Take):
+        chosen = kept.get(expression.atom)
+        return list(range(len(expression.indices))) if chosen is None else _survivors(expression, chosen)
+    if isinstance(expression, Product):
+        found = [0]
+        for part in expression.parts:
+            inner, size = kept_indices(part, sizes, kept), resized(part, sizes)
+            found = [slow * size + fast for slow in found for fast in inner]
+        return found
+    found, offset = [], 0
+    for part in expression.parts:
+        found += [offset + index for index in kept_indices(part, sizes, kept)]
+        offset += resized(part, sizes)
+    return found
+
+
+def _survivors(take: Take, chosen: Sequence[int]) -> list[int]:
+    alive = set(chosen)
+    return [i for i, index in enumerate(take.indices) if index in alive]
+
+
+def shown(expression: Expression, plain: Mapping[str, Any] | None = None) -> str:
+    """An axis in one line: ``a·b`` for products, ``a + b`` for concatenations; atoms in ``plain`` by what it says of them.
+
+    >>> shown(Concat(("a", Product(("g", Concat(("a", "b")))))), plain={"g": 3})
+    'a + 3·(a + b)'
+    """
+    names = plain or {}
+    if isinstance(expression, str):
+        return str(names.get(expression, expression))
+    if isinstance(expression, Take):
+        if expression.atom in names:
+            return str(len(expression.indices))
+        return f"{expression.atom}[{_ranges(expression.indices)}]"
+    if isinstance(expression, Concat):
+        return " + ".join(shown(part, plain) for part in expression.parts)
+    return "·".join(f"({shown(part, plain)})" if isinstance(part, Concat) else shown(part, plain) for part in expression.parts)
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    texts = [str(low) if low == high else f"{low}–{high}" for low, high in runs]
+    return ", ".join(texts if len(texts) <= 6 else [*texts[:4], f"… {len(indices)} in all"])

@@ -1,0 +1,153 @@
+"""What a network gives when the contributions of some indices are zeroed: the measure of a removal.
+
+`masked` multiplies every value that carries a removed index by a mask. `check_removal` holds `shrink` against it: the smaller
+graph is valid, its network runs, its weights are those that stay, and its output is that of the masked network.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+import netloom as nl
+from netloom.graph.graph import Step
+from netloom.graph.table import Constant, TensorEntry
+from netloom.graph.tree import edges, map_leaves
+from netloom.mutate import Dimensions, analyse, gather, shrink
+from netloom.mutate.atoms import atoms_of, kept_indices
+from netloom.ops import DType, Edge, TensorType, Weight
+
+#: Operators whose result at one index depends on others in another way than by a sum: zeros there are not the same as nothing.
+OVER_AN_AXIS = frozenset(
+    """layer_norm rms_norm group_norm softmax log_softmax softmin mean var std amax amin max min prod logsumexp aminmax
+    local_response_norm scaled_dot_product_attention normalize norm vector_norm cosine_similarity var_mean std_mean median
+    argmax argmin sort topk cumprod logcumsumexp gumbel_softmax max_dim min_dim all any quantile nanmean mode cummax cummin
+    kthvalue nanmedian renorm count_nonzero cdist pairwise_distance matrix_norm""".split()
+)
+
+
+def masked(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> nl.Graph:
+    """The graph with every value multiplied by zero at the indices that are to go."""
+    graph, renamed = dims.graph, {}
+    steps: list[Step] = []
+    table = dict(graph.tensors)
+
+    def follow(leaf: Any) -> Any:
+        return renamed.get(leaf, leaf) if type(leaf) is Edge else leaf
+
+    for step in graph.steps:
+        args = {name: _renamed(value, renamed) for name, value in step.args.items()}
+        steps.append(Step(step.name, step.op, args, step.scope, step.mode, step.grad, step.autocast))
+        for k, type_ in enumerate(graph.types(step.name)):
+            row = dims.of(Edge(step.name, k))
+            touched = [i for i, axis in enumerate(row) if any(atom in kept for atom in atoms_of(axis))]
+            if not type_.dtype.startswith("float"):
+                continue
+            current = Edge(step.name, k)
+            for i in touched:
+                name, key = f"{step.name}~{k}~{i}", f"{step.name}~{k}~{i}~value"
+                alive = set(kept_indices(row[i], dims.sizes, kept))
+                shape = (type_.shape[i], *(1,) * (type_.rank - i - 1))
+                data = struct.pack(f"<{type_.shape[i]}f", *(float(j in alive) for j in range(type_.shape[i])))
+                mask = TensorType("float32", shape)
+                table[key] = TensorEntry(mask, "buffer", requires_grad=False, constant=Constant.of(mask, data))
+                constant = {"value": Weight(key), "dtype": DType("float32"), "shape": shape}
+                steps.append(Step(f"{name}~mask", "constant", constant, mode=step.mode))
+                steps.append(Step(name, "mul", {"x": current, "y": Edge(f"{name}~mask")}, mode=step.mode))
+                current = Edge(name)
+            if touched:
+                renamed[Edge(step.name, k)] = current
+    result, train = map_leaves(graph.result, follow), map_leaves(graph.train_result, follow)
+    return nl.Graph.make(steps, table, graph.arguments, result, train_result=train, symbols=graph.symbols)
+
+
+def _renamed(value: Any, renamed: Mapping[Edge, Edge]) -> Any:
+    if type(value) is Edge:
+        return renamed.get(value, value)
+    if type(value) is tuple:
+        return tuple(_renamed(part, renamed) for part in value)
+    return value
+
+
+def is_exact(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> bool:
+    """Whether nothing reduces, compares or normalises over an axis that changes."""
+    for step in dims.graph.steps:
+        if step.op in OVER_AN_AXIS:
+            for value in edges(tuple(step.args.values())):
+                row = dims.of(value)
+                if any(atom in kept for i in _axes(step, len(row)) for atom in atoms_of(row[i])):
+                    return False
+    return True
+
+
+def _axes(step: Step, rank: int) -> Sequence[int]:
+    """The axes of its operands that an operator works over; all of them where nothing says which."""
+    if step.op in ("group_norm", "local_response_norm"):
+        return (1,)
+    if step.op == "scaled_dot_product_attention":
+        return (rank - 2,)
+    if step.args.get("normalized_shape") is not None:
+        return range(rank - len(step.args["normalized_shape"]), rank)
+    dim = step.args.get("dim")
+    return range(rank) if dim is None else dim if isinstance(dim, tuple) else (dim,)
+
+
+def check_removal(graph: nl.Graph, kept: Mapping[str, Sequence[int]], inputs: Any, dims: Dimensions | None = None) -> bool:
+    """Hold a removal against the mask; True where outputs were compared (nothing normalises over an axis that changes)."""
+    dims = analyse(graph) if dims is None else dims
+    network = nl.build(graph, seed=0).double().eval()
+    _moved(network)
+    smaller, left = shrink(graph, kept, dims)
+    smaller.check()
+    state = network.state_dict()
+    survivors = gather(state, left)
+    pruned = nl.build(smaller, seed=1).double().eval()
+    pruned.load_state_dict(survivors)
+    for key, axes in left.items():
+        if key in state:
+            whole = state[key]
+            for axis, indices in enumerate(axes):
+                whole = whole if indices is None else whole.index_select(axis, torch.as_tensor(indices))
+            assert torch.equal(pruned.state_dict()[key], whole), key
+    with torch.no_grad():
+        found = pruned(*inputs)
+        if not is_exact(dims, kept):
+            return False
+        zeroed = nl.build(masked(dims, kept), seed=2).double().eval()
+        zeroed.load_state_dict(state, strict=False)
+        _compare(found, zeroed(*inputs))
+    return True
+
+
+def _moved(network: torch.nn.Module) -> None:
+    """Weights off their initial values, so that no scale of one or bias of zero hides anything."""
+    generator = torch.Generator().manual_seed(3)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and "~" not in name:
+            shift = torch.rand(value.shape, generator=generator, dtype=value.dtype) * 0.2
+            value.copy_(value + shift if "running_var" not in name else 1 + shift)
+
+
+def _compare(found: Any, expected: Any) -> None:
+    if isinstance(found, torch.Tensor):
+        if found.is_floating_point():
+            scale = expected.nan_to_num(0, 0, 0).abs().max().item() if expected.numel() else 0.0
+            assert torch.allclose(found, expected, rtol=1e-9, atol=1e-9 * max(scale, 1e-3), equal_nan=True)
+    elif isinstance(found, Mapping):
+        for key in found:
+            _compare(found[key], expected[key])
+    elif isinstance(found, list | tuple):
+        for one, other in zip(found, expected):
+            _compare(one, other)
+
+
+def halves(dims: Dimensions, choose: Callable[[str, int], Sequence[int]] | None = None) -> dict[str, list[int]]:
+    """About every second index of every free atom of two indices or more."""
+    return {
+        atom.id: sorted(choose(atom.id, atom.size)) if choose else [i for i in range(atom.size) if (i * 7 + 3) % 4 < 2] or [0]
+        for atom in dims.free
+        if atom.size > 1
+    }
