@@ -64,8 +64,13 @@ class _Aligner:
         apart = ((ours - theirs).total() + (theirs - ours).total()) / together
         if apart >= 1:
             return _NEVER
-        same = one.summary is other.summary
+        same = not apart and self.contents(self.a, 0, one) == self.contents(self.b, 1, other)
         return 0.8 * apart + (0 if same else _UNEQUAL) + _ELSEWHERE * (one.prefix != other.prefix)
+
+    def contents(self, side: Compared, number: int, block: Block) -> list[int]:
+        """What the nodes of a block are, as numbers that mean the same in both graphs."""
+        kinds = self.costs.kinds[number]
+        return [kinds[side.number[step.name]] for step in block.steps if step.name in side.number]
 
     def nodes(self, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Pairs by aligning runs of single nodes."""
