@@ -148,6 +148,30 @@ def test_what_was_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.M
     assert drawn == [] and len(again) == 70
 
 
+def test_a_full_disk_is_said_and_sampling_goes_on_when_there_is_room(tmp_path: Path, short_parts: None) -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, limits[1]))
+    try:
+        with pytest.raises(SpaceError, match=r"cannot write '.*nets.jsonl.parts/0+.json': .*; make room"):
+            sample_many(SMALL, 70, out=tmp_path / "nets.jsonl")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sample_many(SMALL, 70, out=tmp_path / "nets.jsonl").hashes == sample_many(SMALL, 70).hashes
+
+
+@pytest.mark.parametrize("name", ["settings.json", "00000000.json"])
+@pytest.mark.parametrize("content", ["", '{"index": [0', "[]", "{}"])
+def test_a_damaged_beginning_is_named(tmp_path: Path, short_parts: None, name: str, content: str) -> None:
+    folder = tmp_path / "nets.jsonl.parts"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    with pytest.raises(SpaceError, match=f"{name}' is damaged; remove it"):
+        sample_many(SMALL, 30, out=tmp_path / "nets.jsonl")
+    (folder / name).unlink()
+    assert len(sample_many(SMALL, 30, out=tmp_path / "nets.jsonl")) == 30
+
+
 def test_other_samples_are_never_mixed_in(tmp_path: Path, short_parts: None) -> None:
     out = tmp_path / "nets.parquet"
     sample_many(SMALL, 5, out=out)

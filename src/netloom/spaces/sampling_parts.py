@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -110,14 +110,29 @@ class Parts:
     def _check(self, out: str, settings: Mapping[str, Any]) -> None:
         path = self.folder / "settings.json"
         if path.exists():
-            refuse_other(json.loads(path.read_text(encoding="utf-8")), settings, f"{str(self.folder)!r} holds the beginning of")
+            refuse_other(self._read(path, ("format",)), settings, f"{str(self.folder)!r} holds the beginning of")
         else:
             self._put(path, json.dumps(settings, ensure_ascii=False))
 
     def _put(self, path: Path, text: str) -> None:
         unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            said = f"cannot write {str(path)!r}: {error.strerror or error}"
+            raise SpaceError(f"{said}; make room, and the same command goes on from there") from None
+
+    def _read(self, path: Path, names: Iterable[str]) -> dict[str, Any]:
+        """The object of a file of the folder; a machine that lost power may have left less than one."""
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            read = None
+        if not isinstance(read, dict) or any(name not in read for name in names):
+            raise SpaceError(f"{str(path)!r} is damaged; remove it, and the same command makes it again")
+        return read
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08}.json"
@@ -129,8 +144,7 @@ class Parts:
         self._put(self._path(number), json.dumps(table))
 
     def get(self, number: int) -> Table:
-        read: Table = json.loads(self._path(number).read_text(encoding="utf-8"))
-        return read
+        return self._read(self._path(number), COLUMNS)
 
     def close(self) -> None:
         self._lock.close()
