@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..ops import MODULE
+from ..errors import NetloomError
+from ..ops import MODULE, Edge
 from .tree import same_fields, weights
 
 
@@ -68,3 +70,18 @@ def module_path(name: str) -> str:
         return name
     path, _, call = name.rpartition("@")
     return path if call.isdigit() and path and not path.endswith(".") else name
+
+
+def located(error: NetloomError, step: Step) -> NetloomError:
+    """The error with the step's name in it."""
+    message = str(error)
+    prefix = f"{step.op}: "
+    return type(error)(f"{step.op} {step.name!r}: {message.removeprefix(prefix)}")
+
+
+def dangling(step: Step, ref: Edge, steps: Sequence[Step], types: Mapping[str, Any]) -> str:
+    """What is wrong with an operand that no earlier step gives."""
+    if any(other.name == ref.node for other in steps):
+        return f"{step.op} {step.name!r} uses {ref.node!r}, which comes after it: a cycle, or nodes out of order"
+    near = difflib.get_close_matches(ref.node, types, 1)
+    return f"{step.op} {step.name!r} uses {ref.node!r}, which does not exist" + (f"; did you mean {near[0]!r}?" if near else "")
