@@ -88,7 +88,7 @@ def write_table(records: dict[str, dict[str, Any]]) -> None:
             lines.append(f"| {name} | | | {record['failure'][:120].replace('|', '/')} |")
         else:
             shown = " | ".join(f"{value:.1e}" for value in record["differences"])
-            lines.append(f"| {name} | {', '.join(record['inputs'])} | {shown} |")
+            lines.append(f"| {name} | {', '.join(record['inputs'])} | {shown} |".replace("'", ""))
     page = PAGE.read_text()
     before, after = page.split("<!-- begin -->")[0], page.split("<!-- end -->")[1]
     PAGE.write_text(before + "<!-- begin -->\n" + "\n".join(lines) + "\n<!-- end -->" + after)

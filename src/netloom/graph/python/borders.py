@@ -10,6 +10,7 @@ from ...ops import Edge, Weight
 from ..graph import Graph, Step
 from ..tree import edges
 from .layers import Layer
+from .naming import OWN_NAMES
 
 
 @dataclass(eq=False)
@@ -58,6 +59,8 @@ class Program:
     bundled: dict[str, list[str]] = field(default_factory=dict)
     #: Compressed constants → the names under which the file has them.
     data: dict[str, str] = field(default_factory=dict)
+    #: Names that the file has for other things than values.
+    globals: set[str] = field(default_factory=lambda: set(OWN_NAMES))
     #: Answers of `inputs_of` and `signature`, by the call.
     known: dict[Any, Any] = field(default_factory=dict)
 

@@ -79,7 +79,7 @@ def _grow(made: Program, path: str) -> None:
 
 
 def _writes_placed(graph: Graph) -> list[Step]:
-    """The steps with every write to a buffer right after the value it writes, where nothing reads the buffer later."""
+    """The steps with every write to a buffer right after the value it writes and all that read the buffer."""
     order = {step.name: i for i, step in enumerate(graph.steps)}
     moved: dict[str, list[Step]] = {}
     kept: list[Step] = []
@@ -87,10 +87,9 @@ def _writes_placed(graph: Graph) -> list[Step]:
         value = step.args.get("value")
         if step.op == "assign" and type(value) is Edge and not graph.consumers[step.name] and value.node in order:
             source = graph[value.node].step
-            alike = (source.mode, source.autocast) == (step.mode, step.autocast)
-            last = _last_read(graph, step.args["target"].key, order)
-            if alike and last <= order[value.node] and source.op not in ("input", "parameter", "constant", "assign"):
-                moved.setdefault(value.node, []).append(step)
+            last = max(order[value.node], _last_read(graph, step.args["target"].key, order))
+            if last < order[step.name] and source.op not in ("input", "parameter", "constant", "assign"):
+                moved.setdefault(graph.steps[last].name, []).append(step)
                 continue
         kept.append(step)
     return [placed for step in kept for placed in (step, *moved.get(step.name, ()))]

@@ -233,7 +233,7 @@ def _argument_names(shared: Shared, made: Program) -> list[str]:
     """Names for the inputs: what all callers call them, else x, y, z."""
     if shared.first.bundled:
         return ["features"]
-    taken = {name for _, text, _ in shared.first.body for name in _identifiers(text)} | {"self", "torch", "nn", "F"}
+    taken = {name for _, text, _ in shared.first.body for name in _identifiers(text)} | made.globals
     names: list[str] = []
     for place in range(len(shared.first.inputs)):
         wanted = {_origin(found.inputs[place], made) for found in shared.instances}

@@ -125,6 +125,8 @@ def _bounds(rule: str, numbers: list[Any]) -> tuple[float, float]:
     return -bound, bound
 
 
-def _rounded(number: Any) -> float:
+def _rounded(number: Any) -> Any:
     """Statistics of an initialisation: three digits say all there is to know."""
+    if isinstance(number, complex):
+        return complex(_rounded(number.real), _rounded(number.imag))
     return float(f"{float(number):.3g}")

@@ -18,7 +18,7 @@ from .formatting import WIDTH, layout
 from .instances import Instance, Members, forward, instance, result_edges
 from .literals import constant
 from .members import module_source, weight_source
-from .naming import argument_name, is_identifier, member
+from .naming import OWN_NAMES, argument_name, is_identifier, member
 from .slots import Slots
 
 _SETITEM = '''\
@@ -41,9 +41,12 @@ def tensors(result):
 
 def to_python(graph: Graph, name: str = "Model") -> str:
     """The source of an nn.Module class called ``name``; see `Graph.to_python`."""
-    if not is_identifier(name) or name in ("Tensor", "F", "nn", "torch"):
+    if not is_identifier(name) or name in OWN_NAMES:
         raise BuildError(f"name {name!r}: expected a Python identifier for the class, such as 'Model'")
     made = program(graph)
+    made.globals |= _imported(graph) | {_short(key) for key in _foreign_names([graph.result, graph.train_result])}
+    if name in made.globals:
+        raise BuildError(f"name {name!r}: the graph calls or returns something of that name; choose another")
     classes = _classes(made, name)
     root = _Root(made, classes, name)
     return root.source()
@@ -57,7 +60,7 @@ def _classes(made: Program, name: str) -> dict[str, Shared]:
         inner = [heights[p] for p in paths if p.startswith(path + ".") and p in heights]
         heights[path] = 1 + max(inner, default=0)
     classes: dict[str, Shared] = {}
-    taken = {name, "Tensor", "F"}
+    taken = {name} | made.globals
 
     def construct(path: str, slots: Slots) -> str:
         return classes[path].construct(path, slots)
@@ -186,20 +189,8 @@ class _Root:
         return [*lines, '    """']
 
     def _foreign(self) -> list[str]:
-        found: dict[str, None] = {}
-
-        def look(tree: Any) -> None:
-            if type(tree) is dict:
-                if KEY in tree and not _is_named_tuple(tree):
-                    found[str(tree[KEY])] = None
-                for child in tree.values():
-                    look(child)
-            elif type(tree) in (tuple, list):
-                for child in tree:
-                    look(child)
-
-        look([self.graph.result, self.graph.train_result])
-        return list(found)
+        trees = [self.graph.result, self.graph.train_result]
+        return [name for name, plain in _foreign_names(trees).items() if not plain]
 
     def _named_tuples(self) -> list[str]:
         """Definitions of the named tuples that are returned."""
@@ -220,7 +211,7 @@ class _Root:
         variables: dict[Any, str] = {}
         unpacking: list[str] = []
         parts: list[tuple[str, str | None]] = []
-        taken: set[str] = set()
+        taken = set(self.made.globals)
         for i, argument in enumerate(self.graph.arguments):
             name = argument_name(argument.name, i, taken)
             taken.add(name)
@@ -322,13 +313,38 @@ class _Root:
             head.append("")
         if "torch." in text:
             head.append("import torch")
-        if "F." in text:
+        if re.search(r"(?<![\w.])F\.", text):
             head.append("import torch.nn.functional as F")
         used = [name for name in ("Tensor", "nn") if re.search(rf"(?<![\w.]){name}\b", text)]
-        head.append(f"from torch import {', '.join(used)}")
-        if imports:
-            head += ["", *imports]
-        return "\n".join(head) + "\n\n\n" + text
+        wanted: dict[str, list[str]] = {"torch": used}
+        for line in imports:
+            module, _, name = line.removeprefix("from ").partition(" import ")
+            wanted.setdefault(module, []).append(name)
+        lines = {module: f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())}
+        head += [line for module, line in lines.items() if module.partition(".")[0] == "torch"]
+        own = [line for module, line in lines.items() if module.partition(".")[0] != "torch"]
+        head += [""] * bool(own) + own
+        space = "\n\n\n" if text.startswith(("class ", "def ")) else "\n\n"
+        return "\n".join(head) + space + text
+
+
+def _foreign_names(tree: Any) -> dict[str, bool]:
+    """Classes of containers in a tree, and whether each is a named tuple."""
+    found: dict[str, bool] = {}
+    if type(tree) is dict:
+        if KEY in tree:
+            found[str(tree[KEY])] = _is_named_tuple(tree)
+        tree = list(tree.values())
+    if type(tree) in (tuple, list):
+        for child in tree:
+            found |= _foreign_names(child)
+    return found
+
+
+def _imported(graph: Graph) -> set[str]:
+    """Names that imports of functions bring into the file."""
+    targets = [str(step.args["target"]) for step in graph.steps if step.op == "opaque"]
+    return {target.partition(":")[2].partition(".")[0] for target in targets if ":" in target}
 
 
 def _is_named_tuple(tree: dict[str, Any]) -> bool:

@@ -23,8 +23,11 @@ _ABBREVIATIONS = {
     "aspp": "ASPP", "fpn": "FPN", "conv1x1": "Conv1x1", "lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "vit": "ViT",
     "emb": "Embedding", "embed": "Embedding", "embeddings": "Embeddings", "enc": "Encoder", "dec": "Decoder", "cls": "Head",
 }  # fmt: skip
-#: Names that generated modules use for something else.
-RESERVED_CLASSES = frozenset({"F", "Tensor", "True", "False", "None"})
+#: Names that generated files use for something else.
+OWN_NAMES = frozenset("""
+    F Tensor nn torch packed setitem tensors OrderedDict namedtuple base64 zlib True False None self super zip enumerate range
+    float complex slice
+""".split())  # fmt: skip
 
 
 def is_identifier(name: str) -> bool:
@@ -41,7 +44,7 @@ def member(owner: str, name: str, registry: str) -> str:
     """The expression for a child (registry ``_modules``), parameter or buffer of a module.
 
     >>> member("self", "conv", "_modules"), member("self", "type", "_modules"), member("self", "a b", "_modules")
-    ('self.conv', "self._modules['type']", "self._modules['a b']")
+    ('self.conv', 'self._modules["type"]', 'self._modules["a b"]')
     """
     return f"{owner}.{name}" if is_plain(name) else f"{owner}.{registry}[{quoted(name)}]"
 
@@ -94,7 +97,7 @@ def class_candidates(path: str) -> list[str]:
     if words and words[-1] == "Self" and len(words) > 1:
         words[-2:] = [f"Self{words[-2]}"]
     found = ["".join(words[-n:]) for n in range(1, len(words) + 1)]
-    return [name for name in found if name not in RESERVED_CLASSES] or ["Block"]
+    return [name for name in found if name not in OWN_NAMES] or ["Block"]
 
 
 def numbered(names: Collection[str]) -> tuple[str, int] | None:
@@ -117,7 +120,7 @@ def unique(name: str, taken: Collection[str]) -> str:
 
 def argument_name(name: str, position: int, taken: Collection[str]) -> str:
     """An identifier for an argument of the network."""
-    if not _IDENTIFIER.match(name) or keyword.iskeyword(name) or name in ("self", "torch", "nn", "F", "math"):
+    if not _IDENTIFIER.match(name) or keyword.iskeyword(name) or name in OWN_NAMES:
         name = f"arg_{position}"
     while name in taken:
         name += "_"

@@ -44,7 +44,7 @@ class Variables:
         self.items = loops(made, path, items)
         self.variables = dict(variables)
         self.results = results
-        self.reserved = reserved
+        self.reserved = reserved | made.globals
         self.sizes = sizes
         self.arguments = list(variables.items())
         self.names: dict[str, Any] = {name: ref for ref, name in variables.items()}
@@ -125,12 +125,12 @@ class Variables:
         return self.last.get(ref, -1) <= self.index and ref not in self.forced
 
     def _free(self, name: str) -> bool:
-        if name in self.reserved:
+        if name in self.reserved or name in self.forced.values():
             return False
         holder = self.names.get(name)
         if holder is None:
             return True
-        return type(holder) is Edge and self._dead(holder) and name not in self.forced.values()
+        return type(holder) is Edge and self._dead(holder)
 
     def bind(self, edge: Edge, name: str) -> None:
         """Let ``name`` hold ``edge`` from here on."""
