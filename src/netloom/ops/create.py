@@ -242,9 +242,9 @@ class Arange(Operator):
         return TensorType(a.dtype.name, (math.ceil(span / step),))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        if a.start == 0 and a.step == 1 and isinstance(a.end, int | Size):
-            return Dims({}, (("n",),), attrs={"end": "n"})
-        return Dims({}, (("n",),), fixed=frozenset({"n"}))
+        # What stands at an index is its position: an index taken out leaves another range behind.
+        counted = a.start == 0 and a.step == 1 and isinstance(a.end, int | Size)
+        return Dims({}, (("n",),), attrs={"end": "n"} if counted else {}, fixed=frozenset({"n"}))
 
 
 class Linspace(Operator):

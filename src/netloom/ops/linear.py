@@ -111,9 +111,10 @@ class Embedding(Operator):
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         lead = names("n", a.x.rank)
+        # The indices are data: a table with fewer rows, or with others, is not what they mean.
         return Dims(
             {"x": lead, "weight": ("v", "f")}, ((*lead, "f"),), attrs={"num_embeddings": "v", "features": "f"},
-            fixed=frozenset() if a.padding_idx is None else frozenset({"v"}),
+            fixed=frozenset({"v"}),
         )  # fmt: skip
 
     def init(self, role: str, a: SimpleNamespace) -> tuple[Any, ...]:
