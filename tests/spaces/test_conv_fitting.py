@@ -60,6 +60,8 @@ def test_what_does_not_fit_is_mended_and_said(layers: list[Any], ops: str, note:
     ("layers", "message"),
     [
         ([nl.op.relu(), 3], "layer 2: 3 is no layer; expected one such as"),
+        ("relu", "takes a list of layers .*, not 'relu'"),
+        (None, "takes a list of layers .*, not None"),
         (["gelo"], "layer 1: unknown operator 'gelo'; did you mean 'gelu'"),
         ([nl.op.conv2d(8)], "layer 1: conv2d needs 'kernel'"),
         ([nl.op.conv2d(8, kernel=0)], "layer 1: conv2d: kernel = 0; expected an integer ≥ 1"),

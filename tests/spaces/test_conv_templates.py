@@ -110,6 +110,8 @@ def test_what_must_stand_may_lack_only_where_the_part_ended() -> None:
         ({"activation": {"leaky_relu": {"slope": 1}}}, "no attribute 'slope'; it takes negative_slope"),
         ({"activation": ["add"]}, "add takes x, y; a layer of a chain is an operator of one tensor"),
         ({"activation": ["lstm"]}, "one tensor with one result"),
+        ({"activation": {"kthvalue": {"k": 1}}}, r"\['kthvalue'\]: kthvalue gives 2 results; a layer of a chain"),
+        ([1], r"templates = \[1\]; expected slots such as"),
         ({"conv": {}}, r"templates\['conv'\] is empty"),
         ({"conv": {"conv2d": {"kernel": 3}}}, "conv2d needs 'out'"),
         ({"conv": {"conv2d": {"kernel": [3, 0], "out": 8}}}, "kernel = 0; expected an integer ≥ 1"),

@@ -209,6 +209,7 @@ def crashing(choose: Any) -> nl.Graph:
         (lambda choose: 1 / choose("zero", [0]), "ZeroDivisionError: .*zero=0"),
         (lambda choose: None, "returned a NoneType; expected a Graph, or a pair"),
         (lambda choose: tiny(choose("width", [])), "choice 'width' has no options"),
+        (lambda choose: tiny(choose("width", {1, 2})), "choice 'width': the options are a set, .*; give a list"),
         (lambda choose: tiny(choose("width", [1, 2], probabilities=[1])), "2 options and 1 probabilities"),
         (lambda choose: tiny(choose("width", [1, 2], probabilities=[0, 0])), "not all of them 0"),
         (lambda choose: tiny(choose(3, [1, 2])), "the name of a choice is 3"),

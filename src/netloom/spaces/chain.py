@@ -28,6 +28,8 @@ _LONG = 1 << 20
 #: Shapes of input that a layer remembers, and calls of it that are kept for one set of arguments.
 _MAX_KEPT, _MAX_STEPS = 20_000, 400
 
+_ONE_OF_EACH = "a layer of a chain is an operator of one tensor with one result"
+
 _N, _FLOAT, _X = Size.symbol("N"), DType("float32"), Edge("x")
 
 
@@ -128,6 +130,8 @@ class Prepared:
             args[name] = value
         args[self.operand] = _X
         made = kind.evaluate(args, lambda ref: type if ref is _X else None)
+        if len(made.outputs) != 1:
+            raise AttributeValueError(f"{kind.name} gives {len(made.outputs)} results; {_ONE_OF_EACH}")
         (output,) = made.outputs
         if output.dtype != "float32" or len(output.shape) < 2 or output.shape[0] != _N or _not_plain(output.shape[1:]):
             raise ShapeError(f"{kind.name} gives {output}; expected a float32 result with the batch first")
@@ -186,7 +190,7 @@ def _operand(kind: Operator) -> str:
     needed = [param.name for param in kind.params if param.kind in ("tensor", "tensors", "operand") and param.required]
     if len(needed) != 1 or kind.by_name[needed[0]].kind == "tensors" or kind.weight_list or kind.unpack:
         takes = ", ".join(needed) or "no tensor"
-        raise AttributeValueError(f"{kind.name} takes {takes}; a layer of a chain is an operator of one tensor with one result")
+        raise AttributeValueError(f"{kind.name} takes {takes}; {_ONE_OF_EACH}")
     return needed[0]
 
 

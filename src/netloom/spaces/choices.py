@@ -7,7 +7,7 @@ from (name, domain) to a value, checks it, and writes it down.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -152,6 +152,8 @@ class Choose:
 
     def __call__(self, name: str, options: Iterable[Any], probabilities: Sequence[float] | None = None) -> Any:
         """One of ``options``, equally likely or with ``probabilities`` (numbers ≥ 0, which need not add up to 1)."""
+        if isinstance(options, Set):
+            raise SpaceError(f"choice {name!r}: the options are a set, which has no order that seeds could keep; give a list")
         # numpy's own numbers, as np.arange gives them, are no plain data; what they stand for is.
         values = tuple(value.item() if type(value).__module__ == "numpy" else value for value in options)
         if not values:

@@ -84,9 +84,10 @@ class Conv:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "input_shape", tuple(self.input_shape))
         shape = self.input_shape
-        if len(shape) != 3 or not all(type(size) is int and size >= 1 for size in shape):
+        if isinstance(shape, list | tuple):
+            put(self, "input_shape", shape := tuple(shape))
+        if not isinstance(shape, tuple) or len(shape) != 3 or not all(type(size) is int and size >= 1 for size in shape):
             raise SpaceError(f"conv space: input_shape = {shape!r}; expected (channels, height, width), each ≥ 1")
         for name, low in (("num_classes", 1), ("conv_num", 1), ("lin_num", 1)):
             value = getattr(self, name)

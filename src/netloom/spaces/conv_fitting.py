@@ -17,6 +17,8 @@ FLATTEN = Layer("flatten")
 
 def fit_shapes(layers: Iterable[Any], input_shape: tuple[int, ...], num_classes: int) -> Graph:
     """See `netloom.spaces.Conv.fit_shapes`."""
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise SpaceError(f"fit_shapes takes a list of layers such as [nl.op.conv2d(16, kernel=3), 'relu'], not {layers!r}")
     fitting = _Fitting(tuple(input_shape))
     for number, given in enumerate(layers, 1):
         layer = as_layer(given, number)

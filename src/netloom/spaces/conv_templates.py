@@ -46,6 +46,7 @@ ONE_OF = frozenset({"conv", "activation", "linear", "linear_activation"})
 _FAMILY_SLOTS = {"conv": "conv", "activation": "activation", "linear": "linear", "dropout": "linear_extras"}
 #: How often an operator stands in a slot of the other kind, unless its template says.
 HALF_OF_ALL = 0.5
+_ANY_IMAGE = (8, 16, 16)
 
 Templates = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -98,6 +99,8 @@ def read_templates(given: Mapping[str, Any] | None) -> dict[str, dict[str, dict[
     >>> read_templates({"activation": ["gelu", "relu"]})["linear_activation"]
     {'gelu': {'probability': 0.5}, 'relu': {'probability': 0.5}}
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise SpaceError(f"templates = {given!r}; expected slots such as {{'activation': ['relu', 'gelu']}}")
     given = dict(given or {})
     for slot in given:
         if slot not in PUBLISHED:
@@ -144,10 +147,11 @@ def _read_template(slot: str, name: str, template: Mapping[str, Any]) -> dict[st
         kind = operator(name)
         read = {attr: _values(kind, attr, value) for attr, value in template.items() if attr != "probability"}
         first = {attr: values[0] for attr, values in read.items()}
-        prepare(Choices(name, {}).of(first))  # is it an operator of one tensor?
+        prepared = prepare(Choices(name, {}).of(first))  # is it an operator of one tensor?
         for param in kind.params:
             if param.kind == "attr" and param.required and param.name not in read:
                 raise AttributeValueError(f"{name} needs {param.name!r}; give it a value, or a list to draw from")
+        prepared.problem(_ANY_IMAGE)  # with one result?
     except (AttributeValueError, UnknownOperatorError) as error:
         raise SpaceError(f"{_where(slot, name)}: {error}") from None
     probability = template.get("probability")
