@@ -156,9 +156,6 @@ class _Call:
             if label in self.labels:
                 place = self.place.get(label, f"{label!r}")
                 self.axes.freeze(self.labels[label], f"{place} of {self.axes.at}")
-        if any(0 in output.shape for output in self.outputs):
-            for variable in self.labels.values():
-                self.axes.freeze(variable, f"an empty tensor at {self.axes.at}")
 
     def _note(self) -> None:
         if self.dims.attrs:

@@ -62,6 +62,9 @@ class Unifier:
     def product(self, parts: Sequence[int]) -> int:
         """The axis of all combinations. Factors of one index are left out, and stay that size."""
         kept = []
+        if any(self.size[part] == 0 for part in parts):
+            self._give_up(parts, "nothing in it")
+            return self.new(0)
         for part in parts:
             if self.size[part] == 1:
                 self.freeze(part, f"a single factor at {self.at}")
@@ -76,7 +79,7 @@ class Unifier:
         kept = []
         for part in parts:
             if self.size[part] == 0:
-                self.freeze(part, f"empty at {self.at}")
+                self.freeze(part, f"nothing in it at {self.at}")
             else:
                 kept.append(part)
         if len(kept) < 2:

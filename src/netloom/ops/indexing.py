@@ -232,6 +232,11 @@ class _Ties:
         if entry == FULL:
             return label
         length = slice_length(entry, size)
+        if entry.step is None and length == 0 and isinstance(size, int) and entry.start == size:
+            # Nothing after the end (what a partial rotation leaves of a head): it starts where x ends.
+            self.fixed.add(f"cut{i}")
+            self.bounds[i] = Slice(label, label, None)
+            return f"cut{i}"
         if entry.step is not None or length == 0 or entry.stop > size:
             self.fixed.update((label, f"cut{i}"))
             return f"cut{i}"
