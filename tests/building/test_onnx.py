@@ -29,6 +29,7 @@ def largest_difference(net: nl.Network, path: Path, batch: int) -> float:
     return max(float((torch.from_numpy(a) - b).abs().max() / b.abs().max()) for a, b in zip(found, expected))
 
 
+@pytest.mark.slow
 def test_a_convolutional_network_at_two_batch_sizes(tmp_path: Path) -> None:
     x = nl.input(3, 8, 8, name="image")
     y = nl.relu(nl.batch_norm(nl.conv2d(x, 4, kernel=3, padding=1)))

@@ -22,8 +22,8 @@ from .variables import Pending
 
 #: Columns up to which expressions are joined.
 _JOINED = 76
-#: Operators whose results share no memory with anything and need no gradient.
-_FRESH = frozenset({"zeros", "ones", "full", "empty", "arange", "zeros_like", "ones_like", "full_like", "eye"})
+#: Operators whose results share no memory with anything, and whose backward pass does not look at them.
+_FRESH = frozenset({"zeros", "ones", "full", "empty", "arange", "zeros_like", "ones_like", "full_like", "eye", "clone"})
 #: Calls within calls, at most.
 _DEPTH = 3
 
