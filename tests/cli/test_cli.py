@@ -75,6 +75,8 @@ def test_trace_prints_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         "def small():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5))\n"
         "def pair():\n    return small(), torch.rand(2, 3, 4, 4)\n"
         "def nothing():\n    return 3\n"
+        "def more(width):\n    return small()\n"
+        "def fails():\n    raise ValueError('no weights here')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["trace", "some_models:small", "--input", "3x4x4", "--format", "json"]) == 0
@@ -84,6 +86,7 @@ def test_trace_prints_a_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     for name, message in (
         ("some_models:nothing", "gives a int"), ("some_models:missing", "gives no model"),
         ("no_such_module:x", "gives no model"), ("some_models", "expected MODULE:FUNCTION"),
+        ("some_models:more", "called without arguments"), ("some_models:fails", "ValueError: no weights here at"),
     ):  # fmt: skip
         assert main(["trace", name]) == 2
         assert message in capsys.readouterr().err

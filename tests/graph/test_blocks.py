@@ -408,6 +408,31 @@ def test_outline() -> None:
     ]
 
 
+def test_outline_of_what_repeats_nothing_tells_every_node() -> None:
+    x = nl.input(8)
+    graph = nl.Graph(x, nl.linear(nl.relu(nl.linear(x, 4, name="hidden"), name="act"), 2, name="head"))
+    assert [line.split()[0] for line in str(graph.blocks()).splitlines()[2:]] == ["x", "hidden", "act", "head"]
+    (only,) = nl.Graph(x, nl.linear(x, 2)).blocks().parts[1:]
+    assert [line.split()[0] for line in str(only).splitlines()] == ["linear:", "block", "linear"]
+    assert str(only).startswith("linear: 1 node, 18 parameters")
+
+
+def test_a_long_name_gives_way_to_the_count() -> None:
+    x = y = nl.input(4)
+    for _ in range(3):
+        y = nl.add(nl.mul(nl.sigmoid(nl.linear(y, 4)), nl.softmax(nl.linear(nl.layer_norm(nl.gelu(nl.linear(y, 4))), 4), 1)), y)
+    name, _, rest = str(find_blocks(nl.Graph(x, y))).splitlines()[3].partition(" ×3")
+    assert name.startswith("  linear–sigmoid–linear") and name.endswith("…") and rest
+
+
+def test_outline_tells_parameters_that_nothing_uses() -> None:
+    import torch
+
+    model = torch.nn.Linear(4, 2)
+    model.dead = torch.nn.Linear(4, 4)
+    assert str(nl.trace(model, torch.zeros(2, 4)).blocks()).startswith("graph: 1 node, 10 parameters and 20 that no node uses")
+
+
 def test_outlines_are_short_and_aligned() -> None:
     for graph in (resnet((2, 3)), transformer(4), mlp(list(range(4, 60)))):
         lines = str(graph.blocks()).splitlines()

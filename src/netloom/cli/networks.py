@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError, TraceError
@@ -97,14 +98,28 @@ def _called(name: str, sizes: str | None) -> tuple[torch.nn.Module, Any]:
         for part in function_name.split("."):
             made = getattr(made, part)
         made = made if isinstance(made, torch.nn.Module) else made()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise TraceError(f"{name!r} gives no model: {error}") from error
+    except Exception as error:
+        # Importing and calling people's own code may raise anything.
+        raise TraceError(f"{name!r} gives no model: {_told(error)}") from error
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(model, torch.nn.Module):
         raise TraceError(f"{name!r} gives a {type(model).__name__}; expected an nn.Module, or a pair of one and its inputs")
     if sizes is not None or inputs is None:
         inputs = torch.rand(2, *_sizes(sizes or "3x224x224"))
     return model, inputs
+
+
+def _told(error: Exception) -> str:
+    """What went wrong in somebody's own code, and at which line of it."""
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error}"
+    theirs = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith((__file__, "<frozen "))]
+    theirs = [frame for frame in theirs if frame.filename != importlib.__file__]
+    if isinstance(error, TypeError) and not theirs:
+        return f"{error}; it is called without arguments, so give a function or an nn.Module that needs none"
+    if not theirs:
+        return str(error)
+    return f"{type(error).__name__}: {error} at {theirs[-1].filename}:{theirs[-1].lineno}: {theirs[-1].line}"
 
 
 def _sizes(text: str) -> tuple[int, ...]:

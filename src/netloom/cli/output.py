@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..errors import FormatError
 
@@ -15,8 +16,13 @@ def writer(path: str | None) -> Iterator[Callable[[str], None]]:
         yield print
         return
     try:
-        file = open(path, "w", encoding="utf-8", newline="\n")  # noqa: SIM115  (closed below, opened where its error is ours)
+        # Files are buffered: a full disk may be noticed as late as when they are closed.
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            yield lambda document: print(document, file=file)
     except OSError as error:
-        raise FormatError(f"cannot write {path!r}: {error.strerror or error}") from None
-    with file:
-        yield lambda document: print(document, file=file)
+        raise FormatError(f"cannot write {path!r}: {error.strerror or error}{_mend(path)}") from None
+
+
+def _mend(path: str) -> str:
+    folder = Path(path).parent
+    return "" if folder.is_dir() else f"; there is no folder {str(folder)!r}, make it first"

@@ -113,8 +113,11 @@ def _fit(text: str, width: int) -> str:
 def _header(block: Block) -> str:
     num_params, flops = costs(block)
     nodes = sum(step.op != "input" for step in block.steps)
-    what = block.label if len(block) < len(block.graph) else "graph"
-    return f"{what}: {nodes:,} nodes, {num_params:,} parameters, {_rounded(flops)}FLOPs"
+    whole = len(block) == len(block.graph)
+    unused = block.graph.num_params - num_params if whole else 0
+    more = f" and {unused:,} that no node uses" if unused else ""
+    what = "graph" if whole else block.label
+    return f"{what}: {nodes:,} node{'s' * (nodes != 1)}, {num_params:,} parameters{more}, {_rounded(flops)}FLOPs"
 
 
 def _rounded(number: int) -> str:
@@ -139,7 +142,9 @@ def costs(block: Block) -> tuple[int, int]:
 
 
 def _lines(block: Block, depth: int) -> list[_Line]:
-    return [line for part in _children(block) for line in _tree(part, 1, depth)]
+    # What is no more than a run of nodes, or one of them, is told node by node: its outline has nothing else to show.
+    parts = _children(block) or block.typical.parts or (block,)
+    return [line for part in parts for line in _tree(part, 1, depth)]
 
 
 def _children(block: Block) -> tuple[Block, ...]:
@@ -157,7 +162,9 @@ def _tree(block: Block, indent: int, depth: int) -> Iterator[_Line]:
     type = block.graph.types(block.steps[-1].name)[0]
     shape = f"({', '.join(map(str, type.shape))})"
     cost = f"{num_params:,}" if num_params else ""
-    yield _Line("  " * indent + name + times, "" if doing == name else doing, shape, cost)
+    # The count is what a reader must not miss, so a name that is too long gives way to it.
+    shown = "  " * indent + _fit(name, _MAX_WIDTH - 2 * indent - len(times)) + times
+    yield _Line(shown, "" if doing == name else doing, shape, cost)
     if depth > 1:
         for part in _children(block):
             yield from _tree(part, indent + 1, depth - 1)
