@@ -51,6 +51,42 @@ def test_what_onnx_cannot_express_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Answer(dict[str, Any]):
+    """A container that torch.export has never heard of."""
+
+
+class Scored(torch.nn.Module):
+    """A dict with literals, a list and one tensor twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        y = self.head(x)
+        return Answer(logits=y, aux=[None, (x, "text")], again=y, count=3)
+
+
+def test_outputs_are_the_tensors_of_the_result_by_name(tmp_path: Path) -> None:
+    model, x = Scored(), torch.randn(2, 4)
+    net = nl.build(nl.trace(model, x), weights=model).train()
+    before = exactness.fingerprint(net)
+    nl.to_onnx(net, tmp_path / "net.onnx")
+    assert exactness.fingerprint(net) == before
+    session = runtime.InferenceSession(str(tmp_path / "net.onnx"), providers=["CPUExecutionProvider"])
+    assert [slot.name for slot in session.get_outputs()] == ["logits", "aux.1.0", "again"]
+    x = torch.randn(5, 4)
+    y = model(x)["logits"]
+    for found, expected in zip(session.run(None, {"x": x.numpy()}), (y, x, y)):
+        assert torch.allclose(torch.from_numpy(found), expected, atol=1e-6)
+
+
+def test_what_torch_cannot_export_is_said(tmp_path: Path) -> None:
+    x = nl.input(6)
+    with pytest.raises(BuildError, match="cannot take the network: Not all values of N .* satisfy .* 25"):
+        nl.to_onnx(nl.Graph(x, nl.cdist(x, nl.parameter(3, 6))), tmp_path / "net.onnx")
+
+
 def test_mistakes_say_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="takes a Network or a Graph, not a Linear"):
         nl.to_onnx(torch.nn.Linear(2, 2), tmp_path / "net.onnx")  # type: ignore[arg-type]

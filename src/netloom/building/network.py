@@ -209,6 +209,15 @@ def _load(network: Network, weights: Any) -> None:
                 module.training = theirs[path].training
 
 
+def with_result(network: Network, result: Any) -> Network:
+    """A network that gives ``result``, another tree of the same graph's values, of the same weights, in evaluation mode."""
+    old = network.graph
+    graph = Graph.make(old.steps, old.tensors, old.arguments, result, symbols=old.symbols, notes=old.notes)
+    made, state = _skeleton(graph, live=False), full_state(network)
+    _place(made, lambda key, entry: state[key].detach())
+    return made.eval()
+
+
 def full_state(module: torch.nn.Module) -> dict[str, Any]:
     """Every parameter and buffer by key, non-persistent ones included."""
     state = dict(module.named_parameters(remove_duplicate=False))

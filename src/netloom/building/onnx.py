@@ -11,10 +11,10 @@ import torch
 
 from ..errors import BuildError
 from ..graph.graph import Graph
-from ..graph.tree import edges, map_leaves
+from ..graph.tree import edges, leaves, map_leaves
 from ..ops import Edge, Size
 from .example import example_inputs
-from .network import Network, build
+from .network import Network, build, with_result
 
 #: Version of the operator set that is written unless another is asked for; onnxruntime reads it since 1.18.
 OPSET = 20
@@ -27,8 +27,10 @@ _OPERATOR = re.compile(r"op='([\w.]+)'")
 def to_onnx(network: Network | Graph, path: str | Path, *, opset: int = OPSET) -> None:
     """Write a network (of a graph: with fresh weights) to the ONNX file ``path``, in evaluation mode.
 
-    Inputs have the names of the graph's arguments, and its free sizes are free: an axis ``N`` takes any batch. The network is
-    left as it is. `BuildError` names the nodes that ONNX has no operator for; needs ``pip install netloom[onnx]``.
+    Inputs have the names of the graph's arguments, and its free sizes are free: an axis ``N`` takes any batch. Outputs are the
+    tensors of the result in order: ``output``, ``output_0`` … of a tuple, the keys of a dict (``aux.0`` of what is nested in
+    it). The network is left as it is. `BuildError` names the nodes that ONNX has no operator for; needs
+    ``pip install netloom[onnx]``.
 
     >>> import netloom as nl, tempfile
     >>> x = nl.input(3, 8, 8)
@@ -41,15 +43,14 @@ def to_onnx(network: Network | Graph, path: str | Path, *, opset: int = OPSET) -
         raise BuildError(f"to_onnx takes a Network or a Graph, not a {type(network).__name__}; nl.trace and nl.build it first")
     _require_exporter()
     graph = network.graph
-    flags = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            program = _exported(network, graph)
-            converted = _converted(network, program, graph, opset)
-    finally:
-        for module, training in flags.items():
-            module.training = training
+    outputs = [(path, leaf) for path, leaf in leaves(graph.result) if type(leaf) is Edge]
+    if not outputs:
+        raise BuildError("the network gives no tensor, so there is nothing to write to an ONNX file")
+    # torch's exporter knows neither literals among the outputs nor the classes of other packages.
+    flat = with_result(network, tuple(edge for _, edge in outputs))
+    with torch.random.fork_rng(devices=[]):
+        program = _exported(network, flat)
+        converted = _converted(network, program, [_output_name(path) for path, _ in outputs], opset)
     try:
         converted.save(str(path))
     except OSError as error:
@@ -64,8 +65,9 @@ def _require_exporter() -> None:
         raise BuildError(f"writing ONNX needs the package {error.name!r}; pip install 'netloom[onnx]'") from None
 
 
-def _exported(network: Network, graph: Graph) -> Any:
-    """The network as torch's exported program, with the graph's symbols as its free dimensions."""
+def _exported(network: Network, flat: Network) -> Any:
+    """The network as torch's exported program, with the graph's symbols as its free dimensions; ``flat`` gives a tuple."""
+    graph = network.graph
     symbols = [name for name in ("N", *graph.symbols) if _is_free(graph, name)]
     sizes = dict(zip(dict.fromkeys(symbols), _SIZES))
     example = example_inputs(graph, **{"batch": sizes.get("N", 2), **{k: v for k, v in sizes.items() if k != "N"}})
@@ -75,7 +77,7 @@ def _exported(network: Network, graph: Graph) -> Any:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             return torch.export.export(
-                network, given, named, dynamic_shapes=shapes if named else tuple(shapes.values()), strict=False
+                flat, given, named, dynamic_shapes=shapes if named else tuple(shapes.values()), strict=False
             )
     except Exception as error:
         # torch's exporter raises errors of many kinds; all mean that this network cannot be exported.
@@ -116,13 +118,16 @@ def _plain(symbol: str) -> str:
     return symbol if symbol.isidentifier() else "D" + "".join(c if c.isalnum() else "_" for c in symbol)
 
 
-def _converted(network: Network, program: Any, graph: Graph, opset: int) -> Any:
+def _converted(network: Network, program: Any, outputs: list[str], opset: int) -> Any:
+    graph = network.graph
     names = [_input_name(argument.name, tree, i) for argument in graph.arguments for i, tree in enumerate(edges(argument.tree))]
+    unique = _unique([*names, *outputs])
+    given, found = unique[: len(names)], unique[len(names) :]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             converted = torch.onnx.export(
-                program, dynamo=True, opset_version=opset, input_names=_unique(names), verbose=False
+                program, dynamo=True, opset_version=opset, input_names=given, output_names=found, verbose=False
             )
             _name_axes(converted.model, graph)
             return converted
@@ -141,7 +146,11 @@ def _name_axes(model: Any, graph: Graph) -> None:
                 renamed[str(given.value)] = str(size)
     values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
     for value in values:
-        for axis, given in enumerate(value.shape or ()):
+        if not any(isinstance(getattr(size, "value", None), str) for size in value.shape or ()):
+            continue
+        if value.shape.frozen:  # shared between values
+            value.shape = value.shape.copy()
+        for axis, given in enumerate(value.shape):
             text = getattr(given, "value", None)
             if isinstance(text, str):
                 shown = re.sub(r"[A-Za-z_]\w*", lambda match: renamed.get(match[0], match[0]), text)
@@ -150,6 +159,12 @@ def _name_axes(model: Any, graph: Graph) -> None:
 
 def _input_name(name: str, edge: Edge, place: int) -> str:
     return name if place == 0 else edge.node
+
+
+def _output_name(path: str) -> str:
+    if not path:
+        return "output"
+    return f"output_{path}" if path[0].isdigit() else path
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -182,7 +197,7 @@ def _refusal(network: Network, program: Any, error: BaseException) -> str:
         shown = ", ".join(f"{op} {name!r}" for name, op in list(found.items())[:5])
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         return f"ONNX has no operator for {shown}{more}; replace them, or run the network with torch"
-    return f"torch.onnx cannot write the network: {_first_line(error)}"
+    return f"torch.onnx cannot write the network{_node_at(network, said[-1])}: {_first_line(error)}"
 
 
 def _node_at(network: Network, text: str) -> str:
@@ -193,5 +208,10 @@ def _node_at(network: Network, text: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return re.sub("\x1b\\[[0-9;]*m", "", text)[:300]
+    """What went wrong at the bottom of it; the exporter's own frame says only which step it was in."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if lines[0].startswith("Constraints violated") and len(lines) > 1:
+        lines[0] = lines[1].removeprefix("- ")
+    return re.sub("\x1b\\[[0-9;]*m", "", lines[0])[:300]
