@@ -270,10 +270,10 @@ class Unifier:
         copies = self.size[slow]
         if not self.is_frozen(slow) and (all(map(self.is_frozen, rest)) or copies > inner):
             self._tie_indices(joined, multiplied)
-        else:
-            self.freeze(slow, f"counts {copies} copies at {self.at}")
-            self.tie(joined, self.concat([self.product(rest)] * copies))
-        return True
+            return True
+        self.freeze(slow, f"counts {copies} copies at {self.at}")
+        self._form[multiplied] = (CONCAT, (self.product(rest),) * copies)
+        return self._align_concats(joined, multiplied)
 
     # -- index by index ------------------------------------------------------------------------------------------------
     def _tie_indices(self, a: int, b: int) -> None:
