@@ -57,6 +57,23 @@ def test_every_node_is_in_exactly_one_box(graph: nl.Graph) -> None:
         assert sorted(shown_nodes(compose(graph, flat=flat).diagram)) == sorted(step.name for step in graph.steps)
 
 
+@pytest.mark.parametrize("prefix", ["", "body."])
+def test_long_runs_of_few_nodes_are_one_box(prefix: str) -> None:
+    x = y = nl.input(8)
+    for i in range(40):
+        y = nl.relu(nl.linear(y, 8, name=f"{prefix}{2 * i}"), name=f"{prefix}{2 * i + 1}")
+    graph = nl.Graph(x, nl.linear(y, 3, name="head"))
+    shown = words(picture_of(graph))
+    assert "×40" in shown and "ReLU" in " ".join(shown) and len(shown) < 20
+    assert not prefix or "body" in shown
+    assert "×40" not in words(picture_of(graph, collapse=False))
+
+
+def test_one_node_is_one_node() -> None:
+    x = nl.input(8)
+    assert any(text.startswith("1 node ·") for text in words(picture_of(nl.Graph(x, nl.linear(x, 3)))))
+
+
 def ways(diagram: Diagram, way: tuple[tuple[Diagram, int], ...] = ()) -> Iterator[tuple[str, tuple[tuple[Diagram, int], ...]]]:
     """Node → the diagrams around it, each with the number of the box that holds the node."""
     for number, box in enumerate(diagram.boxes):

@@ -46,7 +46,8 @@ class _Composer:
     def scene(self, with_facts: bool) -> Scene:
         graph = self.graph
         diagram = self._with_outputs(outline(graph, self.flat))
-        subtitle = [f"{sum(step.op != 'input' for step in graph.steps):,} nodes", f"{count_text(graph.num_params)} parameters"]
+        num_nodes = sum(step.op != "input" for step in graph.steps)
+        subtitle = [f"{num_nodes:,} node{'s' * (num_nodes != 1)}", f"{count_text(graph.num_params)} parameters"]
         if graph.flops:
             subtitle.append(f"{count_text(graph.flops)} FLOPs for one sample")
         found = {step.name: facts(graph, step) for step in graph.steps} if with_facts else None

@@ -16,8 +16,8 @@ from ..blocks import Block
 from ..graph import Graph, Step
 from .theme import kind_of
 
-#: Repeats of fewer nodes than this are drawn as they are.
-_MIN_REPEATED = 3
+#: Repeats of fewer nodes than this an instance are drawn as they are, unless they take this many nodes in all.
+_MIN_REPEATED, _LONG = 3, 24
 #: Unnamed steps in a row that compute nothing heavy and are folded into one box.
 _MIN_CLUTTER = 7
 #: Modules of at most this many steps have no box of their own.
@@ -77,7 +77,8 @@ class _Reader:
             return tuple(found)
         unnamed = depth == 0 and all(part.kind == "node" for part in found)
         if depth and all(part.kind == "node" for part in found):
-            return tuple(found)
+            repeats = _repeats_within(self.graph.blocks(), start, stop) if len(found) >= _LONG else []
+            return tuple(self.loose(found, True) if any(len(repeat) >= _LONG for repeat in repeats) else found)
         return tuple(self.in_runs(self.folded(self.with_repeats(found), unnamed)))
 
     def node(self, index: int) -> Part:
@@ -222,7 +223,9 @@ def _is_chain(repeat: Block) -> bool:
     Later nodes may read the last two instances, as the cells of a search space do; branches side by side are no chain.
     """
     first, *others = repeat.parts
-    if len(first) < _MIN_REPEATED or any([s.op for s in part.steps] != [s.op for s in first.steps] for part in others):
+    if len(first) < _MIN_REPEATED and len(repeat) < _LONG:
+        return False
+    if any([s.op for s in part.steps] != [s.op for s in first.steps] for part in others):
         return False
     for before, part in zip(repeat.parts, others):
         made = {step.name for step in before.steps}
