@@ -153,7 +153,9 @@ def test_tied_axes_keep_the_same_indices_whatever_is_removed(data: Any) -> None:
     axes.solve()
     leaves = {leaf for a, b in pairs for leaf in (*axes.leaves(a), *axes.leaves(b))}
     kept = {
-        leaf: {i for i in range(axes.size[leaf]) if data.draw(st.booleans())} for leaf in sorted(leaves) if not axes.reason(leaf)
+        leaf: {i for i in range(axes.size[leaf]) if data.draw(st.booleans())}
+        for leaf in sorted(leaves)
+        if not axes.reason(leaf)
     }
     assume(leaves)
     for a, b in pairs:

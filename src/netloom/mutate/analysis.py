@@ -133,12 +133,16 @@ class Dimensions:
                 yield step.name, Edge(step.name, k), self._ties.values[Edge(step.name, k)]
 
     def _name_atoms(self) -> None:
-        """Names for all atoms: free ones first, so that they get the plain names of their nodes."""
+        """Names for all atoms, of the nodes that own parameters with them: free ones first, which get the plain names."""
         first: dict[int, str] = {}
-        for node, _, row in self._places():
+        owner: dict[int, str] = {}
+        for node, ref, row in self._places():
+            owns = isinstance(ref, str) and self.graph.tensors[ref].kind == "parameter"
             for variable in row:
                 for leaf in self._axes.leaves(variable):
                     first.setdefault(leaf, node)
+                    if owns:
+                        owner.setdefault(leaf, node)
         for node, stated in self._ties.attrs.items():
             for variable in variables_of(stated):
                 for leaf in self._axes.leaves(variable):
@@ -149,7 +153,7 @@ class Dimensions:
         for frozen in (False, True):
             for group in groups:
                 if bool(self._axes.reason(group[0])) == frozen:
-                    node = first[group[0]]
+                    node = owner.get(group[0], first[group[0]])
                     taken[node] += 1
                     name = node if taken[node] == 1 else f"{node}:{taken[node]}"
                     self._enter(name, group)

@@ -42,8 +42,8 @@ class Member:
 class Atom:
     """A block of indices that only ever change together.
 
-    ``id`` is the name of the node where it first appears, with ``:2``, ``:3``, … where others appear there too. ``frozen``
-    is the reason why its size may not change, "" where it may.
+    ``id`` is the name of the first node with a parameter that has it (or of the node where it first appears), with ``:2``,
+    ``:3``, … where others are there too. ``frozen`` is the reason why its size may not change, "" where it may.
     """
 
     id: str
