@@ -43,6 +43,17 @@ def test_a_convolutional_network_at_two_batch_sizes(tmp_path: Path) -> None:
     assert max(largest_difference(net, tmp_path / "net.onnx", batch) for batch in (1, 4)) < 1e-5
 
 
+@pytest.mark.slow
+def test_experts_side_by_side(tmp_path: Path) -> None:
+    """torch's exporter freezes shapes that it shares between values; axes are named all the same."""
+    x = nl.input(6)
+    experts = nl.stack([nl.linear(x, 6), nl.linear(x, 6)], -1)
+    gate = nl.unsqueeze(nl.softmax(nl.linear(x, 2), 1), -2)
+    net = nl.build(nl.Graph(x, nl.sum(nl.mul(experts, gate), -1)), seed=0)
+    nl.to_onnx(net, tmp_path / "net.onnx")
+    assert max(largest_difference(net, tmp_path / "net.onnx", batch) for batch in (1, 4)) < 1e-5
+
+
 def test_what_onnx_cannot_express_is_named(tmp_path: Path) -> None:
     x = nl.input(6)
     values = nl.kthvalue(nl.relu(x), 2, dim=1, name="second")
