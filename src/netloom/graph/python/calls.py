@@ -155,7 +155,7 @@ def _home(made: Program, step: Step) -> str:
     parent, _, last = name.rpartition(".")
     own = [weight.key.rpartition(".")[0] for weight in weights(tuple(step.args.values()))]
     if own and step.op != "assign":
-        return name if name in made.entries or not parent else parent
+        return name if name in made.entries else parent
     if step.op == "assign":
         return step.scope if not own or under(own[0], step.scope) else own[0]
     if step.args.get("training") == MODULE or step.op == "by_mode":
