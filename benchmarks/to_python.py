@@ -112,8 +112,9 @@ def write_table(names: list[str], records: dict[str, dict[str, Any]]) -> None:
         "outputs, gradients, buffers and random state in training mode.",
         "",
         f"**{exact} of {len(names)} models exact; {formatted} as `ruff format` leaves them; the traces of {same} have the "
-        f"graph's hash.** torch {torch.__version__}. A hash differs where the model returns a class of its own, which becomes a "
-        "dict.",
+        f"graph's hash.** torch {torch.__version__}.",
+        "A hash differs where the model returns a class of its own, which becomes a dict, and where a tensor is written into",
+        "that something else has read, which takes a copy. DETR's graph holds evaluation alone (see the gallery).",
         "",
         "| model | nodes | lines | exact | style | same hash | seconds | remarks |",
         "|---|--:|--:|:-:|:-:|:-:|--:|---|",

@@ -16,6 +16,12 @@ from .naming import quoted
 from .slots import Raw
 
 
+def is_installed(module: str) -> bool:
+    """Whether a module comes from an installed package: formatters keep imports of the user's own modules apart."""
+    root = module.partition(".")[0]
+    return root == "torch" or "site-packages" in (getattr(sys.modules.get(root), "__file__", None) or "")
+
+
 def importable(module: str, path: str, function: Any) -> bool:
     """Whether ``from module import path`` would give the function that the graph calls."""
     found: Any = sys.modules.get(module)

@@ -9,14 +9,15 @@ from ...errors import BuildError
 from ...ops import Edge, Size
 from ..foreign import KEY, class_named
 from ..graph import Graph
+from ..table import TensorEntry
 from ..tree import edges
-from .borders import Call, Program
+from .borders import Call, Program, under
 from .calls import program
 from .classes import Shared, finished, settle, share
 from .constants import READER, definitions
 from .formatting import WIDTH, layout
 from .instances import Instance, Members, forward, instance, result_edges
-from .literals import constant
+from .literals import constant, is_installed
 from .members import module_source, weight_source
 from .naming import OWN_NAMES, argument_name, is_identifier, member
 from .slots import Slots
@@ -283,12 +284,21 @@ class _Root:
         return found
 
     def _frozen(self) -> list[str]:
-        """Parameters that are not trained."""
-        return [
-            f"{weight_source(self.made, '', key)}.requires_grad_(False)"
-            for key, entry in self.graph.tensors.items()
-            if entry.kind == "parameter" and not entry.requires_grad and entry.alias_of is None
-        ]
+        """Parameters that are not trained: whole modules where nothing in them is, else one by one."""
+        found: dict[str, None] = {}
+        trained = [key for key, entry in self._parameters() if entry.requires_grad]
+        for key, entry in self._parameters():
+            if entry.requires_grad:
+                continue
+            parts = key.split(".")
+            paths = [".".join(parts[:n]) for n in range(1, len(parts))]
+            whole = next((path for path in paths if not any(under(other, path) for other in trained)), None)
+            source = module_source(self.made, "", whole) if whole is not None else weight_source(self.made, "", key)
+            found[f"{source}.requires_grad_(False)"] = None
+        return list(found)
+
+    def _parameters(self) -> list[tuple[str, TensorEntry]]:
+        return [(key, entry) for key, entry in self.graph.tensors.items() if entry.kind == "parameter"]
 
     # -- the file ------------------------------------------------------------------------------------------------------------
     def _file(self, blocks: list[str], instances: list[Instance]) -> str:
@@ -321,8 +331,8 @@ class _Root:
             module, _, name = line.removeprefix("from ").partition(" import ")
             wanted.setdefault(module, []).append(name)
         lines = {module: f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())}
-        head += [line for module, line in lines.items() if module.partition(".")[0] == "torch"]
-        own = [line for module, line in lines.items() if module.partition(".")[0] != "torch"]
+        head += [line for module, line in lines.items() if is_installed(module)]
+        own = [line for module, line in lines.items() if not is_installed(module)]
         head += [""] * bool(own) + own
         space = "\n\n\n" if text.startswith(("class ", "def ")) else "\n\n"
         return "\n".join(head) + space + text
