@@ -166,3 +166,8 @@ def test_a_search_killed_at_any_instant_resumes(tmp_path: Path, recipe: str) -> 
 
     asked = resume(run_id, store, budget=done + 2, progress=False).evaluations["ask"]
     assert list(asked) == list(range(done + 2)) and store.check() == []
+
+
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "netloom", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("netloom ")
