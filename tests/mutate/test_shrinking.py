@@ -120,7 +120,7 @@ def test_explanations_name_layers_and_the_way_there() -> None:
     b = nl.conv2d(nl.relu(a, name="act"), 8, kernel=3, padding=1, bias=False, name="b")
     text = analyse(nl.Graph(x, nl.conv2d(nl.add(a, b, name="sum"), 2, kernel=1, bias=False, name="c"))).explain("a")
     assert "a: 8 indices, free, which are" in text
-    assert "b.weight axis 0, b.weight axis 1" in text and "c.weight axis 1   (through sum)" in text
+    assert "b.weight: axis 0; b.weight: axis 1" in text and "c.weight: axis 1   (through sum)" in text
     assert "3: axis 1 of the result of input 'x'" in text
     with pytest.raises(GraphError, match="no node is called 'aa'; did you mean 'a'"):
         analyse(nl.Graph(x, a)).explain("aa")

@@ -100,8 +100,8 @@ class Dimensions:
           result: (N, stem, 6, 6)
           stem.weight: (stem, 3, 3, 3)
         stem: 16 indices, free, which are
-          stem.weight axis 0
-          next.weight axis 1   (through act)
+          stem.weight: axis 0
+          next.weight: axis 1   (through act)
         fixed are
           N: axis 0 of the result of input 'x'
           6: axis 2 of the result of conv2d 'stem'

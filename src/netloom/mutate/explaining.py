@@ -53,12 +53,25 @@ def _together(dims: Dimensions, start: str, atom: Atom, plain: Mapping[str, Any]
         keys = [key for key in _keys(dims, dims.graph[step].step) if key in tensors and key not in shown_keys]
         shown_keys.update(keys)
         if keys:
-            places = [f"{key} axis {member.axis}{_inside(member, atom, plain)}" for key in keys for member in tensors[key]]
-            ways.append(f"  {', '.join(_few(places))}{_through(_way(parents, step))}")
+            members = [member for key in keys for member in tensors[key]]
+            ways.append(f"  {_places(members, atom, plain)}{_through(_way(parents, step))}")
     lines += ways[:_MOST_LINES]
     if len(ways) > _MOST_LINES:
         lines.append(f"  … and tensors of {len(ways) - _MOST_LINES} more nodes")
     return lines
+
+
+def _places(members: list[Member], atom: Atom, plain: Mapping[str, Any]) -> str:
+    """The tensors of one node, those with the atom in the same place together: ``bn1.weight, bias: axis 0``."""
+    together: dict[str, list[str]] = defaultdict(list)
+    for member in members:
+        together[f"axis {member.axis}{_inside(member, atom, plain)}"].append(str(member.ref))
+    texts = []
+    for place, keys in together.items():
+        owner = keys[0].rpartition(".")[0]
+        rest = [key.removeprefix(f"{owner}.") if owner else key for key in keys[1:]]
+        texts.append(f"{', '.join([keys[0], *_few(rest)])}: {place}")
+    return "; ".join(texts)
 
 
 def _inside(member: Member, atom: Atom, plain: Mapping[str, Any]) -> str:
