@@ -1,4 +1,4 @@
-"""Whole models as Python: the written module is the model, bit for bit. Those of torchvision and timm: benchmarks/to_python.py."""
+"""Whole models as Python: the written module is the model, bit for bit. Published ones: benchmarks/to_python.py."""
 
 from __future__ import annotations
 
