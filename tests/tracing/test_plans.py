@@ -112,3 +112,20 @@ def test_what_is_remembered_changes_nothing() -> None:
     assert nl.trace(model, x) == first
     plans.forget()
     assert nl.trace(model, x) == first
+
+
+def test_a_loop_over_the_first_axis_ends() -> None:
+    """A recurrent layer over part of the features, time first: no kernel may walk through a million steps."""
+
+    class Partial(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(3, 4)
+
+        def forward(self, x: Any) -> Any:
+            return self.rnn(x[:, :, :3])[0]
+
+    model, x = Partial(), torch.randn(5, 2, 6)
+    network = nl.build(nl.trace(model, x), weights=model)
+    assert compare_eval(model, network, x) == []
+    assert torch.equal(network(torch.ones(7, 2, 6)), model(torch.ones(7, 2, 6)))

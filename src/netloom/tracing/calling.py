@@ -141,10 +141,12 @@ class Calling:
             return None
         if len(plan.types) > 1 and kind.family not in ("recurrent", "pool"):
             return None
-        if torch.get_default_dtype() != torch.float32:
+        # Results of these are laid out the same whatever the operands'; and a kernel that loops over a prime never ends.
+        always = kind.family == "recurrent" or kind.name == "scaled_dot_product_attention"
+        if torch.get_default_dtype() != torch.float32 and not always:
             return None  # rules assume the usual default; the kernel knows better
         made: Any = [_blank(t) for t in plan.types]
-        if kind.name != "scaled_dot_product_attention" and not all(p.handle.tensor.is_contiguous() for p in places):
+        if not always and not all(p.handle.tensor.is_contiguous() for p in places):
             strides = _shared_strides(plan, places) if kind.family in _ELEMENTWISE else None
             if strides is None:
                 return None
