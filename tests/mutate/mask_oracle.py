@@ -25,7 +25,7 @@ OVER_AN_AXIS = frozenset(
     """layer_norm rms_norm group_norm softmax log_softmax softmin mean var std amax amin max min prod logsumexp aminmax
     local_response_norm scaled_dot_product_attention normalize norm vector_norm cosine_similarity var_mean std_mean median
     argmax argmin sort topk cumprod logcumsumexp gumbel_softmax max_dim min_dim all any quantile nanmean mode cummax cummin
-    kthvalue nanmedian renorm count_nonzero cdist pairwise_distance matrix_norm""".split()
+    batch_norm instance_norm kthvalue nanmedian renorm count_nonzero cdist pairwise_distance matrix_norm""".split()
 )
 
 
@@ -91,6 +91,9 @@ def _axes(step: Step, rank: int) -> Sequence[int]:
     """The axes of its operands that an operator works over; all of them where nothing says which."""
     if step.op in ("group_norm", "local_response_norm"):
         return (1,)
+    if step.op in ("batch_norm", "instance_norm"):
+        # Over all but the channels, unless by running statistics; so are standardised weights made.
+        return () if step.args["training"] in (False, "module") else (0, *range(2, rank))
     if step.op == "scaled_dot_product_attention":
         return (rank - 2,)
     if step.args.get("normalized_shape") is not None:
