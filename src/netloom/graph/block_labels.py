@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..ops import operator
+from .step import module_path
 
 if TYPE_CHECKING:
     from .block_reading import Reading
@@ -36,7 +37,7 @@ def common_path(steps: Sequence[Step]) -> str:
 
 
 def _path(step: Step) -> list[str]:
-    return step.name.partition("@")[0].split(".")
+    return module_path(step.name).split(".")
 
 
 def operators(block: Block) -> str:

@@ -227,7 +227,7 @@ class Calling:
                 actual = tensor if not isinstance(actual, tuple | list) else actual
             else:
                 aliases.fresh(tensor, edge)
-                fresh += not _shares_storage(tensor, given)
+                fresh += not any(aliases.is_view(tensor, other) for other in given)
         if recorder.meta and fresh == len(results):
             plan.layout = Layout.of(actual, results)
         plan.viewed = views == len(results) and (isinstance(actual, torch.Tensor) or len(actual) == views)
@@ -372,8 +372,3 @@ def _shared_strides(plan: Plan, places: list[Place]) -> tuple[int, ...] | None:
             return None
         expected *= size
     return strides
-
-
-def _shares_storage(tensor: Any, others: list[Any]) -> bool:
-    storage = tensor.untyped_storage()._cdata
-    return any(other.untyped_storage()._cdata == storage for other in others)

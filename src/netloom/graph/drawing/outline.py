@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ...ops import operator
 from ..blocks import Block
 from ..graph import Graph, Step
+from ..step import module_path
 from .theme import kind_of
 
 #: Repeats of fewer nodes than this an instance are drawn as they are, unless they take this many nodes in all.
@@ -57,7 +58,7 @@ def outline(graph: Graph, flat: bool = False) -> tuple[Part, ...]:
 class _Reader:
     def __init__(self, graph: Graph, flat: bool) -> None:
         self.graph, self.flat = graph, flat
-        self.paths = [tuple(step.name.partition("@")[0].split(".")) for step in graph.steps]
+        self.paths = [tuple(module_path(step.name).split(".")) for step in graph.steps]
 
     def parts(self, start: int, stop: int, depth: int) -> tuple[Part, ...]:
         """The parts of a run of steps whose first ``depth`` names agree."""

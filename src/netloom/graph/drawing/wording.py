@@ -6,6 +6,7 @@ from typing import Any
 
 from ...ops import DType, Edge, Size, TensorType, Weight, operator
 from ..graph import Graph, Step
+from ..step import module_path
 from ..tree import edges, leaves
 from .lettering import shorten
 from .scene import Row
@@ -56,7 +57,7 @@ def _words(graph: Graph, step: Step) -> tuple[str, str]:
 
 def _named(step: Step, sizes: str) -> tuple[str, str]:
     """A layer by the name that its module has, where that is a word: query, key and value look alike otherwise."""
-    name = _last(step.name.partition("@")[0])
+    name = _last(module_path(step.name))
     if name.rstrip("_0123456789") in ("", step.op):
         return step.op, sizes
     return name, f"{step.op} {sizes}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...ops import Edge, Weight
 from ..graph import Graph, Step
+from ..step import module_path
 from ..tree import edges
 from .layers import Layer
 from .naming import OWN_NAMES
@@ -75,7 +76,7 @@ class Program:
 
 def base_name(step: Step) -> str:
     """The name without the number of the call."""
-    return step.name.partition("@")[0]
+    return module_path(step.name)
 
 
 def steps_in(items: list[Item]) -> Iterator[Step]:

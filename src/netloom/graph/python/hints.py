@@ -9,6 +9,7 @@ from typing import Any
 
 from ...ops import Edge
 from ..graph import Step
+from ..step import module_path
 from .borders import Call, Program
 
 _ROLES = {
@@ -77,7 +78,7 @@ def origin(made: Program, edge: Edge, depth: int = 8) -> Hint | None:
     step = made.graph[ref.node].step
     if step.op == "input":
         return Hint("mask") if "mask" in step.name else None
-    path = step.name.partition("@")[0]
+    path = module_path(step.name)
     if path in made.calls:
         last = path.rpartition(".")[2]
         return Hint(_ROLES[last]) if last in _ROLES and len(made.graph.types(step.name)) == 1 else None
