@@ -50,6 +50,8 @@ def examine(name: str) -> dict[str, Any]:
     record: dict[str, Any] = {}
     started = time.perf_counter()
     graph = nl.trace(model, example)
+    if any(note.startswith("evaluation mode only") for note in graph.notes):
+        graph = nl.trace(model, example, specialize=True)  # training mode decides on data; the notes quote the decision
     record["trace_seconds"] = round(time.perf_counter() - started, 3)
     record["nodes"] = sum(node.op != "input" for node in graph.nodes)
     record["opaque"] = sum(node.op == "opaque" for node in graph.nodes)
@@ -189,7 +191,8 @@ def write_table(names: list[str], records: dict[str, dict[str, Any]]) -> None:
         f"{BATCHES[0]} and {BATCHES[1]}: outputs in evaluation mode; outputs, gradients, buffers and random state in training",
         "mode. The column after them says whether the state_dict's keys, the parameters and FLOPs (by torch's own count),",
         "text and JSON read back, and the hash of the built network traced again are all what they should be, and the",
-        "model is as it was.",
+        "model is as it was. A model whose training mode decides on data is traced with `specialize=True`; the remark quotes",
+        "the decision that its graph keeps as it fell.",
         "",
         f"**{exact} of {len(names)} models exact in everything; {opaque} of {nodes:,} nodes opaque ({share}).** "
         f"torch {torch.__version__}, one thread.",
@@ -220,7 +223,7 @@ def _row(name: str, record: dict[str, Any] | None) -> str:
 
 def _cell(text: str) -> str:
     # Where the packages lie is no matter of the model.
-    plain = re.sub(r"/\S*/(site-packages|src)/", "", " ".join(text.split()))
+    plain = re.sub(r"[^\s(]*\b(?:site-packages|src)/", "", " ".join(text.split()))
     plain = plain if len(plain) <= 240 else plain[:239] + "…"
     return plain.replace("|", "\\|").replace("<", "&lt;")
 

@@ -40,6 +40,24 @@ class ReassignedBuffer(nn.Module):
         return self.fc(x - self.total)
 
 
+@case(floats(4, 6))
+class TableMadeWhenFirstCalled(nn.Module):
+    """ConViT: a placeholder, in no checkpoint, is replaced by a table of another shape when the length is known."""
+
+    table: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.position = nn.Linear(6, 6), nn.Linear(2, 6)
+        self.register_buffer("table", torch.zeros(1, 2), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.table.shape[0] != x.shape[1]:
+            steps = torch.arange(x.shape[1], dtype=torch.float32)
+            self.table = torch.stack([steps, steps**2], 1)
+        return self.fc(x) + self.position(self.table)
+
+
 @case(floats(6))
 class MovingAverage(nn.Module):
     def __init__(self) -> None:

@@ -136,6 +136,30 @@ def test_decision_on_data_can_be_frozen() -> None:
     assert any(Path(__file__).name in note for note in graph.notes), graph.notes
 
 
+class Growing(nn.Module):
+    """A cache that every call makes longer: no two calls are one computation."""
+
+    cache: Tensor
+
+    def __init__(self, persistent: bool) -> None:
+        super().__init__()
+        self.register_buffer("cache", torch.zeros(1, 6), persistent=persistent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.cache = torch.cat([self.cache, x.detach().mean(0, keepdim=True)])
+        return x + self.cache.sum(0)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_buffer_that_grows_is_left_as_it_is_and_named(persistent: bool) -> None:
+    model = Growing(persistent)
+    graph = nl.trace(model, torch.randn(2, 6))
+    assert any("buffer 'cache' is left as it is" in note for note in graph.notes), graph.notes
+    network, x = nl.build(graph, weights=model), torch.randn(3, 6)
+    first = model(x)
+    assert torch.equal(network(x), first) and torch.equal(network(x), first)
+
+
 def test_decision_on_constants_is_no_matter_of_data() -> None:
     class Constant(nn.Module):
         def __init__(self) -> None:

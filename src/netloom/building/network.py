@@ -186,7 +186,8 @@ def _load(network: Network, weights: Any) -> None:
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise BuildError(f"weights[{key!r}] is a {type(value).__name__}; expected a tensor")
-    _refuse_misfit(graph, state)
+    caches = _caches(graph)
+    _refuse_misfit(graph, state, caches)
 
     def copied(key: str, entry: TensorEntry) -> Any:
         given = state.get(key)
@@ -195,6 +196,8 @@ def _load(network: Network, weights: Any) -> None:
         if given is None:
             device = next((t.device for t in state.values() if isinstance(t, torch.Tensor)), "cpu")
             return fresh(key, entry, None, device)
+        if key in caches and tuple(given.shape) != tuple(entry.type.shape):
+            return fresh(key, entry, None, given.device)
         return given.detach().clone()
 
     _place(network, copied)
@@ -225,18 +228,23 @@ def full_state(module: torch.nn.Module) -> dict[str, Any]:
     return state
 
 
-def _refuse_misfit(graph: Graph, state: Mapping[str, Any]) -> None:
+def _caches(graph: Graph) -> set[str]:
+    """Buffers that no checkpoint holds and no call reads: each call of the network writes them anew, whatever they were."""
+    read = {weight.key for step in graph.steps if step.op != "assign" for weight in weights_in(tuple(step.args.values()))}
+    return {key for key, entry in graph.tensors.items() if not entry.persistent and (entry.alias_of or key) not in read}
+
+
+def _refuse_misfit(graph: Graph, state: Mapping[str, Any], caches: set[str]) -> None:
     names = {entry.alias_of or key for key, entry in graph.tensors.items() if key in state}
     missing = [
         key for key, entry in graph.tensors.items()
         if (entry.alias_of or key) not in names and entry.constant is None and entry.persistent
     ]  # fmt: skip
     extra = [key for key in state if key not in graph.tensors]
-    read = {weight.key for step in graph.steps for weight in weights_in(tuple(step.args.values()))}
     wrong = [
         f"{key} is {tuple(state[key].shape)} instead of {tuple(entry.type.shape)}"
         for key, entry in graph.tensors.items()
-        if key in state and tuple(state[key].shape) != tuple(entry.type.shape) and (entry.persistent or key in read)
+        if key in state and tuple(state[key].shape) != tuple(entry.type.shape) and key not in caches
     ]
     problems = []
     for what, keys in (("missing", missing), ("unexpected", extra), ("of the wrong shape", wrong)):

@@ -11,7 +11,7 @@ from ..graph.graph import Argument, Graph, Step
 from ..graph.step import owner_of
 from ..graph.table import Constant, TensorEntry
 from ..graph.tree import edges, map_leaves, weights
-from ..ops import MODULE, DType, Edge, Operator, TensorType, Weight, operator
+from ..ops import MODULE, DType, Edge, Operator, Size, TensorType, Weight, operator
 from ..ops.operator import resolve_types
 from .merging import Merger
 from .records import Record
@@ -21,14 +21,14 @@ from .state import Held, constant_of, observed_init, type_of_tensor
 class Assembly:
     """The parts of one graph in the making."""
 
-    def __init__(self, entries: list[Held], modules: dict[str, Any], merger: Merger) -> None:
-        self.entries, self.merger = entries, merger
+    def __init__(self, entries: list[Held], modules: dict[str, Any], merger: Merger, notes: list[str]) -> None:
+        self.entries, self.merger, self.notes = entries, merger, notes
         self.records = merger.out
         self.paths = set(modules)
         self.leaf = {path for path, module in modules.items() if not module._modules}
         self.table: dict[str, TensorEntry] = {}
         self.names: dict[int, str] = {}
-        self.held: dict[str, TensorType] = {}
+        self.held = {item.key: type_of_tensor(item.tensor) for item in entries}
         self.types: dict[Any, tuple[TensorType, ...]] = {}
         self.own: dict[int, list[str]] = {}
 
@@ -80,11 +80,28 @@ class Assembly:
                 self._assign(key, t, "train", grad)
 
     def _assign(self, key: str, edge: Edge, mode: str, grad: bool) -> None:
-        entry = next(item for item in self.entries if item.key == key)
-        kind = type_of_tensor(entry.tensor)
+        value = self.merger.out[edge.node].types[edge.index]  # type: ignore[call-overload]
+        if value != self.held[key] and not self._retype(key, value):
+            return
+        kind = self.held[key]
         args = {"target": Weight(key), "value": edge, "dtype": DType(kind.dtype), "shape": kind.shape}
         scope = key.rpartition(".")[0]
         self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", 0, mode=mode))
+
+    def _retype(self, key: str, kind: TensorType) -> bool:
+        """Whether a buffer that is replaced by one of another type can be held in that type from the start.
+
+        So it is with a cache that no call reads before it is made and that no checkpoint holds. Anything else the graph leaves
+        as it is, and says so: the next call of the model would meet another buffer, and be another computation.
+        """
+        item = next(item for item in self.entries if item.key == key)
+        shared = sum(other.tensor is item.tensor for other in self.entries) > 1
+        read = any(weight.key == key for record in self.records for weight in weights(tuple(record.args.values())))
+        if shared or read or item.persistent or any(isinstance(size, Size) for size in kind.shape):
+            self.notes.append(f"buffer {key!r} is left as it is: a call of the model replaces it by another, {kind}")
+            return False
+        self.held[key] = kind
+        return True
 
     # -- what is alive -------------------------------------------------------------------------------------------------
     def prune(self, *trees: Any) -> None:
@@ -183,7 +200,6 @@ class Assembly:
                     elif record.op != "parameter" or weight.key not in used:
                         used[weight.key] = (record.op, role, record)
         canonical: dict[int, str] = {}
-        self.held = {item.key: type_of_tensor(item.tensor) for item in self.entries}
         self.types = {record.number: record.types for record in self.records}
         for item in self.entries:
             first = canonical.setdefault(id(item.tensor), item.key)
@@ -232,7 +248,7 @@ def assemble(
     notes: list[str],
 ) -> Graph:
     """The graph of the merged records of one trace."""
-    assembly = Assembly(tracing.entries, tracing.modules, merger)
+    assembly = Assembly(tracing.entries, tracing.modules, merger, notes)
     result, train_result = assembly.results(results)
     assembly.write_state(written)
     assembly.prune(result, train_result)

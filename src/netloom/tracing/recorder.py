@@ -85,7 +85,7 @@ class Recorder(TorchFunctionMode):
             now = owner._buffers.get(item.key.rpartition(".")[2]) if item.kind == "buffer" else None
             if now is not None and now is not item.tensor:
                 handle = self.aliases.handle(now)
-                if handle is not None and type_of_tensor(now) == type_of_tensor(item.tensor):
+                if handle is not None:
                     written[item.key] = (self.aliases.read(handle), True)
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
