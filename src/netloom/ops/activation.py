@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ShapeError
 from .arguments import MODULE, attr, boolean, choice, dtype_attr, flag, integer, optional, tensor, weight
 from .checks import real
-from .dims import Concat, Dims, elementwise, names
+from .dims import Concat, Dims, couple, names
 from .operator import Operator, TensorType, pretty
 from .pointwise import Unary, require_fit, require_kind, unary_calls
 
@@ -18,6 +18,7 @@ class Relu(Unary):
     """max(x, 0)."""
 
     name = "relu"
+    zero_terms = ("x",)
     takes = "if"
     code = "F.relu({x})"
     inplace = "torch.relu_({x})"
@@ -28,6 +29,7 @@ class Relu6(Unary):
     """min(max(x, 0), 6): hardtanh between 0 and 6."""
 
     name = "relu6"
+    zero_terms = ("x",)
     precedence = 1
     takes = "if"
     code = "F.relu6({x})"
@@ -42,6 +44,7 @@ class LeakyRelu(Unary):
     """x where positive, else negative_slope · x."""
 
     name = "leaky_relu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("negative_slope", real(), 0.01))
     takes = "f"
     code = "F.leaky_relu({x}, {negative_slope})"
@@ -53,6 +56,7 @@ class Prelu(Unary):
     """x where positive, else w · x with a learned w: one for all, or one per channel (axis 1)."""
 
     name = "prelu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("num_parameters", integer(1), 1), weight("weight"))
     takes = "f"
     code = "F.prelu({x}, {weight})"
@@ -91,6 +95,7 @@ class Rrelu(Unary):
     """Leaky relu whose slope is drawn uniformly in training and is the mean of its bounds otherwise."""
 
     name = "rrelu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("lower", real(), 1 / 8), attr("upper", real(), 1 / 3), attr("training", flag, MODULE))
     takes = "f"
     code = "F.rrelu({x}, {lower}, {upper}, {training})"
@@ -112,6 +117,7 @@ class Elu(Unary):
     """x where positive, else alpha · (eˣ − 1). (Clevert et al. 2016)"""
 
     name = "elu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("alpha", real(), 1.0))
     takes = "f"
     code = "F.elu({x}, {alpha})"
@@ -122,6 +128,7 @@ class Celu(Unary):
     """Elu that is smooth for every alpha. (Barron 2017)"""
 
     name = "celu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("alpha", real(), 1.0))
     takes = "f"
     code = "F.celu({x}, {alpha})"
@@ -137,6 +144,7 @@ class Selu(Unary):
     """Scaled elu that keeps mean 0 and variance 1. (Klambauer et al. 2017)"""
 
     name = "selu"
+    zero_terms = ("x",)
     takes = "f"
     code = "F.selu({x})"
     calls = {"F.selu": "x:input, inplace=False", "torch.selu": "x:input"}
@@ -146,6 +154,7 @@ class Gelu(Unary):
     """x · Φ(x), exact or in the tanh approximation. (Hendrycks and Gimpel 2016)"""
 
     name = "gelu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("approximate", choice("none", "tanh"), "none"))
     takes = "f"
     code = "F.gelu({x}, approximate={approximate})"
@@ -156,6 +165,7 @@ class Silu(Unary):
     """x · sigmoid(x), also called swish."""
 
     name = "silu"
+    zero_terms = ("x",)
     takes = "fc"
     code = "F.silu({x})"
     calls = {"F.silu": "x:input, inplace=False"}
@@ -165,6 +175,7 @@ class Mish(Unary):
     """x · tanh(softplus(x)). (Misra 2020)"""
 
     name = "mish"
+    zero_terms = ("x",)
     takes = "f"
     code = "F.mish({x})"
     calls = {"F.mish": "x:input, inplace=False"}
@@ -183,6 +194,7 @@ class Tanh(Unary):
     """Hyperbolic tangent."""
 
     name = "tanh"
+    zero_terms = ("x",)
     gives = "float"
     code = "torch.tanh({x})"
     calls = {"F.tanh": "x:input", **unary_calls("tanh")}
@@ -204,6 +216,9 @@ class Hardtanh(Unary):
         require_fit(a.max_val, a.x.dtype, "max_val")
         return super().infer(a)
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("x",) if a.min_val <= 0 <= a.max_val else ()
+
 
 class Hardsigmoid(Unary):
     """relu6(x + 3) / 6."""
@@ -218,6 +233,7 @@ class Hardswish(Unary):
     """x · relu6(x + 3) / 6. (Howard et al. 2019)"""
 
     name = "hardswish"
+    zero_terms = ("x",)
     takes = "f"
     code = "F.hardswish({x})"
     calls = {"F.hardswish": "x:input, inplace=False"}
@@ -227,6 +243,7 @@ class Hardshrink(Unary):
     """0 where |x| ≤ lambd, else x."""
 
     name = "hardshrink"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("lambd", real(), 0.5))
     takes = "f"
     code = "F.hardshrink({x}, {lambd})"
@@ -237,6 +254,7 @@ class Softshrink(Unary):
     """0 where |x| ≤ lambd, else x moved by lambd towards 0."""
 
     name = "softshrink"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("lambd", real(0), 0.5))
     takes = "f"
     code = "F.softshrink({x}, {lambd})"
@@ -247,6 +265,7 @@ class Tanhshrink(Unary):
     """x − tanh(x)."""
 
     name = "tanhshrink"
+    zero_terms = ("x",)
     takes = "ifc"
     gives = "float"
     code = "F.tanhshrink({x})"
@@ -267,6 +286,7 @@ class Softsign(Unary):
     """x / (1 + |x|)."""
 
     name = "softsign"
+    zero_terms = ("x",)
     takes = "ifc"
     gives = "float"
     code = "F.softsign({x})"
@@ -300,6 +320,9 @@ class Threshold(Unary):
         require_fit(a.value, a.x.dtype, "value")
         return super().infer(a)
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("x",) if a.threshold < 0 else ("value",)
+
 
 class Glu(Operator):
     """The first half of an axis times the sigmoid of its second half: (…, 2a, …) → (…, a, …). (Dauphin et al. 2017)
@@ -310,6 +333,7 @@ class Glu(Operator):
     """
 
     name = "glu"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", integer(), -1, axis_of="x"))
     code = "F.glu({x}, {dim})"
     calls = {"F.glu": "x:input, dim=-1"}
@@ -324,6 +348,12 @@ class Glu(Operator):
         axes: tuple[Any, ...] = names("d", a.x.rank)
         halved = axes[a.dim]
         return Dims({"x": (*axes[: a.dim], Concat((halved, halved)), *axes[a.dim + 1 :])}, (axes,))
+
+
+def _over_an_axis(a: SimpleNamespace) -> Dims:
+    """Dims of a function that weighs the elements along ``dim`` against each other."""
+    rows = names("d", a.x.rank)
+    return couple(Dims({"x": rows}, (rows,)), rows[a.dim : a.dim + 1], "other")
 
 
 class Softmax(Operator):
@@ -355,7 +385,7 @@ class Softmax(Operator):
         return TensorType(dtype, a.x.shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return elementwise({"x": a.x.shape}, outputs[0].shape)
+        return _over_an_axis(a)
 
 
 class LogSoftmax(Softmax):
@@ -398,4 +428,4 @@ class GumbelSoftmax(Operator):
         return a.x
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return elementwise({"x": a.x.shape}, outputs[0].shape)
+        return _over_an_axis(a)

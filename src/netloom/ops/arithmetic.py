@@ -34,6 +34,7 @@ class Add(_Scaled):
     """x + alpha · y."""
 
     name = "add"
+    zero_terms = ("x", "y")
     commutative = ("x", "y")
     # In place the result keeps x's strides, which those of x + y are only where both operands agree.
     inplace = "{x}.add_({y}) if {x}.stride() == {y}.stride() else {x} + {y}"
@@ -59,6 +60,7 @@ class Sub(_Scaled):
     """x − alpha · y."""
 
     name = "sub"
+    zero_terms = ("x", "y")
     saves_output = False
     calls = {
         **dict.fromkeys(("torch.sub", "torch.subtract"), "x:input, y:other, alpha=1"),
@@ -81,6 +83,7 @@ class Mul(Binary):
     """x · y."""
 
     name = "mul"
+    zero_terms = ("x y",)
     commutative = ("x", "y")
     code = "({x} * {y})"
     calls = binary_calls("mul", "multiply", dunder="mul rmul")
@@ -90,6 +93,7 @@ class Div(Binary):
     """x / y; ``rounding_mode`` "trunc" or "floor" rounds the quotient and keeps integers."""
 
     name = "div"
+    zero_terms = ("x",)
     params = (operand("x"), operand("y"), attr("rounding_mode", choice(None, "trunc", "floor"), None))
     calls = {
         **dict.fromkeys(("torch.div", "torch.divide"), "x:input, y:other, rounding_mode=None"),
@@ -131,6 +135,7 @@ class FloorDivide(Binary):
     """x / y rounded down."""
 
     name = "floor_divide"
+    zero_terms = ("x",)
     takes_promoted = "if"
     code = "torch.floor_divide({x}, {y})"
     calls = binary_calls("floor_divide", dunder="floordiv", swapped="rfloordiv")
@@ -140,6 +145,7 @@ class Remainder(FloorDivide):
     """What is left of x over y, with the sign of y (as Python's %)."""
 
     name = "remainder"
+    zero_terms = ("x",)
     code = "torch.remainder({x}, {y})"
     calls = binary_calls("remainder", dunder="mod", swapped="rmod")
 
@@ -148,6 +154,7 @@ class Fmod(FloorDivide):
     """What is left of x over y, with the sign of x (as C's fmod)."""
 
     name = "fmod"
+    zero_terms = ("x",)
     code = "torch.fmod({x}, {y})"
     params = (tensor("x"), operand("y"))
     calls = binary_calls("fmod")
@@ -173,6 +180,9 @@ class Pow(Binary):
             raise ShapeError(f"integers to the negative power {a.y} are not integers; convert x to a float dtype first")
         return dtype
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return _power_terms(a)
+
 
 class FloatPower(Binary):
     """x to the power of y in double precision."""
@@ -183,6 +193,14 @@ class FloatPower(Binary):
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         return "complex128" if kind_of(promote(a.x, a.y)) == "complex" else "float64"
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return _power_terms(a)
+
+
+def _power_terms(a: SimpleNamespace) -> tuple[str, ...]:
+    """What makes a power zero: its base, if the exponent is known to be positive."""
+    return ("x",) if isinstance(a.y, int | float) and a.y > 0 else ()
 
 
 # -- of two tensors --------------------------------------------------------------------------------------------------
@@ -197,6 +215,7 @@ class Maximum(_OfTensors):
     """The larger of x and y; NaN where either is."""
 
     name = "maximum"
+    zero_terms = ("x", "y")
     commutative = ("x", "y")
     code = "torch.maximum({x}, {y})"
     calls = binary_calls("maximum", "max")
@@ -206,6 +225,7 @@ class Minimum(Maximum):
     """The smaller of x and y; NaN where either is."""
 
     name = "minimum"
+    zero_terms = ("x", "y")
     code = "torch.minimum({x}, {y})"
     calls = binary_calls("minimum", "min")
 
@@ -214,6 +234,7 @@ class Fmax(_OfTensors):
     """The larger of x and y; the other where one is NaN."""
 
     name = "fmax"
+    zero_terms = ("x", "y")
     commutative = ("x", "y")
     code = "torch.fmax({x}, {y})"
     calls = binary_calls("fmax")
@@ -223,6 +244,7 @@ class Fmin(_OfTensors):
     """The smaller of x and y; the other where one is NaN."""
 
     name = "fmin"
+    zero_terms = ("x", "y")
     commutative = ("x", "y")
     code = "torch.fmin({x}, {y})"
     calls = binary_calls("fmin")
@@ -232,6 +254,7 @@ class Atan2(_OfTensors):
     """Angle of the point (y, x), first operand over second."""
 
     name = "atan2"
+    zero_terms = ("x", "y")
     gives = "float"
     code = "torch.atan2({x}, {y})"
     calls = binary_calls("atan2", "arctan2")
@@ -241,6 +264,7 @@ class Hypot(_OfTensors):
     """√(x² + y²)."""
 
     name = "hypot"
+    zero_terms = ("x", "y")
     takes_promoted = "f"
     code = "torch.hypot({x}, {y})"
     calls = binary_calls("hypot")
@@ -260,6 +284,7 @@ class Heaviside(_OfTensors):
     """0 where x < 0, ``values`` where x is 0, else 1."""
 
     name = "heaviside"
+    zero_terms = ("x", "values")
     params = (tensor("x"), tensor("values"))
     code = "torch.heaviside({x}, {values})"
     calls = {"torch.heaviside": "x:input, values", "Tensor.heaviside": "x, values"}
@@ -274,6 +299,7 @@ class Copysign(Binary):
     """|x| with the sign of y."""
 
     name = "copysign"
+    zero_terms = ("x",)
     params = (tensor("x"), operand("y"))
     takes = "bif"
     gives = "float"
@@ -285,6 +311,7 @@ class Xlogy(Binary):
     """x · log(y), 0 where x is 0."""
 
     name = "xlogy"
+    zero_terms = ("x",)
     takes = "bif"
     gives = "float"
     code = "torch.xlogy({x}, {y})"
@@ -296,6 +323,7 @@ class Lerp(Broadcasting):
     """x + weight · (end − x): linear interpolation, dtypes all equal."""
 
     name = "lerp"
+    zero_terms = ("x", "end weight")
     params = (tensor("x"), tensor("end"), operand("weight"))
     code = "torch.lerp({x}, {end}, {weight})"
     calls = {"torch.lerp": "x:input, end, weight", "Tensor.lerp": "x, end, weight"}
@@ -318,6 +346,7 @@ class Addcmul(Broadcasting):
     """x + value · tensor1 · tensor2."""
 
     name = "addcmul"
+    zero_terms = ("x", "tensor1 tensor2")
     params = (tensor("x"), tensor("tensor1"), tensor("tensor2"), attr("value", scalar, 1))
     code = "torch.addcmul({x}, {tensor1}, {tensor2}, value={value})"
     calls = {
@@ -339,6 +368,7 @@ class Addcdiv(Addcmul):
     """x + value · tensor1 / tensor2, of floats."""
 
     name = "addcdiv"
+    zero_terms = ("x", "tensor1")
     code = "torch.addcdiv({x}, {tensor1}, {tensor2}, value={value})"
     calls = {
         "torch.addcdiv": "x:input, tensor1, tensor2, value=1",

@@ -29,6 +29,7 @@ class ScaledDotProductAttention(Operator):
     """
 
     name = "scaled_dot_product_attention"
+    zero_terms = ("v",)
     params = (
         tensor("q"), tensor("k"), tensor("v"), tensor("mask", None),
         attr("dropout_p", number(0, 1), 0.0), attr("is_causal", boolean, False), attr("scale", optional(number()), None),
@@ -125,7 +126,9 @@ class ScaledDotProductAttention(Operator):
         }  # fmt: skip
         if a.mask is not None:
             operands["mask"] = self._mask_row(a.mask, (*lead, a.q.shape[-2], a.k.shape[-2]), (*labels, "l", "s"), fixed)
-        return Dims(operands, ((*labels, "l", "f"),), fixed=frozenset(fixed))
+        # Keys are weighed against each other; a causal query counts positions.
+        coupled = {"l": "other", "s": "other"} if a.is_causal else {"s": "average"}
+        return Dims(operands, ((*labels, "l", "f"),), fixed=frozenset(fixed), coupled=coupled)
 
     def _mask_row(self, mask: TensorType, shape: tuple[Any, ...], labels: Axes, fixed: set[str]) -> Axes:
         found: list[Axis] = []

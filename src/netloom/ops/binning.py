@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ShapeError
 from .arguments import attr, boolean, integer, number, operand, tensor
-from .dims import Dims, names
+from .dims import Dims, couple, names
 from .dtypes import is_complex, is_float, promote
 from .operator import Operator, TensorType, pretty
 
@@ -31,7 +31,7 @@ class OneHot(Operator):
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
-        return Dims({"x": rows}, ((*rows, "c"),), attrs={"num_classes": "c"})
+        return Dims({"x": rows}, ((*rows, "c"),), attrs={"num_classes": "c"}, coupled={"c": "other"})
 
 
 def _index_dtype(a: SimpleNamespace) -> str:
@@ -119,4 +119,5 @@ class Histc(Operator):
         return TensorType(a.x.dtype, (a.bins,))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({"x": names("d", a.x.rank)}, (("b",),), attrs={"bins": "b"})
+        rows = names("d", a.x.rank)
+        return couple(Dims({"x": rows}, (("b",),), attrs={"bins": "b"}), ("b", *rows), "other")

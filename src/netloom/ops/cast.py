@@ -32,6 +32,7 @@ class To(Operator):
     """
 
     name = "to"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dtype", optional(dtype_attr), None), attr("memory_format", optional(FORMATS), None))
     code = "{x}.to({dtype})"
     calls = {

@@ -38,6 +38,7 @@ class _AnyConv(Operator):
     """What convolutions over n spatial axes share with their transposes."""
 
     spatial: ClassVar[int]
+    zero_terms = ("x weight", "bias")
 
     def infer(self, a: SimpleNamespace) -> TensorType:
         lead, _, spatial = split_axes(a.x, self.spatial)
@@ -257,6 +258,7 @@ class Unfold2d(Operator):
     """
 
     name = "unfold2d"
+    zero_terms = ("x",)
     params = (tensor("x"), *_PATCHES)
     code = "F.unfold({x}, {kernel}, {dilation}, {padding}, {stride})"
     calls = {"F.unfold": "x:input, kernel:kernel_size, dilation=1, padding=0, stride=1"}
@@ -279,6 +281,7 @@ class Fold(Operator):
     """Sums overlapping columns of patches into an image (col2im): (N, C·kh·kw, L) → (N, C, *output_size)."""
 
     name = "fold"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("output_size", ints(2, low=1)), *_PATCHES)
     code = "F.fold({x}, {output_size}, {kernel}, {dilation}, {padding}, {stride})"
     calls = {"F.fold": "x:input, output_size, kernel:kernel_size, dilation=1, padding=0, stride=1"}

@@ -49,6 +49,7 @@ class Zeros(Filled):
     """Zeros of ``shape``."""
 
     name = "zeros"
+    zero_terms = ("0",)
     code = "torch.zeros({shape}, dtype={dtype}, device={device})"
     calls = {"torch.zeros": "*shape:size, dtype=None", "Tensor.new_zeros": "like, *shape:size, dtype=None"}
 
@@ -81,6 +82,7 @@ class Full(Filled):
     """``shape`` full of ``value``; without ``dtype`` the one that suits the number."""
 
     name = "full"
+    zero_terms = ("value",)
     params = (attr("shape", ints(low=0)), attr("value", scalar), attr("dtype", optional(dtype_attr), None))
     code = "torch.full({shape}, {value}, dtype={dtype}, device={device})"
     calls = {
@@ -154,6 +156,7 @@ class ZerosLike(Like):
     """Zeros of the shape of x."""
 
     name = "zeros_like"
+    zero_terms = ("0",)
     code = "torch.zeros_like({x}, dtype={dtype}, memory_format=torch.{memory_format})"
     calls = {"torch.zeros_like": "x:input, dtype=None, memory_format=None", "Tensor.zero_": "x"}
 
@@ -178,6 +181,7 @@ class FullLike(Like):
     """The shape of x full of ``value``."""
 
     name = "full_like"
+    zero_terms = ("value",)
     params = (
         tensor("x"), attr("value", scalar), attr("dtype", optional(dtype_attr), None),
         attr("memory_format", FORMATS, "preserve_format"),
@@ -262,7 +266,7 @@ class Linspace(Operator):
         return TensorType(a.dtype.name, (a.steps,))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({}, (("n",),), attrs={"steps": "n"})
+        return Dims({}, (("n",),), attrs={"steps": "n"}, coupled={"n": "other"})
 
 
 class Eye(Operator):
@@ -283,7 +287,7 @@ class Eye(Operator):
         return TensorType(a.dtype.name, (a.n, a.m))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({}, (("n", "m"),), attrs={"n": "n", "m": "m"})
+        return Dims({}, (("n", "m"),), attrs={"n": "n", "m": "m"}, coupled={"n": "other", "m": "other"})
 
 
 class Meshgrid(Operator):

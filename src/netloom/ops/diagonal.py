@@ -26,6 +26,7 @@ class Diagonal(Operator):
     """The diagonal of the matrices in axes ``dim1`` and ``dim2``, as the last axis of a view."""
 
     name = "diagonal"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("offset", integer(), 0), attr("dim1", integer(), 0), attr("dim2", integer(), 1))
     code = "torch.diagonal({x}, {offset}, {dim1}, {dim2})"
     view = True
@@ -53,6 +54,7 @@ class Diag(Operator):
     """The diagonal of a matrix as a vector of its own, or a matrix with a vector on its diagonal."""
 
     name = "diag"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("diagonal", integer(), 0))
     code = "torch.diag({x}, {diagonal})"
     calls = {"torch.diag": "x:input, diagonal=0", "Tensor.diag": "x, diagonal=0"}
@@ -76,6 +78,7 @@ class DiagonalScatter(Operator):
     """x with ``value`` on a diagonal: what a write through a `Diagonal` view leaves."""
 
     name = "diagonal_scatter"
+    zero_terms = ("x", "value")
     params = (
         tensor("x"), tensor("value"), attr("offset", integer(), 0), attr("dim1", integer(), 0, "x"),
         attr("dim2", integer(), 1, "x"),
@@ -100,6 +103,7 @@ class DiagEmbed(Operator):
     """Matrices in axes ``dim1``, ``dim2`` with the last axis of x on their diagonal."""
 
     name = "diag_embed"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("offset", integer(), 0), attr("dim1", integer(), -2), attr("dim2", integer(), -1))
     code = "torch.diag_embed({x}, {offset}, {dim1}, {dim2})"
     calls = {
@@ -146,6 +150,7 @@ class Tril(Triangle):
     """The lower triangle up to ``diagonal``, zeros above."""
 
     name = "tril"
+    zero_terms = ("x",)
     code = "torch.tril({x}, {diagonal})"
     calls = {"torch.tril": "x:input, diagonal=0", "Tensor.tril": "x, diagonal=0"}
 
@@ -154,6 +159,7 @@ class Triu(Triangle):
     """The upper triangle from ``diagonal``, zeros below."""
 
     name = "triu"
+    zero_terms = ("x",)
     code = "torch.triu({x}, {diagonal})"
     calls = {"torch.triu": "x:input, diagonal=0", "Tensor.triu": "x, diagonal=0"}
 

@@ -16,8 +16,8 @@ axes can restate them. The whole rule of an operator reads like an einops patter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import ShapeError
@@ -49,6 +49,18 @@ class Dims:
     tensors); ``outputs`` holds the axes of each output; ``attrs`` maps attributes to the axis (or a tuple of axes and
     plain values, for shapes) whose size they state; ``fixed`` names labels that may not change;
     ``multiples`` says that the size of a label must stay a multiple (label → factor), e.g. channels under group norm.
+
+    What zeroing, removing or adding an index does, by label that is not fixed. Usually either of two things is true: a result
+    that has the label depends, at each index, on that index of the operands alone, whatever the others are; or no result has
+    it, and it is *summed over*: an index at which any one of the operands that have it is zero can be left out (the weights
+    of a recurrent layer count as one operand). ``coupled`` names the labels of which that is not true, and what is instead:
+
+    - ``"average"``: the (other) results stay the same when every index is repeated equally often: means, maxima, layer norm.
+    - ``"rms"``: as that, and new indices of zeros only scale the result, as `Operator.padded` says: RMS norm.
+    - ``"other"``: nothing is promised: softmax, products, positions.
+
+    ``summed`` names axes (argument or weight role, axis) that are summed over although a result has their label: what a
+    recurrent state is multiplied by. The result depends on one index alone where these are zero at the others.
     """
 
     operands: Mapping[str, Any]
@@ -56,6 +68,13 @@ class Dims:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     multiples: Mapping[str, int] = field(default_factory=dict)
+    coupled: Mapping[str, str] = field(default_factory=dict)
+    summed: frozenset[tuple[str, int]] = frozenset()
+
+
+def couple(tied: Dims, labels: Iterable[str], kind: str) -> Dims:
+    """``tied`` with labels that are coupled in the way ``kind`` names; see `Dims`."""
+    return replace(tied, coupled={**tied.coupled, **dict.fromkeys(labels, kind)})
 
 
 def labels(axis: Any) -> list[str]:

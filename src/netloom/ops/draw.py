@@ -98,7 +98,7 @@ class Randperm(Operator):
         return TensorType(a.dtype.name, (a.n,))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({}, (("n",),), attrs={"n": "n"})
+        return Dims({}, (("n",),), attrs={"n": "n"}, coupled={"n": "other"})
 
 
 class RandLike(FloatLike):

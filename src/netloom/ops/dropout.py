@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..errors import ShapeError
 from .arguments import MODULE, attr, flag, tensor
 from .checks import real
+from .dims import Dims
 from .operator import TensorType, pretty
 from .pointwise import Unary
 
@@ -19,6 +20,7 @@ class Dropout(Unary):
     """Each value zero with probability p, the others scaled by 1 / (1 − p). (Srivastava et al. 2014)"""
 
     name = "dropout"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("p", real(0, 1), 0.5), attr("training", flag, MODULE))
     takes = "f"
     code = "F.dropout({x}, {p}, {training})"
@@ -36,6 +38,9 @@ class AlphaDropout(Dropout):
     name = "alpha_dropout"
     code = "F.alpha_dropout({x}, {p}, {training})"
     calls = {"F.alpha_dropout": _F.format(False), "torch.alpha_dropout": _TORCH}
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return _unless_dropped(a)
 
 
 class _FeatureDropout(Dropout):
@@ -55,6 +60,7 @@ class FeatureDropout(_FeatureDropout):
     """Each channel (axis 1) of each sample zero with probability p, the others scaled by 1 / (1 − p)."""
 
     name = "feature_dropout"
+    zero_terms = ("x",)
     code = "torch.feature_dropout({x}, {p}, {training})"
     calls = {"torch.feature_dropout": _TORCH}
 
@@ -63,6 +69,7 @@ class Dropout1d(_FeatureDropout):
     """Dropout of whole channels of (N, C, L) or (C, L). (Tompson et al. 2015)"""
 
     name = "dropout1d"
+    zero_terms = ("x",)
     ranks = (2, 3)
     code = "F.dropout1d({x}, {p}, {training})"
     calls = {"F.dropout1d": _F.format(True)}
@@ -72,6 +79,7 @@ class Dropout2d(_FeatureDropout):
     """Dropout of whole channels (axis 1) of (N, C, H, W). (Tompson et al. 2015)"""
 
     name = "dropout2d"
+    zero_terms = ("x",)
     code = "F.dropout2d({x}, {p}, {training})"
     calls = {"F.dropout2d": _F.format(True)}
 
@@ -80,6 +88,7 @@ class Dropout3d(_FeatureDropout):
     """Dropout of whole channels (axis 1) of (N, C, D, H, W). (Tompson et al. 2015)"""
 
     name = "dropout3d"
+    zero_terms = ("x",)
     least = 1  # torch takes four axes and fewer for one sample
     code = "F.dropout3d({x}, {p}, {training})"
     calls = {"F.dropout3d": _F.format(True)}
@@ -91,3 +100,11 @@ class FeatureAlphaDropout(_FeatureDropout):
     name = "feature_alpha_dropout"
     code = "F.feature_alpha_dropout({x}, {p}, {training})"
     calls = {"F.feature_alpha_dropout": _F.format(False), "torch.feature_alpha_dropout": _TORCH}
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return _unless_dropped(a)
+
+
+def _unless_dropped(a: SimpleNamespace) -> tuple[str, ...]:
+    """Alpha dropout moves zeros too, to keep the mean."""
+    return ("x",) if a.training is False or a.p == 0 else ()

@@ -158,6 +158,9 @@ class Einsum(Operator):
             tied.append(labels)
         return Dims({"operands": tuple(tied)}, (output,), fixed=frozenset(fixed))
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return (" ".join(f"operands[{k}]" for k in range(len(a.operands))),)
+
     def contractions(self, a: SimpleNamespace) -> list[Contraction]:
         """The products from left to right, as torch makes them without an optimising package."""
         rows, output = self.rows(a)
@@ -218,6 +221,9 @@ class MultiDot(Operator):
         if a.tensors[-1].rank == 1:
             rows[-1] = rows[-1][:1]
         return Dims({"tensors": tuple(rows)}, ((*rows[0][:-1], *rows[-1][1:]),))
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return (" ".join(f"tensors[{k}]" for k in range(len(a.tensors))),)
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
         first, last = a.tensors[0], a.tensors[-1]

@@ -23,6 +23,7 @@ class Expm1(_Floating):
     """eˣ − 1, exact near 0."""
 
     name = "expm1"
+    zero_terms = ("x",)
     code = "torch.expm1({x})"
     calls = unary_calls("expm1", special="expm1")
 
@@ -47,6 +48,7 @@ class Log1p(_Floating):
     """log(1 + x), exact near 0."""
 
     name = "log1p"
+    zero_terms = ("x",)
     code = "torch.log1p({x})"
     calls = unary_calls("log1p", special="log1p")
 
@@ -71,6 +73,7 @@ class Sqrt(_Floating):
     """Square root."""
 
     name = "sqrt"
+    zero_terms = ("x",)
     code = "torch.sqrt({x})"
     calls = unary_calls("sqrt")
 
@@ -95,6 +98,7 @@ class Sin(_Floating):
     """Sine of x in radians."""
 
     name = "sin"
+    zero_terms = ("x",)
     code = "torch.sin({x})"
     calls = unary_calls("sin")
 
@@ -111,6 +115,7 @@ class Tan(_Floating):
     """Tangent of x in radians."""
 
     name = "tan"
+    zero_terms = ("x",)
     code = "torch.tan({x})"
     calls = unary_calls("tan")
 
@@ -119,6 +124,7 @@ class Asin(_Floating):
     """Arc sine."""
 
     name = "asin"
+    zero_terms = ("x",)
     code = "torch.asin({x})"
     calls = unary_calls("asin", "arcsin")
 
@@ -135,6 +141,7 @@ class Atan(_Floating):
     """Arc tangent."""
 
     name = "atan"
+    zero_terms = ("x",)
     code = "torch.atan({x})"
     calls = unary_calls("atan", "arctan")
 
@@ -143,6 +150,7 @@ class Sinh(_Floating):
     """Hyperbolic sine."""
 
     name = "sinh"
+    zero_terms = ("x",)
     code = "torch.sinh({x})"
     calls = unary_calls("sinh")
 
@@ -159,6 +167,7 @@ class Asinh(_Floating):
     """Inverse hyperbolic sine."""
 
     name = "asinh"
+    zero_terms = ("x",)
     code = "torch.asinh({x})"
     calls = unary_calls("asinh", "arcsinh")
 
@@ -175,6 +184,7 @@ class Atanh(_Floating):
     """Inverse hyperbolic tangent."""
 
     name = "atanh"
+    zero_terms = ("x",)
     code = "torch.atanh({x})"
     calls = unary_calls("atanh", "arctanh")
 
@@ -191,6 +201,7 @@ class Erf(_Floating):
     """Error function."""
 
     name = "erf"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.erf({x})"
     calls = unary_calls("erf", special="erf")
@@ -209,6 +220,7 @@ class Erfinv(_Floating):
     """Inverse of the error function."""
 
     name = "erfinv"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.erfinv({x})"
     calls = unary_calls("erfinv", special="erfinv")
@@ -245,6 +257,7 @@ class Deg2rad(_Floating):
     """Degrees to radians."""
 
     name = "deg2rad"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.deg2rad({x})"
     calls = unary_calls("deg2rad")
@@ -254,6 +267,7 @@ class Rad2deg(_Floating):
     """Radians to degrees."""
 
     name = "rad2deg"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.rad2deg({x})"
     calls = unary_calls("rad2deg")

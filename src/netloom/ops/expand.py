@@ -22,6 +22,7 @@ class Expand(Operator):
     """
 
     name = "expand"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("shape", ints(low=-1)))
     code = "{x}.expand({shape})"
     view = True
@@ -71,6 +72,7 @@ class BroadcastTensors(Operator):
     """All tensors expanded to the shape that they broadcast to."""
 
     name = "broadcast_tensors"
+    zero_terms = ("tensors",)
     params = (tensors("tensors"),)
     code = "torch.broadcast_tensors(*{tensors})"
     view = True
@@ -99,6 +101,7 @@ class Repeat(Operator):
     """x laid side by side ``repeats[i]`` times along axis i; missing axes of x come first."""
 
     name = "repeat"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("repeats", ints(low=0)))
     code = "{x}.repeat({repeats})"
     calls = {
@@ -145,6 +148,7 @@ class RepeatInterleave(Operator):
     """
 
     name = "repeat_interleave"
+    zero_terms = ("x",)
     params = (
         tensor("x"),
         attr("repeats", either(integer(0), ints(low=0))),

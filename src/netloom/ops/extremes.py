@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -33,7 +34,7 @@ class Whole(Operator):
         return TensorType(a.x.dtype, ())
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, None, False)
+        return reduction_dims(a.x.rank, None, False, kind="average")
 
 
 class Max(Whole):
@@ -82,7 +83,7 @@ class Along(Operator):
         return TensorType(a.x.dtype, shape), TensorType("int64", shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, (a.dim,), a.keepdim, 2)
+        return reduction_dims(a.x.rank, (a.dim,), a.keepdim, 2, "other")
 
 
 class MaxAlong(Along):
@@ -136,14 +137,15 @@ class KthValue(Along):
         return super().infer(a)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        tied = reduction_dims(a.x.rank, (a.dim,), a.keepdim, 2)
-        return Dims(tied.operands, tied.outputs, fixed=tied.fixed | ({f"d{a.dim}"} if a.x.rank else set()))
+        tied = super().dims(a, outputs)
+        return replace(tied, fixed=tied.fixed | ({f"d{a.dim}"} if a.x.rank else set()))
 
 
 class Aminmax(Operator):
     """Smallest and largest elements along ``dim``, or of all."""
 
     name = "aminmax"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", optional(integer()), None, axis_of="x"), attr("keepdim", boolean, False))
     code = "torch.aminmax({x}, dim={dim}, keepdim={keepdim})"
     calls = both("aminmax", "dim=None, keepdim=False")
@@ -154,7 +156,7 @@ class Aminmax(Operator):
         return found, found
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, 2)
+        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, 2, "average")
 
 
 class Argmax(Operator):
@@ -172,7 +174,7 @@ class Argmax(Operator):
         return TensorType("int64", reduced(a.x.shape, None if a.dim is None else (a.dim,), a.keepdim))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim)
+        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, kind="other")
 
 
 class Argmin(Argmax):

@@ -78,6 +78,7 @@ class FFT(Along):
     """Fourier transform along ``dim``."""
 
     name = "fft"
+    zero_terms = ("x",)
     code = "torch.fft.fft({x}, {n}, {dim}, {norm})"
     calls = {"torch.fft.fft": "x:input, n=None, dim=-1, norm=None"}
 
@@ -86,6 +87,7 @@ class IFFT(Along):
     """Inverse Fourier transform along ``dim``."""
 
     name = "ifft"
+    zero_terms = ("x",)
     code = "torch.fft.ifft({x}, {n}, {dim}, {norm})"
     calls = {"torch.fft.ifft": "x:input, n=None, dim=-1, norm=None"}
 
@@ -94,6 +96,7 @@ class RFFT(Along):
     """Fourier transform of real numbers along ``dim``: n // 2 + 1 frequencies."""
 
     name = "rfft"
+    zero_terms = ("x",)
     code = "torch.fft.rfft({x}, {n}, {dim}, {norm})"
     calls = {"torch.fft.rfft": "x:input, n=None, dim=-1, norm=None"}
     kind = "real"
@@ -103,6 +106,7 @@ class IRFFT(Along):
     """Real numbers from half a spectrum along ``dim``: n of them."""
 
     name = "irfft"
+    zero_terms = ("x",)
     code = "torch.fft.irfft({x}, {n}, {dim}, {norm})"
     calls = {"torch.fft.irfft": "x:input, n=None, dim=-1, norm=None"}
     kind = "inverse_real"
@@ -156,6 +160,7 @@ class FFTN(Several):
     """Fourier transform along several axes."""
 
     name = "fftn"
+    zero_terms = ("x",)
     code = "torch.fft.fftn({x}, {s}, {dim}, {norm})"
     calls = _several("fft")
 
@@ -164,6 +169,7 @@ class IFFTN(Several):
     """Inverse Fourier transform along several axes."""
 
     name = "ifftn"
+    zero_terms = ("x",)
     code = "torch.fft.ifftn({x}, {s}, {dim}, {norm})"
     calls = _several("ifft")
 
@@ -172,6 +178,7 @@ class RFFTN(Several):
     """Fourier transform of real numbers along several axes; the last one keeps half the spectrum."""
 
     name = "rfftn"
+    zero_terms = ("x",)
     code = "torch.fft.rfftn({x}, {s}, {dim}, {norm})"
     calls = _several("rfft")
     kind = "real"
@@ -181,6 +188,7 @@ class IRFFTN(Several):
     """Real numbers from a spectrum of which the last axis holds half."""
 
     name = "irfftn"
+    zero_terms = ("x",)
     code = "torch.fft.irfftn({x}, {s}, {dim}, {norm})"
     calls = _several("irfft")
     kind = "inverse_real"
@@ -190,6 +198,7 @@ class FFTShift(Operator):
     """The zero frequency moved to the middle of ``dim`` (of every axis where None)."""
 
     name = "fftshift"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", optional(ints()), None, axis_of="x"))
     code = "torch.fft.fftshift({x}, {dim})"
     calls = {"torch.fft.fftshift": "x:input, dim=None"}
@@ -211,6 +220,7 @@ class IFFTShift(FFTShift):
     """The inverse of `FFTShift`."""
 
     name = "ifftshift"
+    zero_terms = ("x",)
     code = "torch.fft.ifftshift({x}, {dim})"
     calls = {"torch.fft.ifftshift": "x:input, dim=None"}
 
@@ -219,6 +229,7 @@ class STFT(Operator):
     """Short-time Fourier transform of signals (L) or (N, L): → (N, frequencies, frames), complex."""
 
     name = "stft"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("n_fft", integer(1)), attr("hop_length", optional(integer(1)), None),
         attr("win_length", optional(integer(1)), None), tensor("window", None), attr("center", boolean, True),

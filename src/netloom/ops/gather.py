@@ -54,6 +54,7 @@ class Gather(Operator):
     """``out[i][j] = x[index[i][j]][j]`` for ``dim`` 0: elements of x at the indices given along ``dim``."""
 
     name = "gather"
+    zero_terms = ("x",)
     params = (tensor("x"), tensor("index"), attr("dim", integer(), axis_of="x"), attr("sparse_grad", boolean, False))
     code = "torch.gather({x}, {dim}, {index}, sparse_grad={sparse_grad})"
     calls = {"torch.gather": "x:input, dim, index, sparse_grad=False", "Tensor.gather": "x, dim, index, sparse_grad=False"}
@@ -75,6 +76,7 @@ class TakeAlongDim(Operator):
     """`Gather` whose other axes broadcast; over the flat tensor without ``dim``."""
 
     name = "take_along_dim"
+    zero_terms = ("x",)
     params = (tensor("x"), tensor("indices"), attr("dim", optional(integer()), None, axis_of="x"))
     code = "torch.take_along_dim({x}, {indices}, {dim})"
     calls = {"torch.take_along_dim": "x:input, indices, dim=None", "Tensor.take_along_dim": "x, indices, dim=None"}
@@ -104,6 +106,7 @@ class Scatter(Operator):
     """
 
     name = "scatter"
+    zero_terms = ("x", "src")
     params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), tensor("index"), operand("src"), attr("dim", integer(), axis_of="x"),
         attr("reduce", optional(choice("add", "multiply")), None),
@@ -147,6 +150,7 @@ class ScatterAdd(Scatter):
     """A copy of x with the elements of ``src`` added at the indices given along ``dim``."""
 
     name = "scatter_add"
+    zero_terms = ("x", "src")
     params: ClassVar[tuple[Param, ...]] = (tensor("x"), tensor("index"), tensor("src"), attr("dim", integer(), axis_of="x"))
     code = "torch.scatter_add({x}, {dim}, {index}, {src})"
     calls = {"torch.scatter_add": "x:input, dim, index, src", "Tensor.scatter_add": "x, dim, index, src"}
@@ -159,6 +163,7 @@ class ScatterReduce(ScatterAdd):
     """A copy of x in which every place holds the ``reduce`` of the elements of ``src`` sent to it (and its own)."""
 
     name = "scatter_reduce"
+    zero_terms = ("x", "src")
     params = (
         tensor("x"), tensor("index"), tensor("src"), attr("dim", integer(), axis_of="x"),
         attr("reduce", choice("sum", "prod", "mean", "amax", "amin")), attr("include_self", boolean, True),
@@ -174,6 +179,7 @@ class IndexSelect(Operator):
     """The slices of x along ``dim`` at the indices in a vector."""
 
     name = "index_select"
+    zero_terms = ("x",)
     params = (tensor("x"), tensor("index"), attr("dim", integer(), axis_of="x"))
     code = "torch.index_select({x}, {dim}, {index})"
     calls = {"torch.index_select": "x:input, dim, index", "Tensor.index_select": "x, dim, index"}
@@ -199,6 +205,7 @@ class IndexAdd(Operator):
     """A copy of x with ``alpha`` times the slices of ``source`` added to the slices at the indices along ``dim``."""
 
     name = "index_add"
+    zero_terms = ("x", "source")
     params: ClassVar[tuple[Param, ...]] = (
         tensor("x"), tensor("index"), tensor("source"), attr("dim", integer(), axis_of="x"), attr("alpha", number(), 1),
     )  # fmt: skip
@@ -223,13 +230,15 @@ class IndexAdd(Operator):
         if not rows or not a.index.rank or not a.source.rank:
             return super().dims(a, outputs)
         operands = {"x": rows, "index": ("i",), "source": replaced(rows, a.dim, "i")}
-        return Dims(operands, (rows,), fixed=frozenset({rows[a.dim]}))
+        # An index of zero is a place like any other, no nothing.
+        return Dims(operands, (rows,), fixed=frozenset({rows[a.dim]}), coupled={"i": "other"})
 
 
 class IndexCopy(IndexAdd):
     """A copy of x with the slices of ``source`` in place of the slices at the indices along ``dim``."""
 
     name = "index_copy"
+    zero_terms = ("x", "source")
     params = (tensor("x"), tensor("index"), tensor("source"), attr("dim", integer(), axis_of="x"))
     code = "torch.index_copy({x}, {dim}, {index}, {source})"
     calls = {"torch.index_copy": "x:input, dim, index, source", "Tensor.index_copy": "x, dim, index, source"}
@@ -244,6 +253,7 @@ class IndexFill(Operator):
     """A copy of x with ``value`` (a number, or a tensor without axes) in the slices at the indices along ``dim``."""
 
     name = "index_fill"
+    zero_terms = ("x", "value")
     params = (tensor("x"), tensor("index"), operand("value"), attr("dim", integer(), axis_of="x"))
     code = "torch.index_fill({x}, {dim}, {index}, {value})"
     calls = {"torch.index_fill": "x:input, dim, index, value", "Tensor.index_fill": "x, dim, index, value"}

@@ -301,6 +301,7 @@ class GetItem(_Indexed):
     """
 
     name = "getitem"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("index", as_index))
     code = "{x}[{index}]"
     view = True
@@ -342,6 +343,7 @@ class SetItem(_Indexed):
     """A copy of x in which ``x[index] = value``; the value broadcasts to the shape of ``x[index]``."""
 
     name = "setitem"
+    zero_terms = ("x", "value")
     params = (tensor("x"), attr("index", as_index), operand("value"))
     code = "_setitem({x}, {index}, {value})"
     calls = {

@@ -89,11 +89,16 @@ class Cat(Operator):
         fixed = frozenset({"none"} if len(parts) < len(a.tensors) else ())
         return Dims({"tensors": tuple(operands)}, (replaced(rows, a.dim, whole),), fixed=fixed)
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        # Every index along dim is of one part alone.
+        return tuple(f"tensors[{k}]" for k, row in enumerate(dims.operands["tensors"]) if label in row)
+
 
 class Stack(Operator):
     """Tensors of one shape along a new axis ``dim``."""
 
     name = "stack"
+    zero_terms = ("tensors",)
     precedence = 1
     params = (tensors("tensors"), attr("dim", integer(), 0))
     code = "torch.stack({tensors}, {dim})"
@@ -136,6 +141,7 @@ class Split(Operator):
     """
 
     name = "split"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("sizes", either(integer(1), ints(low=0))), attr("dim", integer(), 1, axis_of="x"))
     code = "torch.split({x}, {sizes}, {dim})"
     view = True
@@ -237,6 +243,7 @@ class Unbind(Operator):
     """The slices of x along ``dim``, without that axis: (2, N, C) → two of (N, C)."""
 
     name = "unbind"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", integer(), 0, axis_of="x"))
     code = "torch.unbind({x}, {dim})"
     view = True

@@ -37,6 +37,7 @@ class Contiguous(_Same):
     """x laid out in memory in row-major order, or in another format."""
 
     name = "contiguous"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("memory_format", FORMATS, "contiguous_format"))
     code = "{x}.contiguous(memory_format=torch.{memory_format})"
     calls = {"Tensor.contiguous": "x, memory_format='contiguous_format'"}
@@ -49,6 +50,7 @@ class Clone(_Same):
     """A copy of x."""
 
     name = "clone"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("memory_format", FORMATS, "preserve_format"))
     code = "{x}.clone(memory_format=torch.{memory_format})"
     calls = {
@@ -64,6 +66,7 @@ class Detach(_Same):
     """x, through which no gradient flows."""
 
     name = "detach"
+    zero_terms = ("x",)
     code = "{x}.detach()"
     view = True
     calls = {"Tensor.detach": "x", "torch.detach": "x:input", "Tensor.data": "x"}

@@ -22,6 +22,7 @@ class Linear(Operator):
     """``y = x Wᵀ + b`` over the last axis: (…, in) → (…, out); weight (out, in), bias (out)."""
 
     name = "linear"
+    zero_terms = ("x weight", "bias")
     saves_output = False
     params = (tensor("x"), attr("out", integer(0)), weight("weight"), weight("bias", optional=True))
     code = "F.linear({x}, {weight}, {bias})"
@@ -75,6 +76,7 @@ class Embedding(Operator):
     """Rows of a table by index: integers (…) → (…, features); weight (num_embeddings, features)."""
 
     name = "embedding"
+    zero_terms = ("weight",)
     params = (
         tensor("x"),
         attr("num_embeddings", integer(0)),
@@ -125,6 +127,7 @@ class Bilinear(Operator):
     """``y_o = x1 W_o x2 + b_o``: (…, in1), (…, in2) → (…, out); weight (out, in1, in2), bias (out)."""
 
     name = "bilinear"
+    zero_terms = ("x1 x2 weight", "bias")
     params = (
         tensor("x1"), tensor("x2"), attr("out", integer(1)), weight("weight"), weight("bias", optional=True),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 from ..errors import ShapeError
 from .arguments import attr, boolean, operand, tensor
@@ -32,6 +33,7 @@ class Ne(_Comparison):
     """Where x differs from y."""
 
     name = "ne"
+    zero_terms = ("x", "y")
     takes = "bifc"
     commutative = ("x", "y")
     code = "torch.ne({x}, {y})"
@@ -42,6 +44,7 @@ class Lt(_Comparison):
     """Where x is less than y."""
 
     name = "lt"
+    zero_terms = ("x", "y")
     code = "torch.lt({x}, {y})"
     calls = binary_calls("lt", "less", dunder="lt")
 
@@ -58,6 +61,7 @@ class Gt(_Comparison):
     """Where x is greater than y."""
 
     name = "gt"
+    zero_terms = ("x", "y")
     code = "torch.gt({x}, {y})"
     calls = binary_calls("gt", "greater", dunder="gt")
 
@@ -94,6 +98,7 @@ class LogicalAnd(Binary):
     """Where both are not zero."""
 
     name = "logical_and"
+    zero_terms: ClassVar[tuple[str, ...]] = ("x y",)
     params = (tensor("x"), tensor("y"))
     gives = "bool"
     commutative = ("x", "y")
@@ -105,6 +110,7 @@ class LogicalOr(LogicalAnd):
     """Where one is not zero."""
 
     name = "logical_or"
+    zero_terms = ("x", "y")
     code = "torch.logical_or({x}, {y})"
     calls = binary_calls("logical_or")
 
@@ -113,6 +119,7 @@ class LogicalXor(LogicalAnd):
     """Where exactly one is not zero."""
 
     name = "logical_xor"
+    zero_terms = ("x", "y")
     code = "torch.logical_xor({x}, {y})"
     calls = binary_calls("logical_xor")
 
@@ -131,6 +138,7 @@ class BitwiseAnd(Binary):
     """Bits set in both."""
 
     name = "bitwise_and"
+    zero_terms: ClassVar[tuple[str, ...]] = ("x y",)
     takes = "bi"
     commutative = ("x", "y")
     code = "torch.bitwise_and({x}, {y})"
@@ -141,6 +149,7 @@ class BitwiseOr(BitwiseAnd):
     """Bits set in one or both."""
 
     name = "bitwise_or"
+    zero_terms = ("x", "y")
     code = "torch.bitwise_or({x}, {y})"
     calls = binary_calls("bitwise_or", dunder="or ror")
 
@@ -149,6 +158,7 @@ class BitwiseXor(BitwiseAnd):
     """Bits set in exactly one."""
 
     name = "bitwise_xor"
+    zero_terms = ("x", "y")
     code = "torch.bitwise_xor({x}, {y})"
     calls = binary_calls("bitwise_xor", dunder="xor rxor")
 
@@ -166,6 +176,7 @@ class ShiftLeft(Binary):
     """Bits of x moved left by y places."""
 
     name = "bitwise_left_shift"
+    zero_terms = ("x",)
     takes = "bi"
     takes_promoted = "i"
     code = "torch.bitwise_left_shift({x}, {y})"
@@ -176,6 +187,7 @@ class ShiftRight(ShiftLeft):
     """Bits of x moved right by y places, keeping the sign."""
 
     name = "bitwise_right_shift"
+    zero_terms = ("x",)
     code = "torch.bitwise_right_shift({x}, {y})"
     calls = binary_calls("bitwise_right_shift", dunder="rshift", swapped="rrshift")
 
@@ -190,6 +202,7 @@ class IsNan(_Test):
     """Where x is not a number."""
 
     name = "isnan"
+    zero_terms = ("x",)
     code = "torch.isnan({x})"
     calls = unary_calls("isnan")
 
@@ -198,6 +211,7 @@ class IsInf(_Test):
     """Where x is infinite."""
 
     name = "isinf"
+    zero_terms = ("x",)
     code = "torch.isinf({x})"
     calls = unary_calls("isinf")
 
@@ -214,6 +228,7 @@ class IsPosInf(_Test):
     """Where x is +∞."""
 
     name = "isposinf"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.isposinf({x})"
     calls = unary_calls("isposinf")
@@ -223,6 +238,7 @@ class IsNegInf(_Test):
     """Where x is −∞."""
 
     name = "isneginf"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.isneginf({x})"
     calls = unary_calls("isneginf")
@@ -232,6 +248,7 @@ class SignBit(_Test):
     """Where x is negative, −0 included."""
 
     name = "signbit"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.signbit({x})"
     calls = unary_calls("signbit")

@@ -23,6 +23,7 @@ class Where(Broadcasting):
     """
 
     name = "where"
+    zero_terms = ("x", "y")
     params = (tensor("condition"), operand("x"), operand("y"))
     code = "torch.where({condition}, {x}, {y})"
     calls = {"torch.where": "condition, x:input, y:other", "Tensor.where": "x, condition, y:other"}
@@ -63,11 +64,18 @@ class Clamp(Broadcasting):
             raise ShapeError("x cannot be bool; convert it to another dtype first")
         return dtype
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        low, high = 0 if a.min is None else a.min, 0 if a.max is None else a.max
+        if isinstance(low, TensorType) or isinstance(high, TensorType):
+            return ("x", "min", "max")
+        return ("x",) if low <= 0 <= high else ()
+
 
 class MaskedFill(Operator):
     """``value`` (a number or a tensor without axes) where the mask (bool) holds, else x."""
 
     name = "masked_fill"
+    zero_terms = ("x", "value")
     params = (tensor("x"), tensor("mask"), operand("value"))
     code = "torch.masked_fill({x}, {mask}, {value})"
     calls = {"torch.masked_fill": "x:input, mask, value", "Tensor.masked_fill": "x, mask, value"}

@@ -35,6 +35,7 @@ class Matmul(Operator):
     """
 
     name = "matmul"
+    zero_terms = ("x y",)
     params = (tensor("x"), tensor("y"))
     code = "torch.matmul({x}, {y})"
     calls = {
@@ -127,6 +128,7 @@ class Outer(Operator):
     """All products of two vectors: (m), (n) → (m, n)."""
 
     name = "outer"
+    zero_terms = ("x y",)
     params = (tensor("x"), tensor("y"))
     code = "torch.outer({x}, {y})"
     calls = {
@@ -147,6 +149,7 @@ class Kron(Operator):
     """Kronecker product: every element of x times all of y, axis by axis."""
 
     name = "kron"
+    zero_terms = ("x y",)
     params = (tensor("x"), tensor("y"))
     code = "torch.kron({x}, {y})"
     calls = {"torch.kron": "x:input, y:other", "Tensor.kron": "x, y:other"}
@@ -169,6 +172,7 @@ class Addmm(Operator):
     """beta · x + alpha · (a @ b): x broadcasts to (m, n); a (m, k), b (k, n)."""
 
     name = "addmm"
+    zero_terms = ("x", "a b")
     params = (tensor("x"), tensor("a"), tensor("b"), attr("beta", scalar, 1), attr("alpha", scalar, 1))
     code = "torch.addmm({x}, {a}, {b}, beta={beta}, alpha={alpha})"
     calls = {
@@ -268,6 +272,7 @@ class Tensordot(Operator):
     """Sum of products over pairs of axes: ``dims`` last axes of x with the first of y, or two lists of axes."""
 
     name = "tensordot"
+    zero_terms = ("x y",)
     params = (tensor("x"), tensor("y"), attr("dims", _axis_pairs, 2))
     code = "torch.tensordot({x}, {y}, dims={dims})"
     calls = {"torch.tensordot": "x:a, y:b, dims=2", "torch.functional.tensordot": "x:a, y:b, dims=2"}
@@ -346,7 +351,7 @@ class Cdist(Operator):
         lead = elementwise({"x1": a.x1.shape[:-2], "x2": a.x2.shape[:-2]}, outputs[0].shape[:-2], "b")
         return Dims(
             {"x1": (*lead.operands["x1"], "p", "m"), "x2": (*lead.operands["x2"], "r", "m")},
-            ((*lead.outputs[0], "p", "r"),), fixed=lead.fixed,
+            ((*lead.outputs[0], "p", "r"),), fixed=lead.fixed, coupled={"m": "other"},
         )  # fmt: skip
 
 
@@ -357,6 +362,7 @@ class GroupedMm(Operator):
     """
 
     name = "grouped_mm"
+    zero_terms = ("x y",)
     params = (tensor("x"), tensor("y"), tensor("offs", None), attr("dtype", optional(dtype_attr), None))
     calls = dict.fromkeys(("torch._grouped_mm", "F.grouped_mm"), "x:mat_a, y:mat_b, offs=None, bias=None, dtype:out_dtype=None")
     code = "torch._grouped_mm({x}, {y}, offs={offs}, out_dtype={dtype})"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from math import prod
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import AttributeValueError, ShapeError
 from .arguments import MODULE, attr, boolean, flag, integer, ints, optional, tensor, weight
 from .checks import real
-from .dims import Dims, Product, elementwise, names
+from .dims import Dims, Product, couple, elementwise, labels, names
 from .dtypes import promote, real_of, to_float
 from .operator import Operator, TensorType, axis, broadcast, pretty
 from .pointwise import require_kind, tensor_shapes
 
+#: The least relative step of each dtype (torch.finfo(dtype).eps).
+_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _SCALE = (weight("weight", optional=True), weight("bias", optional=True))
 _RUNNING = (weight("running_mean", optional=True), weight("running_var", optional=True))
 
@@ -66,7 +69,19 @@ class _ChannelNorm(_Normalisation):
         operands: dict[str, Any] = {role: (axes[1],) for role in roles if role != "num_batches_tracked"}
         if "num_batches_tracked" in roles:
             operands["num_batches_tracked"] = ()
-        return Dims({"x": axes, **operands}, (axes,))
+        gone = self.averaged(a)
+        return couple(Dims({"x": axes, **operands}, (axes,)), (axes[i] for i in range(a.x.rank) if i in gone), "average")
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        if label in dims.coupled:
+            return ("? weight", "bias")
+        # A mean of zeros is zero; running ones are what they are.
+        running = ("running_mean weight",) if getattr(a, "running_mean", None) is not None and not self.averaged(a) else ()
+        return ("x weight", *running, "bias")
+
+    def averaged(self, a: SimpleNamespace) -> Collection[int]:
+        """Axes whose statistics are taken from x itself; a norm that follows its module counts as in evaluation."""
+        raise NotImplementedError
 
 
 class BatchNorm(_ChannelNorm):
@@ -99,6 +114,9 @@ class BatchNorm(_ChannelNorm):
 
     def buffers(self) -> frozenset[str]:
         return frozenset({"running_mean", "running_var", "num_batches_tracked"})
+
+    def averaged(self, a: SimpleNamespace) -> Collection[int]:
+        return {*range(a.x.rank)} - {1} if a.training is True or a.running_mean is None else ()
 
     def template(self, a: SimpleNamespace) -> str:
         momentum = "{momentum}"
@@ -160,6 +178,9 @@ class InstanceNorm(_ChannelNorm):
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         return {"training": True} if a.training == MODULE and a.running_mean is None else {}
 
+    def averaged(self, a: SimpleNamespace) -> Collection[int]:
+        return range(2, a.x.rank) if a.training is True or a.running_mean is None else ()
+
     def infer(self, a: SimpleNamespace) -> TensorType:
         require_kind(a.x.dtype, "f")
         self.check_weights(a)
@@ -201,11 +222,16 @@ class GroupNorm(_ChannelNorm):
         channels = Product(("g", "c"))
         axes = (axes[0], channels, *axes[2:])
         operands: dict[str, Any] = {role: (channels,) for role in ("weight", "bias") if getattr(a, role) is not None}
-        return Dims({"x": axes, **operands}, (axes,), attrs={"groups": "g"})
+        return couple(Dims({"x": axes, **operands}, (axes,), attrs={"groups": "g"}), ("c", *labels(axes[2:])), "average")
 
 
 class _LastAxesNorm(_Normalisation):
     """Base of norms over the last axes, with a scale (and shift) for each of their elements."""
+
+    coupled: ClassVar[str] = "average"
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("? weight" if label in dims.coupled else "x weight", "bias")
 
     def shape_of(self, a: SimpleNamespace) -> tuple[Any, ...]:
         """The shape it normalises over: the last axis unless given."""
@@ -232,7 +258,7 @@ class _LastAxesNorm(_Normalisation):
         axes = names("d", a.x.rank)
         last = axes[-len(a.normalized_shape) :]
         operands = {role: last for role in ("weight", "bias") if getattr(a, role, None) is not None}
-        return Dims({"x": axes, **operands}, (axes,), attrs={"normalized_shape": last})
+        return couple(Dims({"x": axes, **operands}, (axes,), attrs={"normalized_shape": last}), last, self.coupled)
 
 
 class LayerNorm(_LastAxesNorm):
@@ -270,11 +296,22 @@ class RMSNorm(_LastAxesNorm):
     """
 
     name = "rms_norm"
+    coupled = "rms"
     params = (
         tensor("x"), attr("normalized_shape", optional(ints()), None), attr("eps", optional(real()), None), _SCALE[0],
     )  # fmt: skip
     code = "F.rms_norm({x}, {normalized_shape}, {weight}, {eps})"
     calls = dict.fromkeys(("F.rms_norm", "torch.rms_norm"), "x:input, normalized_shape, weight=None, eps=None")
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("x weight",)
+
+    def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
+        # x / √(Σx² / old + eps) · w, and zeros leave the sum as it is: put the ratio of sizes into w and eps.
+        if a.weight is None or label not in labels(names("d", a.x.rank)[-len(a.normalized_shape) :]):
+            return None
+        eps = _EPSILON[a.x.dtype] if a.eps is None else a.eps
+        return {"scale": {"weight": math.sqrt(old / new)}, "attrs": {"eps": eps * old / new}}
 
 
 class LocalResponseNorm(Operator):
@@ -295,7 +332,10 @@ class LocalResponseNorm(Operator):
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         axes = names("d", a.x.rank)
-        return Dims({"x": axes}, (axes,))
+        return Dims({"x": axes}, (axes,), coupled={axes[1]: "other"})
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("x",)
 
 
 class Normalize(Operator):
@@ -316,7 +356,11 @@ class Normalize(Operator):
         return a.x
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return elementwise({"x": a.x.shape}, outputs[0].shape)
+        axes = names("d", a.x.rank)
+        return couple(Dims({"x": axes}, (axes,)), (axes[i] for i in a.dim if axes), "other")
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("x",)
 
 
 class WeightNorm(Operator):
@@ -341,13 +385,20 @@ class WeightNorm(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         axes = names("d", a.v.rank)
         lengths = tuple(axes[i] if i == a.dim else f"g{i}" for i in range(a.g.rank))
-        return Dims({"v": axes, "g": lengths}, (axes,), fixed=frozenset(label for label in lengths if label[0] == "g"))
+        fixed = frozenset(label for label in lengths if label[0] == "g")
+        tied = Dims({"v": axes, "g": lengths}, (axes,), fixed=fixed)
+        return couple(tied, (axis for axis in axes if axis not in lengths), "other")
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        # Where all of a direction is zero, it is none.
+        return ("v",) if label in dims.coupled else ("g",)
 
 
 class CosineSimilarity(Operator):
     """Cosine of the angle between two tensors along an axis, which goes away."""
 
     name = "cosine_similarity"
+    zero_terms = ("x1 x2",)
     params = (tensor("x1"), tensor("x2"), attr("dim", integer(), 1), attr("eps", real(0), 1e-8))
     code = "F.cosine_similarity({x1}, {x2}, {dim}, {eps})"
     calls = dict.fromkeys(("F.cosine_similarity", "torch.cosine_similarity"), "x1, x2, dim=1, eps=1e-08")
@@ -364,7 +415,8 @@ class CosineSimilarity(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
         out = tied.outputs[0]
-        return Dims(tied.operands, (out[: a.dim] + out[a.dim + 1 :],), fixed=tied.fixed)
+        rest = Dims(tied.operands, (out[: a.dim] + out[a.dim + 1 :],), fixed=tied.fixed)
+        return couple(rest, labels(out[a.dim : a.dim + 1]), "average")
 
 
 class PairwiseDistance(Operator):
@@ -386,4 +438,5 @@ class PairwiseDistance(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
         out = tied.outputs[0][:-1] + (("one",) if outputs[0].rank == len(tied.outputs[0]) > 0 else ())
-        return Dims(tied.operands, (out,), fixed=tied.fixed | {"one"})
+        rest = Dims(tied.operands, (out,), fixed=tied.fixed | {"one"})
+        return couple(rest, labels(tied.outputs[0][-1:]), "other")

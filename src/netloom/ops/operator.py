@@ -15,7 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..errors import AttributeValueError, ShapeError, UnknownOperatorError
 from .arguments import REQUIRED, Edge, Param, Slice, Weight
-from .dims import Dims
+from .dims import Dims, labels
+from .zeros import named_axes, vanishes
 
 
 class TensorType(NamedTuple):
@@ -57,6 +58,7 @@ class Operator:
       ``saves_output``: the backward pass may need the result, so that nothing may overwrite it.
       ``always_tuple``: the torch call returns a tuple even of one tensor.
     - ``effect``: ``"random"`` (draws from the generator) or ``"write"`` (updates a buffer) or "".
+    - ``zero_terms``: the result as a sum of products of its arguments, as far as zeros go (see `netloom.ops.zeros`).
     - ``weight_list``: name of the ``tensors`` argument that lists the node's weights, where their number depends on
       attributes (recurrent layers); `roles` names them.
     """
@@ -74,6 +76,7 @@ class Operator:
     inplace: ClassVar[str] = ""
     saves_output: ClassVar[bool] = True
     always_tuple: ClassVar[bool] = False
+    zero_terms: ClassVar[tuple[str, ...]] = ()
     weight_list: ClassVar[str] = ""
     by_name: ClassVar[dict[str, Param]] = {}
 
@@ -155,6 +158,17 @@ class Operator:
         """Whether ``inplace`` computes the same for these arguments (operand and result have one type already)."""
         return True
 
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        """``zero_terms`` as they hold at one index of a label of the result; none where that says nothing of the result."""
+        return () if label in dims.coupled else self.zero_terms
+
+    def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
+        """What keeps the results when zeros make ``old`` indices of a label coupled as "rms" to ``new``; None if nothing does.
+
+        ``{"scale": {weight: factor}, "attrs": {attribute: value}}``.
+        """
+        return None
+
     def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
         """Arguments that serve both modes where the calls made in evaluation and training differ; None if there are none."""
         return None
@@ -170,6 +184,26 @@ class Operator:
             ):
                 found.append((param.name, value))
         return found
+
+    def zeroes(self, a: SimpleNamespace, label: str, zero: frozenset[str]) -> bool:
+        """Whether all outputs that have ``label`` are zero at an index where the operands named in ``zero`` are.
+
+        An operand is named as its argument, an entry of a list as ``tensors[0]`` (the list's name stands for all of them), one
+        of ``weight_list`` as its role. An operand without the label is not zero there, whatever ``zero`` says; axes in
+        `Dims.summed` do not count as having it. The other operands may be anything finite that is not divided by.
+
+        >>> from netloom.ops import TensorType, operator
+        >>> x, w = TensorType("float32", (8, 3)), TensorType("float32", (4, 3))
+        >>> a = SimpleNamespace(x=x, out=4, weight=w, bias=TensorType("float32", (4,)))
+        >>> [operator("linear").zeroes(a, "o", frozenset(zero)) for zero in ({"weight", "bias"}, {"weight"})]
+        [True, False]
+        """
+        made = self.infer(a)
+        dims = self.dims(a, (made,) if isinstance(made, TensorType) else tuple(made))
+        if not any(label in labels(row) for row in dims.outputs):
+            return False
+        roles = self.roles(a) if self.weight_list else ()
+        return vanishes(self.terms(a, label, dims), label, zero, a, dims, named_axes(dims, roles, self.weight_list))
 
     def check(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """All arguments in declared order with defaults filled in and attributes in normal form.

@@ -26,6 +26,7 @@ class Pad(Operator):
     """
 
     name = "pad"
+    zero_terms = ("x", "value")
     params = (
         tensor("x"),
         attr("padding", ints()),

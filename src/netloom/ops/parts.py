@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 from ..errors import ShapeError
 from .arguments import attr, integer, optional, tensor
@@ -17,6 +18,7 @@ class Neg(Unary):
     """−x."""
 
     name = "neg"
+    zero_terms = ("x",)
     takes = "ifc"
     code = "torch.neg({x})"
     calls = unary_calls("neg", "negative")
@@ -26,6 +28,7 @@ class Sign(Unary):
     """−1, 0 or 1."""
 
     name = "sign"
+    zero_terms = ("x",)
     takes = "bif"
     code = "torch.sign({x})"
     calls = unary_calls("sign")
@@ -35,6 +38,7 @@ class Sgn(Unary):
     """x / |x|, 0 at 0: the sign, also of complex numbers."""
 
     name = "sgn"
+    zero_terms = ("x",)
     code = "torch.sgn({x})"
     calls = unary_calls("sgn")
 
@@ -43,6 +47,7 @@ class Floor(Unary):
     """The largest integer at most x."""
 
     name = "floor"
+    zero_terms = ("x",)
     takes = "if"
     code = "torch.floor({x})"
     calls = unary_calls("floor")
@@ -52,6 +57,7 @@ class Ceil(Unary):
     """The smallest integer at least x."""
 
     name = "ceil"
+    zero_terms = ("x",)
     takes = "if"
     code = "torch.ceil({x})"
     calls = unary_calls("ceil")
@@ -61,6 +67,7 @@ class Trunc(Unary):
     """x without its fraction."""
 
     name = "trunc"
+    zero_terms = ("x",)
     takes = "if"
     code = "torch.trunc({x})"
     calls = unary_calls("trunc", "fix")
@@ -70,6 +77,7 @@ class Frac(Unary):
     """x − trunc(x)."""
 
     name = "frac"
+    zero_terms = ("x",)
     takes = "f"
     code = "torch.frac({x})"
     calls = unary_calls("frac")
@@ -79,6 +87,7 @@ class Positive(Unary):
     """x itself (Python's ``+x``)."""
 
     name = "positive"
+    zero_terms = ("x",)
     takes = "ifc"
     view = True
     code = "torch.positive({x})"
@@ -89,6 +98,7 @@ class Abs(Unary):
     """|x|; real for complex numbers."""
 
     name = "abs"
+    zero_terms = ("x",)
     takes = "ifc"
     gives = "real"
     code = "torch.abs({x})"
@@ -99,6 +109,7 @@ class Square(Unary):
     """x²."""
 
     name = "square"
+    zero_terms = ("x",)
     code = "torch.square({x})"
     calls = unary_calls("square")
 
@@ -110,6 +121,7 @@ class Round(Unary):
     """The nearest integer, halves to even; with ``decimals`` that many digits stay."""
 
     name = "round"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("decimals", integer(), 0))
     takes = "if"
     calls = dict.fromkeys(("torch.round", "torch.special.round"), "x:input, decimals=0") | {"Tensor.round": "x, decimals=0"}
@@ -138,6 +150,7 @@ class NanToNum(Unary):
     """x with numbers in place of NaN, +∞ and −∞ (0 and the dtype's largest and smallest unless given)."""
 
     name = "nan_to_num"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("nan", optional(real()), None), attr("posinf", optional(real()), None),
         attr("neginf", optional(real()), None),
@@ -154,6 +167,7 @@ class Angle(Unary):
     """Angle of complex numbers; 0 or π for real ones."""
 
     name = "angle"
+    zero_terms = ("x",)
     code = "torch.angle({x})"
     calls = unary_calls("angle")
 
@@ -165,6 +179,7 @@ class Real(Unary):
     """The real part."""
 
     name = "real"
+    zero_terms = ("x",)
     gives = "real"
     view = True
     code = "torch.real({x})"
@@ -175,6 +190,7 @@ class Imag(Unary):
     """The imaginary part of complex numbers."""
 
     name = "imag"
+    zero_terms = ("x",)
     takes = "c"
     gives = "real"
     view = True
@@ -186,6 +202,7 @@ class Conj(Unary):
     """The complex conjugate; x itself where real."""
 
     name = "conj"
+    zero_terms = ("x",)
     view = True
     code = "torch.conj({x})"
     calls = unary_calls("conj")
@@ -195,6 +212,7 @@ class ConjPhysical(Unary):
     """The complex conjugate, computed at once rather than noted for later."""
 
     name = "conj_physical"
+    zero_terms = ("x",)
     code = "torch.conj_physical({x})"
     calls = unary_calls("conj_physical")
 
@@ -203,6 +221,7 @@ class ResolveConj(Unary):
     """x with a pending conjugation carried out."""
 
     name = "resolve_conj"
+    zero_terms = ("x",)
     view = True
     code = "torch.resolve_conj({x})"
     calls = unary_calls("resolve_conj")
@@ -212,6 +231,7 @@ class ViewAsReal(Operator):
     """Complex numbers as pairs (real, imaginary) along a new last axis: (…) → (…, 2)."""
 
     name = "view_as_real"
+    zero_terms = ("x",)
     params = (tensor("x"),)
     view = True
     code = "torch.view_as_real({x})"
@@ -230,6 +250,7 @@ class ViewAsComplex(Operator):
     """Pairs along the last axis as complex numbers: (…, 2) → (…)."""
 
     name = "view_as_complex"
+    zero_terms = ("x",)
     params = (tensor("x"),)
     view = True
     code = "torch.view_as_complex({x})"
@@ -251,6 +272,7 @@ class Complex(Operator):
     """Complex numbers from their real and imaginary parts, of one float dtype."""
 
     name = "complex"
+    zero_terms: ClassVar[tuple[str, ...]] = ("x", "y")
     params = (tensor("x"), tensor("y"))
     code = "torch.complex({x}, {y})"
     calls = {"torch.complex": "x:real, y:imag"}
@@ -268,6 +290,7 @@ class Polar(Complex):
     """Complex numbers from their absolute value and angle."""
 
     name = "polar"
+    zero_terms = ("x",)
     code = "torch.polar({x}, {y})"
     calls = {"torch.polar": "x:abs, y:angle"}
 

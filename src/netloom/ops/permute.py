@@ -17,6 +17,7 @@ class Permute(Operator):
     """Axis ``dims[i]`` of x as axis i: (N, C, H, W) → (N, H, W, C) with dims (0, 2, 3, 1)."""
 
     name = "permute"
+    zero_terms = ("x",)
     precedence = 1
     params = (tensor("x"), attr("dims", ints(), axis_of="x"))
     code = "torch.permute({x}, {dims})"
@@ -59,6 +60,7 @@ class Adjoint(Operator):
     """The last two axes swapped, and complex numbers conjugated; real ones are a `Transpose`."""
 
     name = "adjoint"
+    zero_terms = ("x",)
     precedence = 1
     params = (tensor("x"),)
     code = "torch.adjoint({x})"
@@ -92,6 +94,7 @@ class Transpose(Operator):
     """Two axes of x swapped."""
 
     name = "transpose"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim0", integer(), axis_of="x"), attr("dim1", integer(), axis_of="x"))
     code = "torch.transpose({x}, {dim0}, {dim1})"
     view = True
@@ -145,6 +148,7 @@ class Squeeze(Operator):
     """
 
     name = "squeeze"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", optional(ints()), None, axis_of="x"))
     code = "torch.squeeze({x}, {dim})"
     view = True
@@ -166,6 +170,7 @@ class Unsqueeze(Operator):
     """x with a new axis of size 1 at ``dim``."""
 
     name = "unsqueeze"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", integer()))
     code = "torch.unsqueeze({x}, {dim})"
     view = True

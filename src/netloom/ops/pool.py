@@ -21,6 +21,10 @@ class _Pool(Operator):
     spatial: ClassVar[int]
     takes: ClassVar[str] = "f"
     without_channels: ClassVar[bool] = False
+    zero_terms = ("x",)
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return () if getattr(a, "return_indices", False) else super().terms(a, label, dims)
 
     def out_spatial(self, a: SimpleNamespace, spatial: tuple[Any, ...]) -> tuple[Any, ...]:
         """Spatial sizes of the output."""

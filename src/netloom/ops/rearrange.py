@@ -17,6 +17,7 @@ class Roll(Operator):
     """x shifted by ``shifts`` along ``dims``, what leaves at one end coming in at the other; flat without ``dims``."""
 
     name = "roll"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("shifts", ints()), attr("dims", ints(), (), axis_of="x"))
     code = "torch.roll({x}, {shifts}, {dims})"
     calls = {"torch.roll": "x:input, shifts, dims=()", "Tensor.roll": "x, shifts, dims=()"}
@@ -41,6 +42,7 @@ class Flip(Operator):
     """x with the order of its indices reversed along ``dims``."""
 
     name = "flip"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dims", ints(), axis_of="x"))
     code = "torch.flip({x}, {dims})"
     calls = {
@@ -64,6 +66,7 @@ class Rot90(Operator):
     """x turned ``k`` quarter turns in the plane of ``dims``."""
 
     name = "rot90"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("k", integer(), 1), attr("dims", ints(2), (0, 1)))
     code = "torch.rot90({x}, {k}, {dims})"
     calls = {"torch.rot90": "x:input, k=1, dims=(0, 1)", "Tensor.rot90": "x, k=1, dims=(0, 1)"}
@@ -89,6 +92,7 @@ class PixelShuffle(Operator):
     """Channels to pixels: (…, C·r², H, W) → (…, C, H·r, W·r) with r = ``factor``. Shi et al. 2016."""
 
     name = "pixel_shuffle"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("factor", integer(1)))
     code = "F.pixel_shuffle({x}, {factor})"
     calls = {"F.pixel_shuffle": "x:input, factor:upscale_factor"}
@@ -114,6 +118,7 @@ class PixelUnshuffle(Operator):
     """Pixels to channels: (…, C, H·r, W·r) → (…, C·r², H, W) with r = ``factor``."""
 
     name = "pixel_unshuffle"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("factor", integer(1)))
     code = "F.pixel_unshuffle({x}, {factor})"
     calls = {"F.pixel_unshuffle": "x:input, factor:downscale_factor"}
@@ -138,6 +143,7 @@ class ChannelShuffle(Operator):
     """Channels dealt out over ``groups``: axis 1 as (g, c) becomes (c, g). Zhang et al. 2018."""
 
     name = "channel_shuffle"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("groups", integer(1)))
     code = "torch.channel_shuffle({x}, {groups})"
     calls = {"F.channel_shuffle": "x:input, groups", "torch.channel_shuffle": "x:input, groups"}
@@ -159,6 +165,7 @@ class Unfold(Operator):
     """Windows of ``size`` every ``step`` along ``dim``, as a view; the window is the last axis of the result."""
 
     name = "sliding_windows"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", integer(), axis_of="x"), attr("size", integer(0)), attr("step", integer(1)))
     code = "{x}.unfold({dim}, {size}, {step})"
     view = True

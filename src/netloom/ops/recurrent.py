@@ -134,7 +134,18 @@ class Recurrent(Operator):
             if getattr(a, state) is not None:
                 operands[state] = last[-1]
         attrs = {"hidden": "h"} | ({"proj_size": "p"} if self._project(a) else {})
-        return Dims(operands, ((*lead, wide), *last), attrs=attrs, fixed=frozenset({"layers"}))
+        columns = frozenset(
+            (role, 1) for role, row in zip(self.roles(a), rows) if role.startswith("weight") and "i" not in row
+        )
+        fixed = frozenset({"layers"})
+        return Dims(operands, ((*lead, wide), *last), attrs, fixed, coupled={"t": "other"}, summed=columns)
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        # A unit that nothing moves stays at zero; what is projected is zero where the projection is.
+        if label == "p":
+            return tuple(role for role in self.roles(a) if role.startswith("weight_hr"))
+        rows = (role for role in self.roles(a) if not role.startswith("weight_hr"))
+        return (*rows, *(state for state in self.states if label == "h" and not (state == "h0" and self._project(a))))
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
         """2 per multiply–add of every matrix product, over all steps."""
@@ -251,7 +262,10 @@ class Cell(Operator):
             "weight_ih": (gates, "i"), "weight_hh": (gates, "h"), "bias_ih": (gates,), "bias_hh": (gates,),
         }  # fmt: skip
         operands = {name: row for name, row in rows.items() if getattr(a, name) is not None}
-        return Dims(operands, (("b", "h"),) * len(outputs), attrs={"hidden": "h"})
+        return Dims(operands, (("b", "h"),) * len(outputs), attrs={"hidden": "h"}, summed=frozenset({("weight_hh", 1)}))
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *self.states)
 
     def flops(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Any:
         return 2 * a.x.shape[0] * (a.weight_ih.numel + a.weight_hh.numel)

@@ -22,12 +22,13 @@ def reduced(rows: tuple[Any, ...], dims: tuple[int, ...] | None, keepdim: bool, 
     return tuple(row for i, row in enumerate(rows) if i not in gone)
 
 
-def reduction_dims(rank: int, dims: tuple[int, ...] | None, keepdim: bool, count: int = 1) -> Dims:
-    """Dims of a reduction with ``count`` outputs: reduced axes are in the operand only."""
+def reduction_dims(rank: int, dims: tuple[int, ...] | None, keepdim: bool, count: int = 1, kind: str = "") -> Dims:
+    """Dims of a reduction with ``count`` outputs: reduced axes are in the operand only, summed over or coupled by ``kind``."""
     rows = names("d", rank)
     out = reduced(rows, dims, keepdim, "one")
     fixed = frozenset(label for label in out if label.startswith("one"))
-    return Dims({"x": rows}, (out,) * count, fixed=fixed)
+    coupled = {label: kind for label in rows if label not in out and kind}
+    return Dims({"x": rows}, (out,) * count, fixed=fixed, coupled=coupled)
 
 
 class Reduction(Operator):
@@ -42,6 +43,11 @@ class Reduction(Operator):
         attr("keepdim", boolean, False),
     )
     empty_means_all = True
+    coupled: ClassVar[str] = "other"
+
+    def coupling(self, a: SimpleNamespace) -> str:
+        """How the reduced axes are coupled (see `Dims`), "" where they are summed over: ``coupled`` unless it depends."""
+        return self.coupled
 
     def normalize(self, a: SimpleNamespace) -> dict[str, Any]:
         if a.dim is None or (not a.dim and self.empty_means_all):
@@ -68,7 +74,7 @@ class Reduction(Operator):
         return TensorType(self.result_dtype(a), reduced(a.x.shape, a.dim, a.keepdim))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, a.dim, a.keepdim)
+        return reduction_dims(a.x.rank, a.dim, a.keepdim, len(outputs), self.coupling(a))
 
 
 def both(name: str, signature: str) -> dict[str, str]:
@@ -101,6 +107,8 @@ class Sum(Accumulation):
     """
 
     name = "sum"
+    zero_terms = ("x",)
+    coupled = ""
     code = "torch.sum({x}, {dim}, {keepdim}, dtype={dtype})"
     whole = "torch.sum({x}, dtype={dtype})"
     calls = both("sum", "dim:dim=None, keepdim=False, dtype=None")
@@ -110,6 +118,8 @@ class NanSum(Accumulation):
     """Sum over ``dim`` of what is not NaN."""
 
     name = "nansum"
+    zero_terms = ("x",)
+    coupled = ""
     code = "torch.nansum({x}, {dim}, {keepdim}, dtype={dtype})"
     calls = both("nansum", "dim=None, keepdim=False, dtype=None")
 
@@ -118,6 +128,8 @@ class Mean(Accumulation):
     """Mean over ``dim``."""
 
     name = "mean"
+    zero_terms = ("x",)
+    coupled = "average"
     code = "torch.mean({x}, {dim}, {keepdim}, dtype={dtype})"
     whole = "torch.mean({x}, dtype={dtype})"
     calls = both("mean", "dim=None, keepdim=False, dtype=None")
@@ -137,6 +149,7 @@ class NanMean(Mean):
     """Mean over ``dim`` of what is not NaN."""
 
     name = "nanmean"
+    zero_terms = ("x",)
     code = "torch.nanmean({x}, {dim}, {keepdim}, dtype={dtype})"
     whole = ""
     calls = both("nanmean", "dim=None, keepdim=False, dtype=None")
@@ -165,6 +178,8 @@ class LogSumExp(Reduction):
 class Extreme(Reduction):
     """Base of `Amax` and `Amin`."""
 
+    coupled = "average"
+
     def infer(self, a: SimpleNamespace) -> TensorType:
         _check_ordered(a.x, self.name)
         _check_not_empty(a.x, a.dim, self.name)
@@ -186,6 +201,7 @@ class Amax(Extreme):
     """Largest element over ``dim``; the gradient is shared among equals."""
 
     name = "amax"
+    zero_terms = ("x",)
     code = "torch.amax({x}, {dim}, {keepdim})"
     calls = both("amax", "dim=(), keepdim=False")
 
@@ -197,6 +213,7 @@ class Amin(Extreme):
     """Smallest element over ``dim``; the gradient is shared among equals."""
 
     name = "amin"
+    zero_terms = ("x",)
     code = "torch.amin({x}, {dim}, {keepdim})"
     calls = both("amin", "dim=(), keepdim=False")
 
@@ -215,6 +232,8 @@ class All(Logical):
     """Whether all elements over ``dim`` are true."""
 
     name = "all"
+    zero_terms = ("x",)
+    coupled = "average"
     code = "torch.all({x}, {dim}, {keepdim})"
     whole = "torch.all({x})"
     calls = both("all", "dim=None, keepdim=False")
@@ -224,6 +243,8 @@ class AnyTrue(Logical):
     """Whether any element over ``dim`` is true."""
 
     name = "any"
+    zero_terms = ("x",)
+    coupled = ""
     code = "torch.any({x}, {dim}, {keepdim})"
     whole = "torch.any({x})"
     calls = both("any", "dim=None, keepdim=False")
@@ -233,6 +254,7 @@ class CountNonzero(Operator):
     """Number of elements over ``dim`` that are not zero."""
 
     name = "count_nonzero"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", optional(ints()), None, axis_of="x"))
     code = "torch.count_nonzero({x}, {dim})"
     calls = both("count_nonzero", "dim=None")
@@ -251,6 +273,7 @@ class Prod(Operator):
     """Product over one axis ``dim``, or of all elements."""
 
     name = "prod"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("dim", optional(integer()), None, axis_of="x"), attr("keepdim", boolean, False),
         attr("dtype", optional(dtype_attr), None),
@@ -271,4 +294,4 @@ class Prod(Operator):
         return TensorType(a.dtype.name, reduced(a.x.shape, None if a.dim is None else (a.dim,), a.keepdim))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim)
+        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, kind="other")

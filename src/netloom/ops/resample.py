@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ShapeError
 from .arguments import attr, boolean, choice, ints, number, optional, tensor
-from .dims import Dims, names
+from .dims import Dims, couple, names
 from .dtypes import is_float
 from .operator import Operator, TensorType, pretty
 from .size import Size
@@ -40,6 +40,7 @@ class Interpolate(Operator):
     """
 
     name = "interpolate"
+    zero_terms = ("x",)
     params = (
         tensor("x"),
         attr("size", optional(ints(low=1)), None),
@@ -129,6 +130,7 @@ class GridSample(Operator):
     """Values of x (N, C, H, W) or (N, C, D, H, W) at the places of ``grid`` (N, …, 2) or (N, …, 3), in [-1, 1]."""
 
     name = "grid_sample"
+    zero_terms = ("x",)
     params = (
         tensor("x"), tensor("grid"), attr("mode", choice("bilinear", "nearest", "bicubic"), "bilinear"),
         attr("padding_mode", choice("zeros", "border", "reflection"), "zeros"), attr("align_corners", boolean, False),
@@ -164,6 +166,7 @@ class AffineGrid(Operator):
     """The grid for `GridSample` that affine maps ``theta`` (N, 2, 3) or (N, 3, 4) make for an output of ``size``."""
 
     name = "affine_grid"
+    zero_terms = ("theta",)
     params = (tensor("theta"), attr("size", ints(low=1)), attr("align_corners", boolean, False))
     code = "F.affine_grid({theta}, {size}, {align_corners})"
     calls = {"F.affine_grid": "theta, size, align_corners=None"}
@@ -184,6 +187,5 @@ class AffineGrid(Operator):
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         out = names("o", len(a.size) - 2)
         attrs = {"size": ("n", a.size[1], *out)}
-        return Dims(
-            {"theta": ("n", "row", "column")}, (("n", *out, "xy"),), attrs=attrs, fixed=frozenset({"row", "column", "xy"})
-        )
+        fixed = frozenset({"row", "column", "xy"})
+        return couple(Dims({"theta": ("n", "row", "column")}, (("n", *out, "xy"),), attrs=attrs, fixed=fixed), out, "other")

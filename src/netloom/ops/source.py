@@ -20,11 +20,16 @@ class Input(Operator):
     def infer(self, a: SimpleNamespace) -> TensorType:
         return TensorType(a.dtype.name, a.shape)
 
+    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
+        axes = names("i", len(a.shape))
+        return Dims({}, (axes,), attrs={"shape": axes}, fixed=frozenset(axes))
+
 
 class Parameter(Operator):
     """A parameter or buffer used outside the call that owns it: a position table, a layer scale, a shared matrix."""
 
     name = "parameter"
+    zero_terms = ("value",)
     params = (weight("value"), attr("dtype", dtype_attr), attr("shape", ints(low=0)))
     code = "{value}"
 
@@ -67,6 +72,7 @@ class ByMode(Operator):
     """``train`` while the owning module trains, else ``eval``: where a model computes differently in the two modes."""
 
     name = "by_mode"
+    zero_terms = ("train", "eval")
     params = (tensor("train"), tensor("eval"), attr("training", flag, MODULE))
     code = "({train} if {training} else {eval})"
     view = True

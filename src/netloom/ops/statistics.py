@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -38,6 +40,9 @@ class Spread(Reduction):
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         return _bessel(call, type_of)
 
+    def coupling(self, a: SimpleNamespace) -> str:
+        return "other" if a.correction else "average"
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         if is_integer(a.x.dtype):
             raise ShapeError(f"{self.name} takes floating point numbers, not {a.x.dtype}; convert x first")
@@ -48,6 +53,7 @@ class Var(Spread):
     """Variance over ``dim``."""
 
     name = "var"
+    zero_terms = ("x",)
     code = "torch.var({x}, {dim}, correction={correction}, keepdim={keepdim})"
     calls = both("var", _SPREAD)
 
@@ -56,6 +62,7 @@ class Std(Spread):
     """Standard deviation over ``dim``."""
 
     name = "std"
+    zero_terms = ("x",)
     code = "torch.std({x}, {dim}, correction={correction}, keepdim={keepdim})"
     calls = both("std", _SPREAD)
 
@@ -64,6 +71,7 @@ class VarMean(Spread):
     """Variance and mean over ``dim``."""
 
     name = "var_mean"
+    zero_terms = ("x",)
     code = "torch.var_mean({x}, {dim}, correction={correction}, keepdim={keepdim})"
     calls = {"torch.var_mean": f"x:input, {_SPREAD}"}
 
@@ -71,14 +79,12 @@ class VarMean(Spread):
         shape = reduced(a.x.shape, a.dim, a.keepdim)
         return TensorType(self.result_dtype(a), shape), TensorType(a.x.dtype, shape)
 
-    def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, a.dim, a.keepdim, 2)
-
 
 class StdMean(VarMean):
     """Standard deviation and mean over ``dim``."""
 
     name = "std_mean"
+    zero_terms = ("x",)
     code = "torch.std_mean({x}, {dim}, correction={correction}, keepdim={keepdim})"
     calls = {"torch.std_mean": f"x:input, {_SPREAD}"}
 
@@ -94,10 +100,18 @@ def norm_dtype(a: SimpleNamespace, name: str) -> str:
     return real_of(wide)
 
 
+def norm_coupling(p: Any) -> str:
+    """How a p-norm couples the axes it is over: zeros add nothing to it, unless p is negative."""
+    if isinstance(p, str) or p >= 0:
+        return ""
+    return "average" if p == -math.inf else "other"
+
+
 class VectorNorm(Reduction):
     """(Σ |x|^p)^(1/p) over ``dim``, with p = ``ord``."""
 
     name = "vector_norm"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("ord", number(), 2.0), attr("dim", optional(ints()), None, axis_of="x"),
         attr("keepdim", boolean, False), attr("dtype", optional(dtype_attr), None),
@@ -121,6 +135,9 @@ class VectorNorm(Reduction):
         found = super().normalize(a) | {"ord": float(a.ord)}
         return found | ({"dtype": None} if a.dtype is not None and a.dtype.name == a.x.dtype else {})
 
+    def coupling(self, a: SimpleNamespace) -> str:
+        return norm_coupling(a.ord)
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         return norm_dtype(a, self.name)
 
@@ -129,6 +146,7 @@ class Norm(Reduction):
     """``torch.norm``: the p-norm over ``dim``, where p is a number or "fro"."""
 
     name = "norm"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("p", either(choice("fro"), number()), "fro"), attr("dim", optional(ints()), None, axis_of="x"),
         attr("keepdim", boolean, False), attr("dtype", optional(dtype_attr), None),
@@ -144,6 +162,9 @@ class Norm(Reduction):
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         return None if call["dim"] == () else call | {"p": 2.0 if call["p"] is None else call["p"]}
 
+    def coupling(self, a: SimpleNamespace) -> str:
+        return norm_coupling(a.p)
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         return norm_dtype(a, self.name)
 
@@ -152,6 +173,7 @@ class MatrixNorm(Operator):
     """Frobenius norm of the matrices in the two axes ``dim``."""
 
     name = "matrix_norm"
+    zero_terms = ("x",)
     params = (
         tensor("x"),
         attr("ord", choice("fro"), "fro"),
@@ -175,6 +197,7 @@ class Quantile(Operator):
     """The quantiles ``q`` (a number, or a vector whose axis comes first) along ``dim``, or of all elements."""
 
     name = "quantile"
+    zero_terms = ("x",)
     params = (
         tensor("x"), operand("q"), attr("dim", optional(integer()), None, axis_of="x"), attr("keepdim", boolean, False),
         attr("interpolation", choice("linear", "lower", "higher", "midpoint", "nearest"), "linear"),
@@ -200,17 +223,18 @@ class Quantile(Operator):
         return a.q.shape  # type: ignore[no-any-return]
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        tied = reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim)
+        tied = reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, kind="other")
         if not isinstance(a.q, TensorType):
             return tied
         lead = names("q", a.q.rank)
-        return Dims({**tied.operands, "q": lead}, ((*lead, *tied.outputs[0]),), fixed=tied.fixed)
+        return replace(tied, operands={**tied.operands, "q": lead}, outputs=((*lead, *tied.outputs[0]),))
 
 
 class NanQuantile(Quantile):
     """As `Quantile`, without NaN."""
 
     name = "nanquantile"
+    zero_terms = ("x",)
     code = "torch.nanquantile({x}, {q}, {dim}, {keepdim}, interpolation={interpolation})"
     calls = both("nanquantile", "q, dim=None, keepdim=False, interpolation='linear'")
 
@@ -240,6 +264,7 @@ class Cumsum(Scan):
     """Sums of the elements so far along ``dim``."""
 
     name = "cumsum"
+    zero_terms = ("x",)
     code = "torch.cumsum({x}, {dim}, dtype={dtype})"
     calls = both("cumsum", "dim, dtype=None")
 
@@ -248,6 +273,7 @@ class Cumprod(Scan):
     """Products of the elements so far along ``dim``."""
 
     name = "cumprod"
+    zero_terms = ("x",)
     code = "torch.cumprod({x}, {dim}, dtype={dtype})"
     calls = both("cumprod", "dim, dtype=None")
 

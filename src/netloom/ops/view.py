@@ -51,6 +51,7 @@ class Reshape(Operator):
     """
 
     name = "reshape"
+    zero_terms = ("x",)
     precedence = 1
     params = (tensor("x"), attr("shape", ints(low=-1)))
     code = "torch.reshape({x}, {shape})"
@@ -141,6 +142,7 @@ class Flatten(Operator):
     """Axes ``start_dim`` to ``end_dim`` as one: (N, C, H, W) → (N, C·H·W) by default."""
 
     name = "flatten"
+    zero_terms = ("x",)
     params = (
         tensor("x"), attr("start_dim", integer(), 1, axis_of="x"), attr("end_dim", integer(), -1, axis_of="x"),
     )  # fmt: skip
@@ -169,6 +171,7 @@ class Unflatten(Operator):
     """Axis ``dim`` as several of the sizes given, one of which may be -1: (N, g·c) → (N, g, c)."""
 
     name = "unflatten"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dim", integer(), axis_of="x"), attr("sizes", ints(low=-1)))
     code = "torch.unflatten({x}, {dim}, {sizes})"
     view = True
@@ -197,6 +200,7 @@ class Bitcast(Operator):
     """The bytes of x read as another dtype; the last axis shrinks or grows where its size differs."""
 
     name = "bitcast"
+    zero_terms = ("x",)
     params = (tensor("x"), attr("dtype", dtype_attr))
     code = "{x}.view({dtype})"
     view = True
