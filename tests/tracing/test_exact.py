@@ -67,16 +67,13 @@ EXACT = "evaluation_is_exact training_is_exact evaluation_without_gradient_is_ex
 #: What tracing does not do yet: model → (the checks it fails, why). A check that has come to pass fails here: take it out.
 LIMITS = {
     "autograd.GradientInForward": ("*", "torch.autograd.grad inside forward has no graph form; tracing refuses it"),
-    "autograd.GradientScaledByHook": ("training_is_exact", "a hook behind `if x.requires_grad` is not met while tracing"),
     "autograd.MappedFunction": (EXACT, "vmap over data is unrolled, which differs from its kernels in the last bits"),
     "autograd.StopGradient": ("evaluation_without_gradient_is_exact", "enable_grad inside no_grad is not restored"),
-    "autograd.FunctionsInBlocks": ("network_traces_to_the_same_graph", "an in-place custom function traces as clone and call"),
     "inplace.AliasThroughNoOps": (
         "evaluation_is_exact training_is_exact graph_read_from_data_computes_the_same",
         "a write through .data keeps the value but not the gradient of what was there",
     ),
     "inplace.WritesByMask": ("forms_keep_the_graph", "as many values as a mask selects depend on data; the batch is fixed"),
-    "python.ModulesInPlainList": ("network_traces_to_the_same_graph", "weights outside the module tree are constants"),
     "shapes.HalfOfTheBatch": ("evaluation_is_exact", "half of a batch of one is empty, which even halves do not foresee"),
 }
 

@@ -202,14 +202,31 @@ def _load(network: Network, weights: Any) -> None:
 
     _place(network, copied)
     if isinstance(weights, torch.nn.Module):
-        for key, parameter in weights.named_parameters(remove_duplicate=False):
-            own = _part(network, key.rpartition(".")[0])._parameters.get(key.rpartition(".")[2])
-            if own is not None:
-                own.requires_grad_(parameter.requires_grad)
-        theirs = dict(weights.named_modules(remove_duplicate=False))
-        for path, module in network.named_modules():
-            if path in theirs:
-                module.training = theirs[path].training
+        _take_flags(network, weights)
+
+
+def _take_flags(network: Network, model: torch.nn.Module) -> None:
+    """Training flags and ``requires_grad`` as the model has them, where it has the same."""
+    own = dict(network.named_parameters(remove_duplicate=False))
+    for key, parameter in model.named_parameters(remove_duplicate=False):
+        if key in own:
+            own[key].requires_grad_(parameter.requires_grad)
+    theirs = dict(model.named_modules(remove_duplicate=False))
+    for path, module in network.named_modules():
+        if path in theirs:
+            module.training = theirs[path].training
+
+
+def holding(graph: Graph, state: Mapping[str, Any], like: torch.nn.Module | None = None) -> Network:
+    """The network of ``graph`` that holds the tensors of ``state`` themselves, by the keys that are no aliases; nothing is copied.
+
+    ``like`` gives training flags, ``requires_grad`` and output classes where it has the same modules and parameters.
+    """
+    network = _skeleton(graph, live=like is not None)
+    _place(network, lambda key, entry: state[key] if key in state else fresh(key, entry, None, "cpu"))
+    if like is not None:
+        _take_flags(network, like)
+    return network
 
 
 def with_result(network: Network, result: Any) -> Network:
@@ -264,9 +281,10 @@ def _rebuild(graph: Graph, state: dict[str, Any], flags: dict[str, bool]) -> Net
 
 
 # -- what generated code calls -------------------------------------------------------------------------------------
-def _refuse_batch(given: Any, size: int) -> None:
+def _refuse_batch(given: Any, size: int, times: str = "") -> None:
     raise ShapeError(
-        f"the first input has {given.shape[0]} rows, but the graph was made for {size}; graph.notes says what fixes its batch"
+        f"the first input has {given.shape[0]} rows, but the graph was made for {size}{times}; graph.notes says what fixes its "
+        "batch"
     )
 
 

@@ -88,11 +88,19 @@ class Source:
                 self._unpack_tree(parameter.tree, parameter.name)
 
     def _refuse_other_batches(self) -> None:
-        """A graph of a fixed batch holds numbers that follow from its size: at another one its results would be wrong."""
+        """A graph holds numbers that follow from the batch it was made for: at one that does not fit results would be wrong."""
         inputs = [node for node in self.graph.inputs if node.shape]
         if inputs and not any(isinstance(node.shape[0], Size) for node in inputs):
             variable, size = self.variables[Edge(inputs[0].name)], inputs[0].shape[0]
             self.line(f"if {variable}.shape[0] != {size}: _refuse_batch({variable}, {size})")
+        for node in inputs:
+            size = node.shape[0]
+            if isinstance(size, Size) and len(size.terms) == 1 and len(size.symbols) == 1:
+                factor = size.at(dict.fromkeys(size.symbols, 1))
+                if factor > 1:
+                    variable = self.variables[Edge(node.name)]
+                    self.line(f"if {variable}.shape[0] % {factor}: _refuse_batch({variable}, {factor}, ' times a whole number')")
+                    return
 
     def _needs_device(self) -> bool:
         """Whether any call makes a tensor from nothing: it is made where the first input lies."""

@@ -83,7 +83,8 @@ class Arguments:
         """A tensor that no recorded call made: one the model keeps outside its parameters and buffers."""
         original = self.recorder.cloner.origin.get(id(value))
         if original is not None:
-            self.recorder.aliases.fresh(value, self.recorder.literal(original))
+            name = self.recorder.constant_names.get(id(value), "")
+            self.recorder.aliases.fresh(value, self.recorder.literal(original, name))
             return self.recorder.aliases.handle(value)
         copied = self.recorder.cloner.memo.get(id(value))
         if copied is None and value.device.type == "meta" and self.recorder.meta:

@@ -336,6 +336,8 @@ class Calling:
         written = known.inplace or name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
         if written and args and isinstance(args[0], torch.Tensor):
             return inplace(self.recorder, func, args, kwargs)
+        if func is torch.Tensor.__getitem__ and any(self._is_mask_of_data(index) for index in flat(args[1:])):
+            self.recorder.shaped_by_data = where_in_model()
         versions = [(t, t._version) for t in (*flat(args), *flat(kwargs)) if isinstance(t, torch.Tensor)]
         actual = self.execute(func, args, kwargs)
         if any(tensor._version != version for tensor, version in versions):
@@ -344,6 +346,12 @@ class Calling:
         if not results:
             return actual
         return self._opaque_result(func, args, kwargs, actual, results)
+
+    def _is_mask_of_data(self, index: Any) -> bool:
+        recorder = self.recorder
+        if not isinstance(index, torch.Tensor) or index.dtype is not torch.bool:
+            return False
+        return not recorder.values.over_sizes(recorder.result_edge(index))
 
     def _opaque_result(self, func: Any, args: Any, kwargs: Any, actual: Any, results: Any) -> Any:
         return opaque(self.recorder, func, args, kwargs, actual, results)

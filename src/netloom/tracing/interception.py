@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import TraceError
+from .opaque import Hooked, opaque, with_hook
 from .recorder import Recorder
 from .records import flat, where_in_model
 
@@ -62,6 +63,12 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     def vmap(function: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
         return _vmap(recorder, original_vmap, (function, in_dims, out_dims, randomness, chunk_size), args, kwargs)
 
+    def hook(held: Hooked, x: Any) -> Any:
+        with torch._C.DisableTorchFunction():
+            return with_hook(recorder, x, held.hook)
+
+    original_hook = Hooked.__call__
+    Hooked.__call__ = hook  # type: ignore[method-assign]
     module_class.__call__ = call  # type: ignore[method-assign]
     # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
     applying.__globals__[_DISPATCH] = apply
@@ -76,6 +83,7 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     finally:
         torch.compiler.is_compiling = is_compiling
         module_class.__call__ = original_call  # type: ignore[method-assign]
+        Hooked.__call__ = original_hook  # type: ignore[method-assign]
         applying.__code__ = original_apply.__code__
         del applying.__globals__[_DISPATCH]
         apis.vmap_impl = original_vmap
@@ -85,8 +93,6 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
 def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwargs: Any) -> Any:
     """A custom autograd function is one call: its inner operations lack the backward pass that it defines."""
     from torch.utils.checkpoint import CheckpointFunction
-
-    from .opaque import opaque
 
     if issubclass(kind, CheckpointFunction):
         function, _, *inputs = args
@@ -109,8 +115,7 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
             with torch._C.DisableTorchFunction():
                 stand_in = tensor.detach().clone()
                 outputs = [t.detach().clone() if t is tensor else t for t in results]
-            value = recorder.result_edge(tensor)
-            recorder.aliases.fresh(stand_in, recorder.emit("clone", x=value))
+            recorder.aliases.fresh(stand_in, recorder.private(recorder.result_edge(tensor)))
             clean = tuple(stand_in if a is tensor else a for a in args)
             opaque(recorder, function, clean, kwargs, tuple(outputs), outputs, target=name)
             made = next(o for o, t in zip(outputs, results) if t is tensor)

@@ -96,7 +96,7 @@ def inplace(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
         recorder.aliases.write(target, recorder.result_edge(made))
         return None
     handle = recorder.aliases.handle(target) or recorder.arguments.ir(target).handle
-    before = recorder.emit("clone", x=recorder.aliases.read(handle))
+    before = recorder.private(recorder.aliases.read(handle))
     actual = recorder.calling.execute(func, args, kwargs)
     stand_in = target.detach().clone()
     recorder.aliases.fresh(stand_in, before)
@@ -116,17 +116,15 @@ def _without_foreign(value: Any, target: str) -> Any:
 
 def hooked(recorder: Recorder, tensor: Any, hook: Any) -> None:
     """A gradient hook on an intermediate tensor: the identity with that hook, from here on."""
-    if not callable(hook):
-        return
+    if callable(hook) and recorder.aliases.handle(tensor) is not None:
+        recorder.aliases.write(tensor, recorder.result_edge(with_hook(recorder, tensor, hook)))
+
+
+def with_hook(recorder: Recorder, tensor: Any, hook: Any) -> Any:
+    """The tensor once more, its gradient going through a hook."""
     name = f"{getattr(hook, '__module__', '')}:{getattr(hook, '__qualname__', type(hook).__qualname__)}#hook"
-    handle = recorder.aliases.handle(tensor)
-    if handle is None:
-        return
-    stand_in = tensor.detach().clone()
-    recorder.aliases.fresh(stand_in, recorder.aliases.read(handle))
     result = tensor.detach().clone()
-    made = opaque(recorder, Hooked(hook), (stand_in,), {}, result, [result], target=name)
-    recorder.aliases.write(tensor, recorder.result_edge(made))  # type: ignore[arg-type]
+    return opaque(recorder, Hooked(hook), (tensor,), {}, result, [result], target=name)
 
 
 class Hooked:

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..graph.tree import edges
 from ..ops import DType, Edge, Operator, TensorType, Weight, operator
 from .aliasing import Aliases
 from .arguments import Arguments
 from .calling import Calling
 from .calls import Resolved, resolve
 from .cloning import Cloner
+from .differentiating import Gradients
 from .evaluating import Values
 from .records import BufferNumber, DataDependence, NeedsRealTensors, Record, Recording, Retry, autocast_now, where_in_model
 from .state import Held, constant_of, type_of_tensor
@@ -40,10 +42,15 @@ class Recorder(TorchFunctionMode):
         self.parameters: dict[str, Edge] = {}
         self.entries: dict[str, TensorType] = {}
         self.constant_buffers: dict[str, Any] = {}
+        self.constant_names: dict[int, str] = {}
+        self.trainable: set[str] = set()
+        self.differentiated: set[int] = set()
+        self.gradients = Gradients(self)
         self.real: dict[int, Any] = {}
         self.owners: dict[str, list[str]] = {}
         self.inputs: dict[str, Edge] = {}
         self.guards: list[str] = []
+        self.shaped_by_data = ""
         self.stand_ins: dict[int, Any] = {}
         self.entering: list[Any] = []
         self.generated: list[Any] = []
@@ -54,10 +61,16 @@ class Recorder(TorchFunctionMode):
     def take_state(self, originals: list[Held], copies: list[Held], modules: dict[str, Any]) -> None:
         """The model's parameters and buffers, and the paths of its modules."""
         canonical: dict[int, str] = {}
+        constants = _constants_of_networks(modules)
         for original, copied in zip(originals, copies):
+            if copied.key in constants:
+                self.constant_names[id(copied.tensor)] = copied.key
+                continue
             key = canonical.setdefault(id(copied.tensor), copied.key)
             self.owners.setdefault(key, []).append(copied.key)
             self.entries[copied.key] = type_of_tensor(copied.tensor)
+            if original.tensor.requires_grad:
+                self.trainable.add(copied.key)
             if key == copied.key:
                 self.aliases.entry(copied.tensor, key)
                 if copied.kind == "buffer" and original.tensor.device.type != "meta":
@@ -65,12 +78,14 @@ class Recorder(TorchFunctionMode):
         self.owners = {key: names for key, names in self.owners.items() if len(names) > 1}
         self.paths = {id(child): path for path, child in modules.items()}
 
-    def input(self, path: str, tensor: Any) -> None:
+    def input(self, path: str, tensor: Any, requires_grad: bool) -> None:
         """A tensor that the caller gives."""
         kind = type_of_tensor(tensor)
         record = self.add("input", {"dtype": DType(kind.dtype), "shape": kind.shape}, (kind,), constant=0)
         record.name = path
         self.inputs[path] = Edge(record.number)  # type: ignore[arg-type]
+        if requires_grad:
+            self.differentiated.add(record.number)
         self.aliases.fresh(tensor, self.inputs[path])
 
     def finish(self, result: Any, module: Any, copies: list[Held]) -> Recording:
@@ -98,7 +113,7 @@ class Recorder(TorchFunctionMode):
         self.aliases.handles.clear()
         self.aliases.keep.clear()
         self.values.cache.clear()
-        for part in (self.aliases, self.values, self.arguments, self.calling):
+        for part in (self.aliases, self.values, self.arguments, self.calling, self.gradients):
             del part.recorder
 
     def result_edge(self, tensor: Any) -> Edge:
@@ -155,6 +170,13 @@ class Recorder(TorchFunctionMode):
         made = operator(op).evaluate(args, self.type_of)
         return Edge(self.add(op, made.args, made.outputs).number)  # type: ignore[arg-type]
 
+    def private(self, value: Edge) -> Edge:
+        """A copy of a value for a call that changes it: a new one, unless it is a copy already that no call has read."""
+        later = self.records[value.node :]  # type: ignore[misc]
+        if later[0].op == "clone" and not any(value in edges(tuple(record.args.values())) for record in later):
+            return value
+        return self.emit("clone", x=value)
+
     def constancy(self, kind: Operator, args: dict[str, Any], types: tuple[TensorType, ...]) -> int:
         if kind.effect:
             return 0
@@ -188,11 +210,12 @@ class Recorder(TorchFunctionMode):
             self.parameters[key] = edge
         return edge
 
-    def literal(self, tensor: Any) -> Edge:
-        """A tensor from outside the trace, by value."""
+    def literal(self, tensor: Any, name: str = "") -> Edge:
+        """A tensor from outside the trace, by value; ``name`` is what a network that is traced calls it."""
         kind = type_of_tensor(tensor)
         args = {"value": constant_of(tensor), "dtype": DType(kind.dtype), "shape": kind.shape}
         record = self.add("constant", args, (kind,), constant=2)
+        record.name = name or record.name
         self.real[record.number] = tensor.detach()
         return Edge(record.number)  # type: ignore[arg-type]
 
@@ -217,6 +240,8 @@ class Recorder(TorchFunctionMode):
                 args, kwargs = self.substituted(args), self.substituted(kwargs)
 
     def _read(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
+        if known.path == "Tensor.requires_grad":
+            return self._requires_grad(args[0])
         if self.meta:
             if known.path == "Tensor.device":
                 return self.device
@@ -229,6 +254,15 @@ class Recorder(TorchFunctionMode):
             if known.path == "Tensor.get_device":
                 return self.device.index if self.device.index is not None else -1
         return func(*args, **kwargs)
+
+    def _requires_grad(self, tensor: Any) -> bool:
+        """As with gradients on; noted where a value answers yes that would answer no without."""
+        required = self.gradients.required(tensor)
+        handle = self.aliases.handle(tensor)
+        if required and handle is not None and not handle.is_own:
+            note = f"requires_grad is read as it is with gradients on, at {where_in_model()}"
+            self.guards += [note] if note not in self.guards else []
+        return required
 
     def _data(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
         handles = [self.aliases.handle(a) for a in args if isinstance(a, torch.Tensor)]
@@ -311,3 +345,13 @@ class Recorder(TorchFunctionMode):
         if type(value) is dict:
             return {k: self.substituted(v) for k, v in value.items()}
         return value
+
+
+def _constants_of_networks(modules: dict[str, Any]) -> set[str]:
+    """Keys of the buffers in which networks, as they are built, hold the constants of their graphs."""
+    keys: set[str] = set()
+    for path, module in modules.items():
+        if "origins" in module.__dict__:
+            held = [step.args["value"].key for step in module.__dict__["graph"].steps if step.op == "constant"]
+            keys.update(f"{path}.{key}" if path else key for key in held)
+    return keys

@@ -138,11 +138,10 @@ class _Tracing:
             raise error from None
 
     def graph(self, mode: str) -> Graph:
-        plans = [(1, True, True), (1, True, False)]
         batch = next((leaf.shape[0] for leaf in self.places.values() if leaf.ndim), 0)
-        if batch > 1:
-            plans.insert(1, (batch, True, True))
-        plans += [(1, False, True), (1, False, False)]
+        plans: list[tuple[int, bool, bool]] = []  # what the batch is a multiple of, whether it is free, whether on meta
+        for batched, meta in ((True, True), (True, False), (False, True), (False, False)):
+            plans += [(unit, batched, meta) for unit in (1, batch) if unit == 1 or (batched and unit > 1)]
         reasons: list[str] = []
         failure: BaseException | None = None
         skip_meta = False
@@ -223,6 +222,8 @@ class _Tracing:
             inputs = self._inputs(recorder, shapes, sizes, meta)
             with intercepted(recorder, self.compiling), torch.enable_grad(), recorder:
                 result = module(*inputs[0], **inputs[1])
+            if recorder.shaped_by_data and sizes:  # other numbers, other shapes: whatever fits these runs is no rule
+                raise Frozen(f"as many values as a mask selects depend on data ({recorder.shaped_by_data})")
             self.inputs = recorder.inputs
             return recorder.finish(result, module, copies)
 
@@ -238,7 +239,7 @@ class _Tracing:
         for path, leaf in self.places.items():
             shape = tuple(s.at(sizes) if isinstance(s, Size) else s for s in shapes[path])
             tensor = _like(leaf, shape, meta)
-            recorder.input(path, tensor)
+            recorder.input(path, tensor, leaf.requires_grad)
             made[path] = tensor
         positional, keyword = [], {}
         for name, tree, is_keyword in self.arguments:
