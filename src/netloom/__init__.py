@@ -21,6 +21,7 @@ _PUBLIC = {
     "Network": "building.network",
     "load_network": "building.files",
     "to_onnx": "building.onnx",
+    "edit": "mutate.editing",
     "Size": "ops.size",
     "Store": "store.store",
     "train": "training.fit",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FunctionType
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ..errors import BuildError, ShapeError
 from ..graph.foreign import class_named
-from ..graph.graph import Graph
+from ..graph.graph import Graph, Step
 from ..graph.table import TensorEntry
 from ..graph.tree import weights as weights_in
 from ..graph.trusted import function_named
@@ -229,10 +229,13 @@ def holding(graph: Graph, state: Mapping[str, Any], like: torch.nn.Module | None
     return network
 
 
-def with_result(network: Network, result: Any) -> Network:
-    """A network that gives ``result``, another tree of the same graph's values, of the same weights, in evaluation mode."""
+def with_result(network: Network, result: Any, more: Sequence[Step] = ()) -> Network:
+    """A network of the same weights, in evaluation mode, that gives ``result``: another tree of its graph's values.
+
+    ``more`` are calls that come after those of the graph.
+    """
     old = network.graph
-    graph = Graph.make(old.steps, old.tensors, old.arguments, result, symbols=old.symbols, notes=old.notes)
+    graph = Graph.make([*old.steps, *more], old.tensors, old.arguments, result, symbols=old.symbols, notes=old.notes)
     made, state = _skeleton(graph, live=False), full_state(network)
     _place(made, lambda key, entry: state[key].detach())
     return made.eval()

@@ -9,6 +9,11 @@
 
 from .analysis import Dimensions, analyse
 from .atoms import Atom, Member, Take
+from .editing import Edit, edit
+from .plan import Move, Plan, Stage
+from .resizing import resize
 from .shrinking import gather, shrink
 
-__all__ = ["Atom", "Dimensions", "Member", "Take", "analyse", "gather", "shrink"]
+__all__ = [
+    "Atom", "Dimensions", "Edit", "Member", "Move", "Plan", "Stage", "Take", "analyse", "edit", "gather", "resize", "shrink",
+]  # fmt: skip

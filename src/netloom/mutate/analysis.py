@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from ..graph.graph import Graph
 from ..graph.tree import weights
-from ..ops import Concat, Edge, Product, Size
-from .atoms import Atom, Expression, Member, Take, atoms_of, resized
+from ..ops import Concat, Edge, Product, Size, operator
+from ..ops.dims import Dims
+from .atoms import Atom, Expression, Member, Take, atoms_of, resized, takes
 from .resolving import Ties, variables_of
 from .unify import CONCAT
 
 
-def analyse(graph: Graph) -> Dimensions:
+def analyse(graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> Dimensions:
     """How all sizes of a network hang together, from what its operators say of their axes.
+
+    The axes of inputs are frozen, but for those of the input nodes in ``open_inputs``; so are those of outputs unless
+    ``open_outputs``.
 
     >>> import netloom as nl
     >>> x = nl.input(3, 8, 8)
@@ -28,7 +33,7 @@ def analyse(graph: Graph) -> Dimensions:
     >>> dims.of("head.weight")
     ('head', Concat(parts=('stem', 'stem')))
     """
-    return Dimensions(graph)
+    return Dimensions(graph, open_inputs, open_outputs)
 
 
 class Dimensions:
@@ -37,9 +42,9 @@ class Dimensions:
     ``atoms`` lists them in order of appearance, ``free`` those that may change.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> None:
         self.graph = graph
-        self._ties = Ties(graph)
+        self._ties = Ties(graph, open_inputs, open_outputs)
         self._axes = self._ties.axes
         self._expressions: dict[int, Expression] = {}
         self._names: dict[int, str] = {}
@@ -75,13 +80,59 @@ class Dimensions:
             return tuple(map(self._expression, row)) if row is not None else ()
         return tuple(map(self._expression, self._ties.values[ref]))
 
+    def rule(self, node: str) -> tuple[Dims, Mapping[str, Expression]]:
+        """The dimension rule of a node, and its labels over atoms."""
+        return self._ties.rules[node], {label: self._expression(v) for label, v in self._ties.labels[node].items()}
+
+    @cached_property
+    def axes(self) -> tuple[Expression, ...]:
+        """All axes of values and tensors that are not fixed, each once."""
+        found: dict[Expression, None] = {}
+        for _, _, row in self._places():
+            found.update(dict.fromkeys(map(self._expression, row)))
+        return tuple(axis for axis in found if any(not self._by_id[atom].frozen for atom in atoms_of(axis)))
+
+    @cached_property
+    def layers(self) -> Mapping[Expression, int]:
+        """The output axes of nodes with parameters → how many nodes have each: what counts as the size of a layer."""
+        found: dict[Expression, int] = defaultdict(int)
+        for step in self.graph.steps:
+            kind = operator(step.op)
+            if weights(tuple(step.args.values())) or kind.family == "join":
+                edges = (Edge(step.name, k) for k in range(len(self.graph.types(step.name))))
+                for axis in dict.fromkeys(axis for edge in edges for axis in self.of(edge)):
+                    if any(not self._by_id[atom].frozen for atom in atoms_of(axis)):
+                        found[axis] += 1
+        return found
+
+    def always_beside_others(self, name: str) -> bool:
+        """Whether every axis that has the atom has something beside it, so that it may vanish."""
+        return all(isinstance(axis, Concat) for axis in self.axes if name in atoms_of(axis))
+
     def head(self, key: str) -> str:
         """The entry whose tensor a key names: itself unless it is an alias."""
         return self._ties.head(key)
 
+    def produces(self, key: str) -> tuple[bool, ...]:
+        """For each axis of a tensor, whether some call gives a result with it: the rows of a layer, not its columns."""
+        found = self._ties.produced.get(self._ties.head(key))
+        return tuple(found) if found is not None else (False,) * self.graph.tensors[key].type.rank
+
+    def sums(self, key: str) -> tuple[bool, ...]:
+        """For each axis of a tensor, whether some call sums over it: the columns of a layer; both for a tied embedding."""
+        found = self._ties.summed.get(self._ties.head(key))
+        return tuple(found) if found is not None else (False,) * self.graph.tensors[key].type.rank
+
     def attrs(self, node: str) -> dict[str, Any]:
         """The attributes of a node that hold sizes: attribute → axis over atoms, or a tuple of axes and None in its places."""
         return {name: self._tree(tree) for name, tree in self._ties.attrs.get(node, {}).items()}
+
+    def taken(self, name: str) -> str:
+        """The first place whose axis has only some of an atom's indices, "" where there is none: such an atom cannot grow."""
+        for member in self[name].members:
+            if takes(member.how, name):
+                return f"axis {member.axis} of {str(member.ref)!r}"
+        return ""
 
     @property
     def multiples(self) -> tuple[tuple[Expression, int, str], ...]:

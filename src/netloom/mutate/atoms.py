@@ -9,9 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ops import Concat, Edge, Product
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: The code of an index that nothing stood for; see `axis_codes`.
+NEW = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,13 @@ def atoms_of(expression: Expression) -> tuple[str, ...]:
     return tuple(dict.fromkeys(atom for part in expression.parts for atom in atoms_of(part)))
 
 
+def takes(expression: Any, atom: str) -> bool:
+    """Whether an axis has only some indices of an atom, or has them in another order."""
+    if isinstance(expression, Take):
+        return expression.atom == atom
+    return not isinstance(expression, str) and any(takes(part, atom) for part in expression.parts)
+
+
 def resized(expression: Expression, sizes: Mapping[str, Any], kept: Mapping[str, Sequence[int]] | None = None) -> Any:
     """The size of an axis when every atom has the size given; ``kept`` says which indices of an atom a `Take` still finds.
 
@@ -91,23 +104,58 @@ def kept_indices(expression: Expression, sizes: Mapping[str, Any], kept: Mapping
     >>> kept_indices(Product(("g", "c")), {"g": 2, "c": 3}, {"c": [0, 2]})
     [0, 2, 3, 5]
     """
+    return axis_codes(expression, sizes, kept).tolist()  # type: ignore[no-any-return]
+
+
+def axis_codes(expression: Expression, sizes: Mapping[str, Any], chosen: Mapping[str, Sequence[int]]) -> np.ndarray[Any, Any]:
+    """Where every index of the changed axis comes from, as *codes*, when the atoms in ``chosen`` have the codes given there.
+
+    A code ≥ 0 is an old index, `NEW` (-1) an index that nothing stood for, ``copy_of(i)`` a second copy of old index i.
+
+    >>> axis_codes(Concat(("a", "b")), {"a": 2, "b": 3}, {"a": [1, NEW], "b": [0, 1, 2, copy_of(1)]}).tolist()
+    [1, -1, 2, 3, 4, -5]
+    """
+    import numpy as np
+
     if isinstance(expression, str):
-        chosen = kept.get(expression)
-        return list(range(sizes[expression]) if chosen is None else chosen)
+        codes = chosen.get(expression)
+        return np.arange(sizes[expression]) if codes is None else np.asarray(codes, dtype=np.int64)
     if isinstance(expression, Take):
-        chosen = kept.get(expression.atom)
-        return list(range(len(expression.indices))) if chosen is None else _survivors(expression, chosen)
+        codes = chosen.get(expression.atom)
+        return np.asarray(range(len(expression.indices)) if codes is None else _survivors(expression, codes), dtype=np.int64)
     if isinstance(expression, Product):
-        found = [0]
+        found = np.zeros(1, dtype=np.int64)
         for part in expression.parts:
-            inner, size = kept_indices(part, sizes, kept), resized(part, sizes)
-            found = [slow * size + fast for slow in found for fast in inner]
+            found = _combined(found, axis_codes(part, sizes, chosen), resized(part, sizes))
         return found
-    found, offset = [], 0
+    pieces, offset = [], 0
     for part in expression.parts:
-        found += [offset + index for index in kept_indices(part, sizes, kept)]
+        piece = axis_codes(part, sizes, chosen)
+        pieces.append(np.where(piece >= 0, piece + offset, np.where(piece == NEW, NEW, piece - offset)))
         offset += resized(part, sizes)
-    return found
+    return np.concatenate(pieces)
+
+
+def _combined(slow: np.ndarray[Any, Any], fast: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    """The codes of all pairs."""
+    import numpy as np
+
+    where = sources(slow)[:, None] * size + sources(fast)[None]
+    new = (slow == NEW)[:, None] | (fast == NEW)[None]
+    copied = (slow < NEW)[:, None] | (fast < NEW)[None]
+    return np.where(new, NEW, np.where(copied, -(where + 2), where)).ravel()
+
+
+def copy_of(index: int) -> int:
+    """The code of a copy of an old index."""
+    return -(index + 2)
+
+
+def sources(codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The old index behind each code; meaningless for `NEW`."""
+    import numpy as np
+
+    return np.where(codes < NEW, -(codes + 2), codes)
 
 
 def _survivors(take: Take, chosen: Sequence[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -23,16 +23,24 @@ class Ties:
     attribute → the axis, or a tuple of axes and None, in place of the sizes; ``multiples`` (variable, factor, node).
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> None:
         self.graph = graph
+        self.open_inputs = frozenset(open_inputs)
         self.axes = Unifier()
         self.values: dict[Edge, Row] = {}
         self.tensors: dict[str, Row] = {}
         self.attrs: dict[str, dict[str, Any]] = {}
         self.multiples: list[tuple[int, int, str]] = []
+        #: Node → its rule, and the variables of its labels.
+        self.rules: dict[str, Dims] = {}
+        self.labels: dict[str, dict[str, int]] = {}
+        #: Key → for each axis whether some call makes results with it, and whether some call sums over it.
+        self.produced: dict[str, list[bool]] = {}
+        self.summed: dict[str, list[bool]] = {}
         for step in graph.steps:
             _Call(self, step).settle()
-        self._freeze_borders()
+        if not open_outputs:
+            self._freeze_borders()
         self.axes.solve()
 
     def row(self, ref: Edge | Weight) -> Row:
@@ -91,6 +99,31 @@ class _Call:
             self.ties.values[Edge(self.step.name, k)] = variables
         self._freeze()
         self._note()
+        self._note_roles()
+        self.ties.rules[self.step.name], self.ties.labels[self.step.name] = self.dims, self.labels
+
+    def _note_roles(self) -> None:
+        """For the axes of weights: whether the result has them, or they are summed over."""
+        made = {label for row in self.dims.outputs for axis in row for label in labels(axis)}
+        for name, axes, ref in self._weights():
+            key = self.ties.head(ref.key)
+            produced = self.ties.produced.setdefault(key, [False] * len(axes))
+            summed = self.ties.summed.setdefault(key, [False] * len(axes))
+            for i, axis in enumerate(axes):
+                gone = (name, i) in self.dims.summed or not made.intersection(labels(axis))
+                produced[i], summed[i] = produced[i] or not gone, summed[i] or gone
+
+    def _weights(self) -> Iterator[tuple[str, Any, Weight]]:
+        """(argument, axes, weight) of every operand that is an entry of the tensor table; entries of a list by their role."""
+        for name, value in self.kind.typed(self.types):
+            given, rows = self.step.args[name], self.dims.operands[name]
+            if type(given) is Weight:
+                yield name, rows, given
+            elif isinstance(given, tuple) and not isinstance(value, TensorType):
+                roles = self.kind.roles(self.types) if name == self.kind.weight_list else (name,) * len(given)
+                for role, ref, axes in zip(roles, given, rows):
+                    if type(ref) is Weight:
+                        yield role, axes, ref
 
     def _operand_axes(self) -> Iterator[tuple[str, Any, int]]:
         for name, value in self.kind.typed(self.types):
@@ -152,7 +185,8 @@ class _Call:
         return inner != 0 and self._solved(unknown[0], size // inner)
 
     def _freeze(self) -> None:
-        for label in sorted(self.dims.fixed):
+        fixed = self.dims.fixed if self.step.name not in self.ties.open_inputs else ()
+        for label in sorted(fixed):
             if label in self.labels:
                 place = self.place.get(label, f"{label!r}")
                 self.axes.freeze(self.labels[label], f"{place} of {self.axes.at}")

@@ -1,0 +1,454 @@
+"""`edit`: change a network and keep what it learned."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EditError, NetloomWarning
+from ..graph.graph import Graph
+from ..ops import Concat, Edge
+from . import structural
+from .aligning import Aligner, dropped_atoms
+from .analysis import Dimensions, analyse
+from .atoms import atoms_of, resized
+from .attributes import changed
+from .plan import Plan, Stage
+from .rewiring import named
+from .sizing import Bound, Request
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..building.network import Network
+
+
+def edit(
+    model: torch.nn.Module | Graph,
+    example_inputs: Any = None,
+    *,
+    value: Any = "magnitude",
+    new: str = "zero",
+    seed: int = 0,
+    relax: bool = False,
+    io: bool = False,
+    free: Any = None,
+    time_limit: float = 20.0,
+) -> Edit:
+    """An `Edit` of a network: any nn.Module that `nl.trace` takes (with ``example_inputs``), a Network, or a Graph alone.
+
+    The model is never changed in place: ``edit.result`` is a new `Network` in which every neuron that survives has the
+    weights it had, and new ones do no harm where that is possible.
+
+    ``value`` says which neurons stay when a layer shrinks (see `netloom.mutate.values`; higher stay), ``new`` how it grows:
+    ``"zero"`` (random rows, zero columns) or ``"copy"`` (copies that share their outgoing weights); ``relax`` turns requests
+    that cannot be met into the nearest that can, with a warning; ``io`` lets the sizes of inputs and outputs change too;
+    ``free`` frees more sizes than the batch (see `nl.trace`); ``seed`` fixes new weights.
+
+    >>> import torch, netloom as nl
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    >>> with nl.edit(model, torch.randn(1, 4)) as edit:
+    ...     edit["0"].resize(out=-3)
+    >>> [tuple(weight.shape) for weight in edit.result.parameters()]
+    [(5, 4), (5,), (2, 5), (2,)]
+    """
+    return Edit(model, example_inputs, value=value, new=new, seed=seed, relax=relax, io=io, free=free, time_limit=time_limit)
+
+
+class Edit:
+    """Changes of a network, one after another, as a plan; see `edit`.
+
+    Sizes asked for one after the other are settled together, as late as possible: at the next change of structure, when
+    something is read (``plan``, ``graph``, ``result``), or at the end of the ``with`` block. What cannot be done raises
+    `EditError`, and leaves everything as it was before that request.
+    """
+
+    def __init__(self, model: Any, example_inputs: Any = None, **options: Any) -> None:
+        from .subject import Subject
+
+        defaults = {"value": "magnitude", "new": "zero", "seed": 0, "relax": False, "io": False, "free": None, "time_limit": 20.0}
+        options = {**defaults, **options}
+        if options["new"] not in ("zero", "copy"):
+            raise EditError(f"new = {options['new']!r}; expected 'zero' or 'copy'")
+        self.io = options["io"]
+        self.subject = Subject(model, example_inputs, options["value"], options["seed"], options["free"])
+        self._plan = Plan(self.subject.graph, (), options["seed"])
+        self._requests: list[Request] = []
+        self._drops: list[tuple[Any, tuple[int, ...], str]] = []
+        self._limits: list[tuple[str, str, dict[str, Any]]] = []
+        self._dims: tuple[Graph, Dimensions] | None = None
+        self._result: tuple[Graph, Network] | None = None
+        self._aligner = Aligner(
+            self._bounds, self._scores, options["new"], options["time_limit"], options["relax"], self.subject.rng
+        )
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+    @property
+    def plan(self) -> Plan:
+        """What happens to every tensor; print it before anything does."""
+        self._settle()
+        return self._plan
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after all that was asked for so far."""
+        return self.plan.graph
+
+    @property
+    def result(self) -> Network:
+        """The edited network, with its weights; the model itself stays as it was."""
+        graph = self.graph
+        if self._result is None or self._result[0] is not graph:
+            self._result = (graph, self.subject.network(self._plan))
+        return self._result[1]
+
+    def dims(self, name: str | None = None) -> Any:
+        """Which sizes move together, and why: of all the network (`Dimensions`; print it), or of the node called ``name``."""
+        dims = self._dimensions(self.graph)
+        return dims if name is None else dims.explain(named(dims.graph, name)[0])
+
+    def __getitem__(self, name: str) -> Handle:
+        graph = self._plan.graph
+        if name not in graph and name in self._dimensions(graph):
+            return Handle(self, name)
+        return Handle(self, named(graph, name)[0] if name in graph else self._module(graph, name))
+
+    def _module(self, graph: Graph, name: str) -> str:
+        """The node that stands for a name: of a module with several nodes the last one that owns weights."""
+        inside = named(graph, name)
+        return next((n for n in reversed(inside) if graph[n].weights), inside[-1])
+
+    # -- sizes -----------------------------------------------------------------------------------------------------------
+    def resize(
+        self, out: Mapping[str, int] | None = None, out_to: Mapping[str, int] | None = None, *, relax: bool = False
+    ) -> None:
+        """Several sizes at once, by node: changes in ``out``, sizes in ``out_to``; ``relax`` makes them wishes."""
+        for name, change in (out or {}).items():
+            self[name].resize(out=change, relax=relax)
+        for name, size in (out_to or {}).items():
+            self[name].resize(out_to=size, relax=relax)
+
+    def limit(
+        self, name: str, *, at_least: int = 1, at_most: int | None = None, multiple_of: int = 1, step: int = 1,
+        axis: str = "out",
+    ) -> None:  # fmt: skip
+        """What the size of a node must keep to from now on: bounds, a multiple, or changes in steps; ``axis`` "in" or "out"."""
+        named(self._plan.graph, name)
+        if axis not in ("in", "out"):
+            raise EditError(f"axis = {axis!r}; expected 'in' or 'out'")
+        wrong = [(word, n) for word, n in (("at_least", at_least), ("multiple_of", multiple_of), ("step", step)) if n < 1]
+        if wrong or (at_most is not None and at_most < at_least):
+            word, n = wrong[0] if wrong else ("at_most", at_most)
+            raise EditError(f"{word} = {n} for {name!r}; expected 1 or more, and at_most no less than at_least")
+        found = {"low": at_least, "high": at_most, "multiple_of": multiple_of, "step": step}
+        self._limits.append((name, axis, found))
+
+    def ask(self, axis: Any, what: str, change: int | None, size: int | None, relax: bool) -> None:
+        """Ask for a change or a size of an axis over atoms; what is asked of one axis twice adds up, or replaces it."""
+        dims = self._dimensions(self._plan.graph)
+        earlier = next((request for request in self._requests if request.axis == axis), None)
+        old = resized(axis, dims.sizes)
+        if size is None:
+            base = earlier.size if earlier is not None else old
+            size = base + int(change or 0)
+        if not isinstance(old, int):
+            raise EditError(f"the size of {what} is free ({old}); it is given by the data")
+        if size < 1:
+            raise EditError(f"{what} has {old} features; {size} is no size: keep at least one")
+        atoms = atoms_of(axis)
+        if size != old and not relax and all(dims[atom].frozen for atom in atoms):
+            raise EditError(f"the size of {what} may not change: {dims[atoms[0]].frozen}" + self._how_to_open(atoms))
+        self._requests = [request for request in self._requests if request.axis != axis]
+        self._requests.append(Request(what, axis, size, relax))
+
+    def _how_to_open(self, atoms: Sequence[str]) -> str:
+        dims = self._dimensions(self._plan.graph)
+        border = any("output" in dims[a].frozen or "input" in dims[a].frozen for a in atoms)
+        return "; nl.edit(…, io=True) lets inputs and outputs change" if border and not self.io else ""
+
+    def drop(self, axis: Any, positions: Iterable[int], what: str) -> None:
+        dims = self._dimensions(self._plan.graph)
+        gone = tuple(sorted({int(position) for position in positions}))
+        dropped_atoms(dims, axis, gone, what)
+        self._drops.append((axis, gone, what))
+
+    def prune_worthless(self) -> None:
+        """Drop every neuron whose value is negative, but for one of each layer."""
+        dims = self._dimensions(self.graph)
+        for atom, scores in self._scores(dims).items():
+            bad = [i for i, score in enumerate(scores) if score < 0]
+            keep = set() if len(bad) < len(scores) else {max(range(len(scores)), key=lambda i: scores[i])}
+            if set(bad) - keep:
+                self.drop(atom, [i for i in bad if i not in keep], repr(atom))
+        self._settle()
+
+    # -- structure -------------------------------------------------------------------------------------------------------
+    def remove(self, *names: str, align: str | Sequence[str] = structural.ALIGN) -> None:
+        """Take nodes out (a node, several, or a module by its path); their readers read what went into them.
+
+        Where sizes differ, ``align`` says what may change, in the order in which it is tried: ``"grow"`` the smaller side,
+        ``"shrink"`` the bigger one, ``"both"``.
+        """
+        graph = self.graph
+        nodes = [node for name in names for node in named(graph, name)]
+        if not nodes:
+            raise EditError("remove needs the name of a node")
+        self._add(structural.removed(self._aligner, graph, nodes, _ways(align)))
+
+    def insert_after(
+        self, name: str, what: Any, *, only: Collection[str] | None = None, init: str = "identity", output: int = 0
+    ) -> tuple[str, ...]:
+        """Put layers between a node and what reads it (those in ``only``); gives the names of the new nodes.
+
+        ``what`` is ``nl.op.NAME(…)``, a list of those, or a function from value to value. ``init="identity"`` makes them
+        change nothing where that is possible; ``"fresh"`` starts them at random.
+        """
+        graph = self.graph
+        node = name if name in graph else self._module(graph, name)
+        chosen = (only,) if isinstance(only, str) else only
+        readers = None if chosen is None else [reader for each in chosen for reader in named(graph, each)]
+        stage, names = structural.inserted(self._aligner, graph, Edge(node, output), what, readers, init)
+        self._add(stage)
+        return names
+
+    def insert_before(self, name: str, what: Any, *, operand: int = 0, init: str = "identity") -> tuple[str, ...]:
+        """Put layers between a node and one of the values it reads; see `insert_after`."""
+        graph = self.graph
+        node = named(graph, name)[0]
+        reads = graph[node].operands
+        if operand >= len(reads):
+            raise EditError(f"{node!r} reads {len(reads)} values; there is no operand {operand}")
+        stage, names = structural.inserted(self._aligner, graph, reads[operand], what, [node], init)
+        self._add(stage)
+        return names
+
+    def replace(self, name: str, what: Any) -> tuple[str, ...]:
+        """Put other layers in the place of a node or module; their weights are fresh. Gives the names of the new nodes."""
+        graph = self.graph
+        stage, names = structural.inserted(self._aligner, graph, Edge(""), what, replacing=named(graph, name))
+        self._add(stage)
+        return names
+
+    def connect(
+        self, source: str, target: str, *, merge: str | None = None, operand: int = 0,
+        align: str | Sequence[str] = structural.ALIGN,
+    ) -> None:  # fmt: skip
+        """Let a value go into a node as well: as one more part where that concatenates, else added to what it reads.
+
+        ``merge`` is ``"add"`` or ``"cat"`` to insist on one of them; ``operand`` says which of the values it reads is meant.
+        """
+        graph = self.graph
+        node = named(graph, target)[0] if target in graph else named(graph, target)[0]
+        chosen = merge or ("cat" if graph[node].op == "cat" else "add")
+        if chosen not in ("add", "cat"):
+            raise EditError(f"merge = {merge!r}; expected 'add' or 'cat'")
+        edge = Edge(source if source in graph else self._module(graph, source))
+        self._add(structural.connected(self._aligner, graph, edge, node, chosen, operand, _ways(align)))
+
+    def disconnect(self, source: str, target: str, *, number: int = 0) -> None:
+        """Undo a connection: the value no longer goes into the sum, product or concatenation that ``target`` is or reads.
+
+        ``number`` picks one where it goes there several times.
+        """
+        graph = self.graph
+        edge = Edge(source if source in graph else self._module(graph, source))
+        self._add(structural.disconnected(self._aligner, graph, edge, named(graph, target)[0], number))
+
+    def change(self, name: str, **attributes: Any) -> None:
+        """Change attributes of a node: ``kernel=3`` (padding follows, so that sizes stay), ``stride=2``, ``dilation=…``.
+
+        A kernel grows by zeros around it and shrinks to its weightiest part.
+        """
+        graph = self.graph
+        node = name if name in graph else self._module(graph, name)
+        self._add(changed(graph, node, attributes, self.subject.state_of(self._plan)))
+
+    def undo(self) -> None:
+        """Take back the last change: the sizes asked for since the last stage, or that stage."""
+        if self._requests or self._drops:
+            self._forget()
+        elif self._plan.stages:
+            self._plan = replace(self._plan, stages=self._plan.stages[:-1])
+
+    # -- giving it back --------------------------------------------------------------------------------------------------
+    def apply_to(self, model: torch.nn.Module) -> None:
+        """Write sizes and weights into the model itself, an object of the user's own class, where that is safe; see
+        `netloom.mutate.writing_back`. `EditError` names what stands in the way; the model is untouched then."""
+        from .writing_back import write_back
+
+        plan, subject = self.plan, self.subject
+        write_back(model, plan.before, plan.graph, plan.apply(_full_state(model)), subject.example_inputs, subject.free)
+
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """An optimiser of the same kind for ``result``: what the given one holds of the model's weights follows them."""
+        from .optimizers import moved_optimizer
+
+        return moved_optimizer(optimizer, self.subject.model, self.plan, self.result)
+
+    def __enter__(self) -> Edit:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            self._settle()
+        else:
+            self._forget()
+
+    def __repr__(self) -> str:
+        asked = "; ".join(f"{request.what} = {request.size}" for request in self._requests)
+        return f"<Edit of {self._plan.before!r}: {self._plan!r}{' and ' + asked if asked else ''}>"
+
+    # -- settling --------------------------------------------------------------------------------------------------------
+    def _add(self, stage: Stage) -> None:
+        self._plan = replace(self._plan, stages=(*self._plan.stages, stage))
+
+    def _forget(self) -> None:
+        self._requests, self._drops = [], []
+
+    def _settle(self) -> None:
+        if not (self._requests or self._drops):
+            return
+        requests, drops = self._requests, self._drops
+        self._forget()
+        dims = self._dimensions(self._plan.graph)
+        dropped: dict[str, set[int]] = {}
+        for axis, positions, what in drops:
+            for atom, gone in dropped_atoms(dims, axis, positions, what).items():
+                dropped.setdefault(atom, set()).update(gone)
+        sizes = self._aligner.sizes(dims, requests, dropped=dropped)
+        self._warn(dims, requests, sizes)
+        codes = self._aligner.codes(dims, sizes, dropped)
+        if codes:
+            title = ", ".join(f"{request.what} = {request.size}" for request in requests) or "drop indices"
+            self._add(self._aligner.stage(title, dims, codes))
+
+    def _warn(self, dims: Dimensions, requests: Sequence[Request], sizes: Mapping[str, int]) -> None:
+        for request in requests:
+            found = resized(request.axis, {**dims.sizes, **sizes})
+            if not request.relax and found != request.size:
+                message = f"{request.what} cannot have {request.size} features; it has {found}"
+                warnings.warn(message, NetloomWarning, stacklevel=4)
+
+    def _dimensions(self, graph: Graph) -> Dimensions:
+        if self._dims is None or self._dims[0] is not graph:
+            opened = [node.name for node in graph.inputs] if self.io else ()
+            self._dims = (graph, analyse(graph, opened, self.io))
+        return self._dims[1]
+
+    def _scores(self, dims: Dimensions) -> Mapping[str, Any]:
+        return self.subject.scores(self._plan, dims)
+
+    def _bounds(self, dims: Dimensions) -> list[Bound]:
+        found = []
+        for name, axis, limit in self._limits:
+            graph = dims.graph
+            if name not in graph and not any(node.name.startswith(name + ".") for node in graph):
+                continue
+            node = name if name in graph else self._module(graph, name)
+            expression = feature_axis(dims, node) if axis == "out" else in_axis(dims, node)
+            old = resized(expression, dims.sizes)
+            low, high = min(limit["low"], old), limit["high"]
+            what = repr(name) if axis == "out" else f"the input of {name!r}"
+            found.append(Bound(what, expression, low if old < limit["low"] else limit["low"], high))
+            if limit["multiple_of"] > 1:
+                found.append(Bound(what, expression, multiple=limit["multiple_of"]))
+            if limit["step"] > 1:
+                found.append(Bound(what, expression, multiple=limit["step"], offset=old))
+        return found
+
+
+class Handle:
+    """One node of an edit, or one atom."""
+
+    def __init__(self, edit: Edit, name: str) -> None:
+        self.edit, self.name = edit, name
+
+    def resize(
+        self, *, out: int | None = None, out_to: int | None = None, in_: Any = None, in_to: Any = None, relax: bool = False
+    ) -> None:
+        """Ask for another number of features: ``out=-16`` by so many, ``out_to=48`` exactly; ``in_`` and ``in_to`` on the side
+        of its inputs (a tuple with None where nothing is asked for, if there are several). ``relax`` makes it a wish."""
+        given = [(word, n) for word, n in (("out", out), ("out_to", out_to), ("in_", in_), ("in_to", in_to)) if n is not None]
+        if not given:
+            raise EditError(f"resize of {self.name!r} needs out=, out_to=, in_= or in_to=")
+        dims = self.edit._dimensions(self.edit._plan.graph)
+        for word, amount in given:
+            relative = word in ("out", "in_")
+            if word.startswith("out"):
+                axes = [(self._axis(dims), repr(self.name), amount)]
+            else:
+                axes = self._in_axes(dims, amount)
+            for axis, what, number in axes:
+                if isinstance(number, bool) or not isinstance(number, int):
+                    raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
+                self.edit.ask(axis, what, number if relative else None, None if relative else number, relax)
+
+    def _axis(self, dims: Dimensions) -> Any:
+        return self.name if self.name not in dims.graph else feature_axis(dims, self.name)
+
+    def _in_axes(self, dims: Dimensions, amount: Any) -> list[tuple[Any, str, Any]]:
+        reads = dims.graph[self.name].operands
+        amounts = amount if isinstance(amount, tuple | list) else (amount,)
+        if len(amounts) != len(reads):
+            raise EditError(f"{self.name!r} reads {len(reads)} values; give a change for each of them, or None")
+        return [
+            (feature_axis(dims, edge.node, edge.index), f"input {i} of {self.name!r}", number)
+            for i, (edge, number) in enumerate(zip(reads, amounts))
+            if number is not None
+        ]
+
+    def drop(self, indices: Iterable[int]) -> None:
+        """Let exactly these features go."""
+        dims = self.edit._dimensions(self.edit._plan.graph)
+        self.edit.drop(self._axis(dims), indices, repr(self.name))
+
+    def keep(self, indices: Iterable[int]) -> None:
+        """Let all features go but these."""
+        dims = self.edit._dimensions(self.edit._plan.graph)
+        axis = self._axis(dims)
+        kept = {int(index) for index in indices}
+        size = resized(axis, dims.sizes)
+        if not kept or min(kept) < 0 or max(kept) >= size:
+            raise EditError(f"{self.name!r} has indices 0 to {size - 1}; keep some of those, not {sorted(kept)[:8]}")
+        self.edit.drop(axis, [i for i in range(size) if i not in kept], repr(self.name))
+
+    def change(self, **attributes: Any) -> None:
+        """Change its kernel, stride or other attributes; see `Edit.change`."""
+        self.edit.change(self.name, **attributes)
+
+    @property
+    def size(self) -> int:
+        """Its number of features as things stand."""
+        dims = self.edit._dimensions(self.edit.graph)
+        return resized(self._axis(dims), dims.sizes)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.name!r}>"
+
+
+def feature_axis(dims: Dimensions, name: str, index: int = 0) -> Any:
+    """The axis over atoms that carries the features of a node's result."""
+    node = dims.graph[name]
+    axis = node.feature_axis if index == 0 else None
+    row = dims.of(Edge(name, index))
+    if axis is None and not row:
+        raise EditError(f"{name!r} is a single number; it has no size")
+    return row[axis if axis is not None else min(1, len(row) - 1)]
+
+
+def in_axis(dims: Dimensions, name: str) -> Any:
+    """The axis over atoms of what a node reads; of several one after another."""
+    axes = tuple(feature_axis(dims, edge.node, edge.index) for edge in dims.graph[name].operands)
+    return axes[0] if len(axes) == 1 else Concat(axes)
+
+
+def _ways(align: str | Sequence[str]) -> tuple[str, ...]:
+    return (align,) if isinstance(align, str) else tuple(align)
+
+
+def _full_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    from ..building.network import full_state
+
+    return full_state(model)

@@ -1,0 +1,295 @@
+"""Growth that changes nothing: what new indices are filled with so that the network computes what it computed.
+
+Of every index that is new, either nothing reads it (its columns are zero: the usual way), or nothing makes it (its rows are
+zero, where a norm or a product of two activations would notice it), or it is a copy that shares its outgoing weights with its
+original (Net2Net, Chen et al. 2016). The operators say where which of these does no harm; see `Dims.coupled`,
+`Operator.zeroes` and `Operator.padded`. Where none does, the reason is kept: the plan says "not preserving".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..graph.graph import Step
+from ..graph.tree import weights
+from ..ops import Edge, TensorType, Weight, operator
+from ..ops.dims import labels as labels_of
+from .analysis import Dimensions
+from .atoms import NEW, atoms_of, resized
+from .resizing import TensorCodes
+
+#: How new indices of an axis are filled: with zeros, by the tensor's rule for fresh values, or with its last old index.
+ZERO, INIT, EDGE = "zero", "init", "edge"
+
+
+@dataclass
+class Growth:
+    """Key → how the new indices of each axis are filled ("" where there are none), whether copies share what their original
+    had, and a factor for the whole tensor; node → attributes to restate; and why the function is not preserved, if so."""
+
+    fills: dict[str, list[str]] = field(default_factory=dict)
+    shared: dict[str, list[bool]] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+
+def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], moved: TensorCodes) -> Growth:
+    """How the tensors in ``moved`` are filled when the atoms in ``chosen`` have those codes."""
+    return _Growing(dims, chosen, moved).settle()
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """One tensor that a call takes: its name among the arguments, what it is, its axes as the rule writes them."""
+
+    name: str
+    ref: Edge | Weight
+    axes: tuple[Any, ...]
+
+    def carries(self, label: str) -> bool:
+        return any(label in labels_of(axis) for axis in self.axes)
+
+    def at(self, label: str) -> int:
+        return next(i for i, axis in enumerate(self.axes) if label in labels_of(axis))
+
+
+@dataclass(frozen=True)
+class _Harm:
+    """A place at which new indices of an atom would be noticed."""
+
+    step: str
+    label: str
+    atom: str
+    why: str
+
+
+class _Growing:
+    def __init__(self, dims: Dimensions, chosen: Mapping[str, Sequence[int]], moved: TensorCodes) -> None:
+        self.dims, self.graph, self.chosen = dims, dims.graph, chosen
+        self.new = {atom for atom, codes in chosen.items() if NEW in codes}
+        self.copied = {atom for atom, codes in chosen.items() if any(code < NEW for code in codes)}
+        self.grown = self.new | self.copied
+        self.sizes = {**dims.sizes, **{atom: len(codes) for atom, codes in chosen.items()}}
+        self.growth = Growth()
+        self.zero: dict[tuple[Edge, str], bool] = {}
+        self.forced: set[tuple[str, str]] = set()
+        self.steps = [step for step in self.graph.steps if self._touched(step)]
+        for key, axes in moved.items():
+            self.growth.fills[key] = [self._usual(key, i) if codes is not None else "" for i, codes in enumerate(axes)]
+            self.growth.shared[key] = [
+                codes is not None and bool((codes < NEW).any()) and dims.sums(key)[i] for i, codes in enumerate(axes)
+            ]
+
+    def _usual(self, key: str, axis: int) -> str:
+        if not any(atom in self.grown for atom in atoms_of(self.dims.of(key)[axis])):
+            return ""
+        if self.graph.tensors[key].constant is not None:
+            return EDGE
+        return ZERO if self.dims.sums(key)[axis] else INIT
+
+    def _touched(self, step: Step) -> bool:
+        return any(atom in self.grown for expression in self.dims.rule(step.name)[1].values() for atom in atoms_of(expression))
+
+    def settle(self) -> Growth:
+        if not self.grown:
+            return self.growth
+        given_up: set[_Harm] = set()
+        for _ in range(200):
+            harms = [harm for harm in self._harms() if harm not in given_up]
+            if not harms:
+                break
+            if not self._mended(harms[0]):
+                given_up.add(harms[0])
+        self.growth.reasons += list(dict.fromkeys(harm.why for harm in self._harms()))
+        self._let_train()
+        return self.growth
+
+    # -- what new indices hold -----------------------------------------------------------------------------------------
+    def _operands(self, step: Step) -> Iterator[_Operand]:
+        rule, kind, types = self.dims.rule(step.name)[0], operator(step.op), self.graph.operands(step)
+        for name, value in kind.typed(types):
+            given, rows = step.args[name], rule.operands[name]
+            if isinstance(value, TensorType):
+                yield _Operand(name, given, rows)
+                continue
+            refs = [ref for ref in given if type(ref) in (Edge, Weight)]
+            names = kind.roles(types) if name == kind.weight_list else [f"{name}[{k}]" for k in range(len(refs))]
+            for each, ref, row in zip(names, refs, rows):
+                yield _Operand(each, ref, row)
+
+    def _is_zero(self, operand: _Operand, label: str, atom: str) -> bool:
+        if isinstance(operand.ref, Edge):
+            return self.zero.get((operand.ref, atom), False)
+        key = self.dims.head(operand.ref.key)
+        fill = self.growth.fills.get(key, ())
+        if not fill or fill[operand.at(label)] == "":
+            return False
+        entry = self.graph.tensors[key]
+        return fill[operand.at(label)] == ZERO or (entry.constant is None and entry.init == ("constant", 0.0))
+
+    def _places(self, step: Step) -> Iterator[tuple[str, str, list[_Operand], frozenset[str]]]:
+        """(label, grown atom, operands that carry the label, names of those that are zero at new indices)."""
+        operands = list(self._operands(step))
+        for label, expression in self.dims.rule(step.name)[1].items():
+            for atom in atoms_of(expression):
+                if atom in self.grown:
+                    carriers = [operand for operand in operands if operand.carries(label)]
+                    yield label, atom, carriers, frozenset(o.name for o in carriers if self._is_zero(o, label, atom))
+
+    def _harms(self) -> list[_Harm]:
+        """Run the network on "zero or anything at new indices"; gives every place that would notice them."""
+        self.zero.clear()
+        self.growth.scales.clear()
+        self.growth.attrs.clear()
+        found: list[_Harm] = []
+        for step in self.steps:
+            rule, types = self.dims.rule(step.name)[0], self.graph.operands(step)
+            results = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
+            for label, atom, carriers, zeros in self._places(step):
+                why = self._noticed(step, label, atom, carriers, zeros, label in results)
+                if why:
+                    found.append(_Harm(step.name, label, atom, why))
+                if label in results and atom in self.new:
+                    value = operator(step.op).zeroes(types, label, zeros)
+                    for k, row in enumerate(rule.outputs):
+                        if any(label in labels_of(axis) for axis in row):
+                            self.zero[Edge(step.name, k), atom] = value
+        return found
+
+    def _noticed(
+        self, step: Step, label: str, atom: str, carriers: list[_Operand], zeros: frozenset[str], in_result: bool
+    ) -> str:
+        """Why a call's result at old indices depends on the new ones, "" where it does not."""
+        rule = self.dims.rule(step.name)[0]
+        coupled = rule.coupled.get(label)
+        what = f"{step.op} {step.name!r}"
+        if coupled is None and in_result:
+            return ""
+        if coupled is None:
+            if not carriers:
+                return ""
+            if atom in self.new and not zeros:
+                return f"{what} sums over {atom!r}"
+            if atom in self.copied and not any(isinstance(o.ref, Weight) and self._shares(o, label) for o in carriers):
+                return f"{what} sums over copies of {atom!r}"
+            return ""
+        if atom in self.copied and atom not in self.new and coupled in ("average", "rms") and self._evenly(atom):
+            return ""
+        activations = {o.name for o in carriers if isinstance(o.ref, Edge)}
+        if coupled == "rms" and atom not in self.copied and activations <= zeros and self._padded(step, label):
+            return ""
+        more = "; whole multiples with new='copy' would do" if coupled in ("average", "rms") and atom in self.new else ""
+        return f"{what} mixes the indices of {atom!r}{more}"
+
+    def _shares(self, operand: _Operand, label: str) -> bool:
+        assert isinstance(operand.ref, Weight)
+        key = self.dims.head(operand.ref.key)
+        shared = self.growth.shared.get(key)
+        return bool(shared) and shared[operand.at(label)] and not self.dims.produces(key)[operand.at(label)]  # type: ignore[index]
+
+    def _evenly(self, atom: str) -> bool:
+        counts: dict[int, int] = {}
+        for code in self.chosen[atom]:
+            index = code if code >= 0 else -(code + 2)
+            counts[index] = counts.get(index, 0) + 1
+        return len(counts) == self.dims.sizes[atom] and len(set(counts.values())) == 1
+
+    def _padded(self, step: Step, label: str) -> bool:
+        """Whether the operator can make up for zeros beside the old indices; notes how."""
+        expression = self.dims.rule(step.name)[1][label]
+        old, new = resized(expression, self.dims.sizes), resized(expression, self.sizes)
+        found = operator(step.op).padded(self.graph.operands(step), label, old, new)
+        if found is None:
+            return False
+        for role, factor in found.get("scale", {}).items():
+            ref = step.args.get(role)
+            if not isinstance(ref, Weight) or self.growth.scales.get(self.dims.head(ref.key), factor) != factor:
+                return False
+            self.growth.scales[self.dims.head(ref.key)] = factor
+        self.growth.attrs[step.name] = dict(found.get("attrs", {}))
+        return True
+
+    # -- making values zero --------------------------------------------------------------------------------------------
+    def _mended(self, harm: _Harm) -> bool:
+        """Try to make an operand zero at new indices, the last first; True where something was changed."""
+        if harm.atom not in self.new:
+            return False
+        step = self.graph[harm.step].step
+        carriers = [o for o in self._operands(step) if o.carries(harm.label) and isinstance(o.ref, Edge)]
+        if not carriers:
+            return False
+        coupled = self.dims.rule(step.name)[0].coupled.get(harm.label)
+        groups = [carriers] if coupled == "rms" else [[o] for o in reversed(carriers)] if coupled is None else []
+        for group in groups:
+            before = {key: list(fill) for key, fill in self.growth.fills.items()}
+            if all(self._force(o.ref, harm.atom, set()) for o in group if isinstance(o.ref, Edge)):
+                if before != self.growth.fills:
+                    return True
+            self.growth.fills = before
+        return False
+
+    def _force(self, edge: Edge, atom: str, visited: set[str]) -> bool:
+        """Fill weights with zeros so that a value is zero at the new indices of an atom."""
+        if self.zero.get((edge, atom)):
+            return True
+        if edge.node in visited:
+            return False
+        visited.add(edge.node)
+        step = self.graph[edge.node].step
+        rule, labels = self.dims.rule(step.name)
+        row = {label for axis in rule.outputs[edge.index] for label in labels_of(axis)}
+        mine = [label for label, expression in labels.items() if label in row and atom in atoms_of(expression)]
+        return any(self._force_label(step, label, atom, visited) for label in mine)
+
+    def _force_label(self, step: Step, label: str, atom: str, visited: set[str]) -> bool:
+        kind, types = operator(step.op), self.graph.operands(step)
+        carriers = [o for o in self._operands(step) if o.carries(label)]
+        inputs = [o for o in carriers if isinstance(o.ref, Edge)]
+        own = [o for o in carriers if isinstance(o.ref, Weight)]
+        zero_now = frozenset(o.name for o in carriers if self._is_zero(o, label, atom))
+        ways: list[list[_Operand]] = [[o] for o in inputs] + ([inputs] if len(inputs) > 1 else [])
+        ways += [[o] for o in own] + ([own] if len(own) > 1 else [])
+        for way in ways:
+            if kind.zeroes(types, label, zero_now | {o.name for o in way}):
+                before = {key: list(fill) for key, fill in self.growth.fills.items()}
+                if all(self._force_operand(o, label, atom, visited) for o in way):
+                    return True
+                self.growth.fills = before
+        return False
+
+    def _force_operand(self, operand: _Operand, label: str, atom: str, visited: set[str]) -> bool:
+        if isinstance(operand.ref, Edge):
+            return self._force(operand.ref, atom, visited)
+        key = self.dims.head(operand.ref.key)
+        fill = self.growth.fills.get(key)
+        if fill is None or not fill[operand.at(label)] or self.graph.tensors[key].constant is not None:
+            return False
+        fill[operand.at(label)] = ZERO
+        self.forced.add((key, atom))
+        return True
+
+    def _let_train(self) -> None:
+        """Columns that read zeros need not be zero as well: two zeros in a row would never learn."""
+        for key, fill in self.growth.fills.items():
+            for axis, how in enumerate(fill):
+                only_summed = self.dims.sums(key)[axis] and not self.dims.produces(key)[axis]
+                if how == ZERO and only_summed and self._reads_zeros(key, axis):
+                    fill[axis] = INIT
+
+    def _reads_zeros(self, key: str, axis: int) -> bool:
+        atoms = [atom for atom in atoms_of(self.dims.of(key)[axis]) if atom in self.new]
+        found = False
+        for step in self.steps:
+            if not any(self.dims.head(weight.key) == key for weight in weights(tuple(step.args.values()))):
+                continue
+            operands = list(self._operands(step))
+            mine = [o for o in operands if isinstance(o.ref, Weight) and self.dims.head(o.ref.key) == key]
+            for label in {label for o in mine for label in labels_of(o.axes[axis])}:
+                others = [o for o in operands if isinstance(o.ref, Edge) and o.carries(label)]
+                if not others or not all(self._is_zero(o, label, atom) for o in others for atom in atoms):
+                    return False
+                found = True
+        return found

@@ -1,0 +1,409 @@
+"""Sizes that a request leaves open: the nearest sizes at which everything aligns, by an integer program over atoms.
+
+What is least is 0.1 · Σ + 0.8 · max of the relative changes of all layers that take part (after NaiveNASlib). Wishes come
+before that, exact requests before wishes. Atoms that no request reaches stay as they are; an atom on which one exact request
+depends alone needs no program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from ..errors import EditError
+from ..ops import Concat, Product
+from .analysis import Dimensions
+from .atoms import Take, atoms_of, resized, shown
+
+#: Weights of the sum and of the largest of the relative changes; of a wish's distance beside both.
+_SUM, _MOST, _WISH = 0.1, 0.8, 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The size an axis shall have; ``relax`` makes it a wish. ``what`` names the axis in errors."""
+
+    what: str
+    axis: Any
+    size: int
+    relax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the size of an axis must keep to: within [low, high], and ``size ≡ offset`` modulo ``multiple``."""
+
+    what: str
+    axis: Any
+    low: int = 0
+    high: int | None = None
+    multiple: int = 1
+    offset: int = 0
+
+    def holds(self, size: int) -> bool:
+        return self.low <= size and (self.high is None or size <= self.high) and (size - self.offset) % self.multiple == 0
+
+    def __str__(self) -> str:
+        rest = self.offset % self.multiple
+        parts = [f"a multiple of {self.multiple}" + f" plus {rest}" * bool(rest)] if self.multiple > 1 else []
+        if self.low > 0:
+            parts.append(f"at least {self.low}")
+        if self.high is not None:
+            parts.append(f"at most {self.high}")
+        return f"{self.what} must be {' and '.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """Two axes that must have one size."""
+
+    what: str
+    left: Any
+    right: Any
+
+
+@dataclass
+class Problem:
+    """What is asked of the sizes of a graph, and what they must keep to.
+
+    >>> import netloom as nl
+    >>> from netloom.ops import Edge
+    >>> x = nl.input(3)
+    >>> a, b = nl.linear(x, 7, name="a"), nl.linear(x, 4, name="b")
+    >>> dims = nl.mutate.analyse(nl.Graph(x, nl.linear(nl.cat([b, a], 1, name="both"), 2)))
+    >>> sorted(Problem(dims, [Request("'both'", dims.of(Edge("both"))[1], 7)]).solve().items())
+    [('a', 4), ('b', 3)]
+    """
+
+    dims: Dimensions
+    requests: list[Request] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
+    equal: list[Equal] = field(default_factory=list)
+    #: Atoms that stay as they are in this problem → why.
+    held: dict[str, str] = field(default_factory=dict)
+    time_limit: float = 20.0
+
+    def solve(self) -> dict[str, int]:
+        """Atom → its new size, of those that change. `EditError` naming what stands in the way where there are none."""
+        bounds = [*self.bounds, *self._multiples()]
+        failure: EditError | None = None
+        for pick in (_first, _last):
+            try:
+                return _Program(self, bounds, pick).solve()
+            except EditError as error:
+                failure = failure or error
+        for choice in self._factors():
+            try:
+                return _Program(self, [*bounds, *choice], _none_held).solve()
+            except EditError:
+                continue
+        assert failure is not None
+        raise failure
+
+    def _multiples(self) -> list[Bound]:
+        return [Bound(f"{node!r}", axis, multiple=factor) for axis, factor, node in self.dims.multiples]
+
+    def _factors(self) -> Iterable[list[Bound]]:
+        """Ways to meet an exact request for a product by changing two of its factors, nearest first."""
+        dims = self.dims
+        for request in self.requests:
+            axis = request.axis
+            if request.relax or not isinstance(axis, Product) or not all(isinstance(part, str) for part in axis.parts):
+                continue
+            parts = [part for part in axis.parts if isinstance(part, str)]
+            free = [part for part in parts if not dims[part].frozen and part not in self.held]
+            rest = prod(dims.sizes[part] for part in parts if part not in free)
+            if len(free) != 2 or request.size % rest:
+                continue
+            (a, b), total = free, request.size // rest
+            pairs = [(n, total // n) for n in range(1, total + 1) if total % n == 0]
+            old = dims.sizes
+            pairs.sort(key=lambda pair: max(abs(pair[0] - old[a]) / old[a], abs(pair[1] - old[b]) / old[b]))
+            for m, n in pairs[:8]:
+                yield [Bound(repr(a), a, m, m), Bound(repr(b), b, n, n)]
+
+
+# -- products: which factor gives way ------------------------------------------------------------------------------------
+def _first(parts: list[Any]) -> list[Any]:
+    return parts[1:]
+
+
+def _last(parts: list[Any]) -> list[Any]:
+    return parts[:-1]
+
+
+def _none_held(parts: list[Any]) -> list[Any]:
+    return []
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """Σ coefficient · size of an atom + constant."""
+
+    terms: Mapping[str, float]
+    constant: float = 0.0
+
+    def at(self, sizes: Mapping[str, Any]) -> float:
+        return sum(factor * sizes[atom] for atom, factor in self.terms.items()) + self.constant
+
+
+class _Program:
+    """One integer program: the component of atoms that the requests reach, with all that binds them."""
+
+    def __init__(self, problem: Problem, bounds: Sequence[Bound], pick: Callable[[list[Any]], list[Any]]) -> None:
+        self.problem, self.dims, self.bounds = problem, problem.dims, list(bounds)
+        self.old = problem.dims.sizes
+        self.held = dict(problem.held)
+        self.fixed = {b.axis: b.low for b in self.bounds if isinstance(b.axis, str) and b.low == b.high}
+        self._fix_by_ties()
+        self.reached = self._reach()
+        self._hold_factors(pick)
+        self.component = [a.id for a in self.dims.atoms if a.id in self.reached and self._may_change(a.id)]
+
+    # -- what takes part -----------------------------------------------------------------------------------------------
+    def _may_change(self, atom: str) -> bool:
+        return not self.dims[atom].frozen and atom not in self.held
+
+    def _fix_by_ties(self) -> None:
+        """An atom that must equal what is fixed is fixed as well, so that other factors of its products may move."""
+        for tie in self.problem.equal:
+            for one, other in ((tie.left, tie.right), (tie.right, tie.left)):
+                if isinstance(one, str) and self._may_change(one) and not any(map(self._may_change, atoms_of(other))):
+                    self.fixed.setdefault(one, resized(other, self.old))
+
+    def _reach(self) -> set[str]:
+        """All atoms that hang together with the requests, by what binds several of them."""
+        groups = [set(atoms_of(b.axis)) for b in self.bounds]
+        groups += [{*atoms_of(e.left), *atoms_of(e.right)} for e in self.problem.equal]
+        reached = {atom for request in self.problem.requests for atom in atoms_of(request.axis)}
+        reached |= {atom for e in self.problem.equal for atom in (*atoms_of(e.left), *atoms_of(e.right))}
+        reached |= {atom for b in self.problem.bounds if not b.holds(resized(b.axis, self.old)) for atom in atoms_of(b.axis)}
+        while True:
+            before = len(reached)
+            for group in groups:
+                if any(self._may_change(atom) and atom in reached for atom in group):
+                    reached |= group
+            if len(reached) == before:
+                return reached
+
+    def _hold_factors(self, pick: Callable[[list[Any]], list[Any]]) -> None:
+        axes = [request.axis for request in self.problem.requests] + [b.axis for b in self.bounds]
+        axes += [axis for e in self.problem.equal for axis in (e.left, e.right)] + list(self.dims.axes)
+        for product in _products(axes):
+            moving = [part for part in product.parts if any(map(self._may_change, atoms_of(part)))]
+            if len(moving) > 1 and self.reached.intersection(atoms_of(product)):
+                for part in pick(moving):
+                    for atom in atoms_of(part):
+                        self.held.setdefault(atom, f"it is a factor of {shown(product)}")
+
+    def linear(self, axis: Any) -> _Linear:
+        """The size of an axis in terms of its atoms; of a product one factor moves at most."""
+        if isinstance(axis, str):
+            moves = self._may_change(axis) and axis not in self.fixed
+            return _Linear({axis: 1.0}) if moves else _Linear({}, float(self.fixed.get(axis, self.old[axis])))
+        if isinstance(axis, Take):
+            if not self._may_change(axis.atom):
+                return _Linear({}, float(len(axis.indices)))
+            return _Linear({axis.atom: len(axis.indices) / self.old[axis.atom]})
+        parts = [self.linear(part) for part in axis.parts]
+        if isinstance(axis, Concat):
+            terms: dict[str, float] = {}
+            for part in parts:
+                for atom, factor in part.terms.items():
+                    terms[atom] = terms.get(atom, 0.0) + factor
+            return _Linear(terms, sum(part.constant for part in parts))
+        scale = prod(part.constant for part in parts if not part.terms)
+        moving = [part for part in parts if part.terms]
+        if not moving:
+            return _Linear({}, scale)
+        return _Linear({atom: scale * factor for atom, factor in moving[0].terms.items()}, scale * moving[0].constant)
+
+    # -- solving -------------------------------------------------------------------------------------------------------
+    def solve(self) -> dict[str, int]:
+        for request in self.problem.requests:
+            self._refuse_frozen(request)
+        found = {**self._alone(), **self.fixed} if self._simple() else {**self._programmed(), **self.fixed}
+        return {atom: size for atom, size in found.items() if size != self.old[atom]}
+
+    def _refuse_frozen(self, request: Request) -> None:
+        line = self.linear(request.axis)
+        if not line.terms and line.constant != request.size and not request.relax:
+            atoms = atoms_of(request.axis)
+            reasons = dict.fromkeys(self.dims[atom].frozen or self.held.get(atom, "") for atom in atoms)
+            why = "; ".join(filter(None, reasons)) or "its parts are fixed"
+            raise EditError(f"{request.what} cannot have size {request.size}: it stays {line.constant:g} because of {why}")
+
+    def _simple(self) -> bool:
+        """Whether every atom hangs on at most one exact request and on nothing else."""
+        if self.problem.equal or any(request.relax for request in self.problem.requests):
+            return False
+        if any(self.component and set(atoms_of(b.axis)) & self.reached and b.axis not in self.fixed for b in self.bounds):
+            return False
+        lines = [self.linear(request.axis) for request in self.problem.requests]
+        atoms = [atom for line in lines for atom in line.terms]
+        return len(set(atoms)) == len(atoms) == len(self.component) and all(len(line.terms) <= 1 for line in lines)
+
+    def _alone(self) -> dict[str, int]:
+        found = {}
+        for request in self.problem.requests:
+            line = self.linear(request.axis)
+            for atom, factor in line.terms.items():
+                size = (request.size - line.constant) / factor
+                if size < 1 or size != int(size):
+                    raise EditError(self._unreachable(request, line))
+                found[atom] = int(size)
+        return found
+
+    def _unreachable(self, request: Request, line: _Linear) -> str:
+        ((atom, factor),) = line.terms.items()
+        form = f"{factor:g} times the size of {atom!r}" if factor != 1 else f"the size of {atom!r}"
+        form += f" plus {line.constant:g}" if line.constant else ""
+        near = sorted({max(1, round((request.size - line.constant) / factor) + d) * factor + line.constant for d in (0, 1)})
+        shown_near = " or ".join(f"{size:g}" for size in near)
+        return f"{request.what} cannot have size {request.size}: it is {form}; ask for {shown_near}, or relax the request"
+
+    def _programmed(self) -> dict[str, int]:
+        found = _Milp(self).solve()
+        if found is None:
+            raise EditError(self._explained())
+        return found
+
+    def _explained(self) -> str:
+        """Which single constraint, left out, would make room."""
+        exact = [request for request in self.problem.requests if not request.relax]
+        asked = "; ".join(f"{r.what} = {r.size}" for r in exact) or "; ".join(e.what for e in self.problem.equal)
+        blamed = []
+        for bound in [b for b in self.bounds if set(atoms_of(b.axis)) & self.reached][:60]:
+            if _Milp(self, leave_out=bound).solve() is not None:
+                blamed.append(str(bound))
+        if not blamed:
+            for request in exact if len(exact) > 1 or self.problem.equal else ():
+                if _Milp(self, leave_out=request).solve() is not None:
+                    blamed.append(f"{request.what} = {request.size}")
+        frozen = {self.dims[a].frozen or self.held.get(a, "") for a in self.reached if not self._may_change(a)}
+        if not blamed:
+            blamed = [f"the fixed size of {reason}" for reason in sorted(filter(None, frozen))[:3]]
+        why = "; or ".join(blamed[:3]) or "the layers share their sizes in other proportions"
+        return f"no sizes give {asked}: in the way is {why}"
+
+
+class _Milp:
+    """The program as scipy's milp takes it."""
+
+    def __init__(self, program: _Program, leave_out: Any = None) -> None:
+        self.program, self.leave_out = program, leave_out
+        self.count = 0
+        self.cost: list[float] = []
+        self.whole: list[int] = []
+        self.low: list[float] = []
+        self.high: list[float] = []
+        self.rows: list[tuple[dict[int, float], float, float]] = []
+        self.index = {atom: self._variable(low=self._lowest(atom), whole=True) for atom in program.component}
+
+    def _lowest(self, atom: str) -> int:
+        return 0 if self.program.dims.always_beside_others(atom) else 1
+
+    def _variable(self, cost: float = 0.0, low: float = 0.0, high: float = float("inf"), whole: bool = False) -> int:
+        self.cost.append(cost)
+        self.low.append(low)
+        self.high.append(high)
+        self.whole.append(int(whole))
+        self.count += 1
+        return self.count - 1
+
+    def _row(self, line: _Linear, extra: Mapping[int, float], low: float, high: float) -> None:
+        terms = {self.index[atom]: factor for atom, factor in line.terms.items()}
+        self.rows.append(({**terms, **extra}, low - line.constant, high - line.constant))
+
+    def _write(self) -> None:
+        program, infinite = self.program, float("inf")
+        problem = program.problem
+        for request in problem.requests:
+            if request is not self.leave_out:
+                line = program.linear(request.axis)
+                self._wish(request, line) if request.relax else self._row(line, {}, request.size, request.size)
+        for tie in problem.equal:
+            left, right = program.linear(tie.left), program.linear(tie.right)
+            terms = dict(left.terms)
+            for atom, factor in right.terms.items():
+                terms[atom] = terms.get(atom, 0.0) - factor
+            self._row(_Linear(terms, left.constant - right.constant), {}, 0, 0)
+        for bound in program.bounds:
+            line = program.linear(bound.axis)
+            if bound is self.leave_out or not line.terms:
+                continue
+            if bound.low > 0 or bound.high is not None:
+                self._row(line, {}, bound.low, infinite if bound.high is None else bound.high)
+            if bound.multiple > 1:
+                times = self._variable(low=-infinite, whole=True)
+                self._row(line, {times: -bound.multiple}, bound.offset, bound.offset)
+        self._least_change()
+
+    def _wish(self, request: Request, line: _Linear) -> None:
+        """As near as possible, and not where it was."""
+        infinite, old = float("inf"), line.at(self.program.old)
+        distance = self._variable(cost=_WISH * _SUM)
+        self.most_wish = getattr(self, "most_wish", None) or self._variable(cost=_WISH * _MOST)
+        self._row(line, {distance: 1.0}, request.size, infinite)
+        self._row(line, {distance: -1.0}, -infinite, request.size)
+        self.rows.append(({distance: -1.0, self.most_wish: 1.0}, 0, infinite))
+        if line.terms and request.size != old:
+            up, big = self._variable(high=1, whole=True), 1e5
+            self._row(line, {up: -big}, old + 1 - big, infinite)
+            self._row(line, {up: -big}, -infinite, old - 1)
+
+    def _least_change(self) -> None:
+        infinite, old = float("inf"), self.program.old
+        most = self._variable(cost=_MOST)
+        for axis, weight in self.program.dims.layers.items():
+            line = self.program.linear(axis)
+            size = line.at(old)
+            if not any(atom in self.index for atom in line.terms) or not size:
+                continue
+            change = self._variable(cost=_SUM * weight)
+            self._row(line, {change: size}, size, infinite)
+            self._row(line, {change: -size}, -infinite, size)
+            self.rows.append(({change: -1.0, most: 1.0}, 0, infinite))
+        for axis in self.program.dims.axes:
+            line = self.program.linear(axis)
+            if len(line.terms) > 1 and any(atom in self.index for atom in line.terms):
+                self._row(line, {}, 1, infinite)
+
+    def solve(self) -> dict[str, int] | None:
+        """Atom → size, or None where there is no solution."""
+        import numpy as np
+        from scipy.optimize import Bounds, LinearConstraint, milp
+        from scipy.sparse import csr_array
+
+        self._write()
+        if not self.index:
+            return {} if all(low - 1e-9 <= 0 <= high + 1e-9 for terms, low, high in self.rows if not terms) else None
+        data, where = [], ([], [])  # type: ignore[var-annotated]
+        for i, (terms, _, _) in enumerate(self.rows):
+            for column, value in terms.items():
+                data.append(value)
+                where[0].append(i)
+                where[1].append(column)
+        matrix = csr_array((data, where), shape=(len(self.rows), self.count))
+        lows, highs = np.array([row[1] for row in self.rows]), np.array([row[2] for row in self.rows])
+        found = milp(
+            self.cost, integrality=self.whole, bounds=Bounds(self.low, self.high),
+            constraints=LinearConstraint(matrix, lows, highs),
+            options={"time_limit": self.program.problem.time_limit, "mip_rel_gap": 0.0},
+        )  # fmt: skip
+        if found.status == 1:
+            limit = self.program.problem.time_limit
+            raise EditError(f"finding sizes timed out after {limit:g} s; allow more by time_limit=, or ask for less at once")
+        if found.x is None:
+            return None
+        return {atom: round(found.x[i]) for atom, i in self.index.items()}
+
+
+def _products(axes: Iterable[Any]) -> Iterable[Product]:
+    for axis in axes:
+        if isinstance(axis, Product):
+            yield axis
+        if isinstance(axis, Product | Concat):
+            yield from _products(axis.parts)

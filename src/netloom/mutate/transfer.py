@@ -1,0 +1,146 @@
+"""The last and dumb step: tensors of the old network taken, row by row, to those of the new one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ..building.initialising import fresh
+from ..errors import EditError
+from ..graph.table import TensorEntry
+from ..ops import TensorType
+from .atoms import NEW, sources
+from .growing import INIT, ZERO
+from .plan import Move, Plan, Stage
+from .resizing import edge_repeated
+
+
+def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """See `Plan.apply`."""
+    current = _canonical(plan, state)
+    for number, stage in enumerate(plan.stages):
+        current = apply_stage(stage, current, seed=f"{plan.seed}/{number}")
+    return current
+
+
+def apply_stage(stage: Stage, state: Mapping[str, torch.Tensor], seed: str = "0") -> dict[str, torch.Tensor]:
+    """The state after one stage; tensors that do not change are shared with the old state."""
+    device = next((tensor.device for tensor in state.values()), torch.device("cpu"))
+    found: dict[str, torch.Tensor] = {}
+    with torch.no_grad():
+        for key, entry in stage.graph.tensors.items():
+            if entry.alias_of is not None:
+                continue
+            if key in stage.fresh:
+                found[key] = _made(key, entry, stage.fresh[key], seed).to(device)
+            elif key in stage.moves:
+                found[key] = moved(state[key].detach(), stage.moves[key], entry, _generator(seed, key))
+            elif key in state:
+                found[key] = state[key].detach()
+    return found
+
+
+def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch.Generator) -> torch.Tensor:
+    """The tensor with its axes gathered and its new indices filled."""
+    for axis, codes in enumerate(move.axes):
+        if codes is not None:
+            tensor = tensor.index_select(axis, torch.from_numpy(edge_repeated(codes, tensor.shape[axis])).to(tensor.device))
+    if move.scale != 1.0:
+        tensor = tensor * move.scale
+    if not move.grows:
+        return tensor
+    for how in (INIT, ZERO):
+        for axis, codes in enumerate(move.axes):
+            if codes is None or move.fill[axis] != how:
+                continue
+            places = torch.from_numpy((codes == NEW).nonzero()[0]).to(tensor.device)
+            if len(places):
+                block = _block(tensor, axis, len(places), entry, generator) if how == INIT else 0
+                tensor = tensor.index_copy_(axis, places, block) if how == INIT else tensor.index_fill_(axis, places, 0)
+    for axis, codes in enumerate(move.axes):
+        if codes is not None and move.shared[axis]:
+            tensor /= _multiplicity(codes, tensor, axis)
+    return tensor
+
+
+def _block(tensor: torch.Tensor, axis: int, size: int, entry: TensorEntry, generator: torch.Generator) -> torch.Tensor:
+    """Fresh values for ``size`` indices of an axis."""
+    shape = (*tensor.shape[:axis], size, *tensor.shape[axis + 1 :])
+    kind = replace(entry, type=TensorType(entry.type.dtype, shape), constant=None)
+    return fresh("new indices", kind, generator, "cpu").to(tensor)
+
+
+def _multiplicity(codes: Any, tensor: torch.Tensor, axis: int) -> torch.Tensor:
+    """How often the original of each index is there, to divide by."""
+    import numpy as np
+
+    origin = np.where(codes == NEW, -1, sources(codes))
+    values, counts = np.unique(origin, return_counts=True)
+    often = dict(zip(values.tolist(), counts.tolist()))
+    row = torch.tensor([1 if i < 0 else often[i] for i in origin.tolist()], dtype=tensor.dtype, device=tensor.device)
+    return row.reshape(-1, *(1,) * (tensor.dim() - axis - 1))
+
+
+def _made(key: str, entry: TensorEntry, rule: tuple[Any, ...], seed: str) -> torch.Tensor:
+    """A tensor that nothing stood for: by its table rule, or as an identity."""
+    if rule[0] == "identity":
+        return _identity(entry.type, *rule[1:])
+    return fresh(key, replace(entry, init=rule) if entry.constant is None else entry, _generator(seed, key), "cpu")
+
+
+def _identity(type_: TensorType, groups: int = 1) -> torch.Tensor:
+    """The weight of a linear layer or convolution that gives what it takes: (out, in / groups, kernel …)."""
+    tensor = torch.zeros(type_.shape, dtype=getattr(torch, type_.dtype))
+    middle = tuple(size // 2 for size in type_.shape[2:])
+    for i in range(type_.shape[0]):
+        tensor[(i, i % (type_.shape[0] // groups), *middle)] = 1
+    return tensor
+
+
+def _generator(seed: str, key: str) -> torch.Generator:
+    """Randomness of a tensor's own, so that what else is edited does not change it."""
+    digest = hashlib.sha256(f"{seed}/{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+
+
+def _canonical(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state by the keys that hold tensors, aliases left out; `EditError` where it is not that of the plan's network."""
+    found: dict[str, torch.Tensor] = {}
+    for key, entry in plan.before.tensors.items():
+        head = entry.alias_of or key
+        if key in state:
+            if tuple(state[key].shape) != tuple(entry.type.shape):
+                raise EditError(
+                    f"the state has {key!r} of shape {tuple(state[key].shape)} where the plan's network has "
+                    f"{tuple(entry.type.shape)}; a plan fits the network it was made for"
+                )
+            found.setdefault(head, state[key])
+    for key, entry in plan.before.tensors.items():
+        if entry.alias_of is None and key not in found:
+            if entry.persistent and entry.constant is None:
+                raise EditError(f"the state lacks {key!r}; a plan fits the network it was made for")
+            if entry.constant is not None:
+                found[key] = fresh(key, entry, None, "cpu")
+    return found
+
+
+def undo_plan(plan: Plan, state: Mapping[str, torch.Tensor], old: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """See `Plan.undo`."""
+    found = {key: tensor.detach().clone() for key, tensor in _canonical(plan, old).items()}
+    for key, axes in plan.codes.items():
+        if axes is None or key not in found or key not in state:
+            continue
+        tensor, places = state[key].detach(), [torch.arange(size) for size in found[key].shape]
+        for axis, codes in enumerate(axes):
+            if codes is not None:
+                stay = torch.from_numpy((codes >= 0).nonzero()[0])
+                tensor, places[axis] = tensor.index_select(axis, stay.to(tensor.device)), torch.from_numpy(codes[codes >= 0])
+        if tensor.dim() == 0:
+            found[key] = tensor.clone()
+        else:
+            found[key][torch.meshgrid(*places, indexing="ij")] = tensor
+    return found
