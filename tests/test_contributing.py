@@ -40,7 +40,7 @@ def followed() -> Iterator[dict[str, Any]]:
 def test_operator_is_registered_and_keeps_its_contract(followed: dict[str, Any]) -> None:
     """The same checks as every operator of netloom passes, on calls generated from what the page declares."""
     name = followed["Renorm"].name
-    valid, resized, bound = [], [], set()
+    valid, resized, seen, zeroes, bound = [], [], [], [], set()
 
     @settings(max_examples=40)
     @given(st.data())
@@ -50,13 +50,15 @@ def test_operator_is_registered_and_keeps_its_contract(followed: dict[str, Any])
         testing.check_rule(data.draw(testing.altered(call)))
         resized.append(testing.check_dims(call, lambda label, factor: factor * data.draw(st.integers(2, 6), label=label)))
         testing.check_free_sizes(call)
+        seen.extend(testing.check_couplings(call))
+        zeroes.append(testing.check_zeroes(call))
         testing.check_template(call)
         testing.check_cost(call)
         bound.update(testing.check_calls(call))
 
     holds()
     assert sum(valid) * 3 >= len(valid), f"{sum(valid)} of {len(valid)} generated calls are valid"
-    assert any(resized)
+    assert any(resized) and any(zeroes) and any(one.coupled for one in seen)
     assert bound == set(REGISTRY[name].calls)
 
 

@@ -6,7 +6,7 @@ graph is valid, its network runs, its weights are those that stay, and its outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,19 +14,12 @@ import torch
 import netloom as nl
 from netloom.graph.graph import Step
 from netloom.graph.table import Constant, TensorEntry
-from netloom.graph.tree import edges, map_leaves
+from netloom.graph.tree import map_leaves
 from netloom.mutate import Dimensions, analyse, gather, shrink
 from netloom.mutate.atoms import atoms_of, kept_indices
 from netloom.mutate.shrinking import Gather
-from netloom.ops import DType, Edge, TensorType, Weight
-
-#: Operators whose result at one index depends on others in another way than by a sum: zeros there are not the same as nothing.
-OVER_AN_AXIS = frozenset(
-    """layer_norm rms_norm group_norm softmax log_softmax softmin mean var std amax amin max min prod logsumexp aminmax
-    local_response_norm scaled_dot_product_attention normalize norm vector_norm cosine_similarity var_mean std_mean median
-    argmax argmin sort topk cumprod logcumsumexp gumbel_softmax max_dim min_dim all any quantile nanmean mode cummax cummin
-    batch_norm instance_norm kthvalue nanmedian renorm count_nonzero cdist pairwise_distance matrix_norm""".split()
-)
+from netloom.ops import DType, Edge, TensorType, Weight, operator
+from netloom.ops.dims import labels
 
 
 def masked(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> nl.Graph:
@@ -77,29 +70,22 @@ def _renamed(value: Any, renamed: Mapping[Edge, Edge]) -> Any:
 
 
 def is_exact(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> bool:
-    """Whether nothing reduces, compares or normalises over an axis that changes."""
-    for step in dims.graph.steps:
-        if step.op in OVER_AN_AXIS:
-            for value in edges(tuple(step.args.values())):
-                row = dims.of(value)
-                if any(atom in kept for i in _axes(step, len(row)) for atom in atoms_of(row[i])):
-                    return False
-    return True
+    """Whether zeros are as good as nothing everywhere: no operator couples the indices of an axis that changes."""
+    return not any(atom in kept for step in dims.graph.steps for axis in _coupled(dims, step) for atom in atoms_of(axis))
 
 
-def _axes(step: Step, rank: int) -> Sequence[int]:
-    """The axes of its operands that an operator works over; all of them where nothing says which."""
-    if step.op in ("group_norm", "local_response_norm"):
-        return (1,)
-    if step.op in ("batch_norm", "instance_norm"):
-        # Over all but the channels, unless by running statistics; so are standardised weights made.
-        return () if step.args["training"] in (False, "module") else (0, *range(2, rank))
-    if step.op == "scaled_dot_product_attention":
-        return (rank - 2,)
-    if step.args.get("normalized_shape") is not None:
-        return range(rank - len(step.args["normalized_shape"]), rank)
-    dim = step.args.get("dim")
-    return range(rank) if dim is None else dim if isinstance(dim, tuple) else (dim,)
+def _coupled(dims: Dimensions, step: Step) -> Iterator[Any]:
+    """Those axes of its operands and results along which an operator couples indices."""
+    types, outputs = dims.graph.operands(step), dims.graph.types(step.name)
+    rule = operator(step.op).dims(types, outputs)
+    places: list[tuple[Any, Any]] = [(Edge(step.name, k), row) for k, row in enumerate(rule.outputs)]
+    for name, rows in rule.operands.items():
+        value = step.args[name]
+        places += zip(value, rows) if isinstance(value, tuple) and type(value) is not Edge else [(value, rows)]
+    for ref, row in places:
+        if type(ref) in (Edge, Weight):
+            axes = dims.of(ref if type(ref) is Edge else ref.key)
+            yield from (axis for axis, own in zip(axes, row) if not rule.coupled.keys().isdisjoint(labels(own)))
 
 
 def comparable(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:

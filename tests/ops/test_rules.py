@@ -1,57 +1,20 @@
-"""Every registered operator, held to torch by the conformance suite of `netloom.testing`.
-
-Each operator is tried on a few generated calls, always the same ones; tests marked slow, and all tests where NETLOOM_SLOW
-is 1, try many more.
-"""
+"""Every registered operator, held to torch by the conformance suite of `netloom.testing`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import netloom.testing as conformance
 from netloom.ops import REGISTRY
-from netloom.testing import altered, operator_calls, strange, with_computed_weights
+from netloom.testing import altered, strange, with_computed_weights
 from netloom.testing.capturing import resolve_path
-
-torch.set_num_threads(1)
-
-USUAL = 20 if os.environ.get("NETLOOM_SLOW") == "1" else 1
-
-
-def each_operator(*names: str) -> Any:
-    """Parametrise by operator, and by how many times more examples than usual it gets."""
-    usual = [pytest.param(name, USUAL, id=name) for name in names]
-    slow = [pytest.param(name, 20, id=f"{name}-slow", marks=pytest.mark.slow) for name in names]
-    return pytest.mark.parametrize(("name", "times"), usual + slow)
-
-
-def over_calls(name: str, examples: int, body: Callable[[Any, Any], None]) -> None:
-    """Run ``body(data, call)`` over generated calls of an operator: the same ones in every run."""
-
-    @seed(0)
-    @settings(
-        max_examples=examples,
-        derandomize=False,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
-    @given(st.data())
-    def holds(data: Any) -> None:
-        body(data, data.draw(operator_calls(name)))
-
-    holds()
+from tests.ops.generated import each_operator, over_calls
 
 
 @each_operator(*sorted(REGISTRY))

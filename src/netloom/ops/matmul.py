@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ShapeError
 from .arguments import attr, choice, dtype_attr, optional, scalar, tensor
 from .checks import real
-from .dims import Dims, Product, elementwise, names
+from .dims import Dims, Product, couple, elementwise, names
 from .dtypes import DTYPES, is_float, promote
 from .operator import Operator, TensorType, axes, broadcast, pretty
 
@@ -325,6 +325,7 @@ class Cdist(Operator):
     """p-norm distances between all pairs of rows: (…, P, M), (…, R, M) → (…, P, R)."""
 
     name = "cdist"
+    zero_terms = ("x1", "x2")
     params = (
         tensor("x1"), tensor("x2"), attr("p", real(0), 2.0),
         attr(
@@ -398,5 +399,8 @@ class GroupedMm(Operator):
             label: step for label, size in (("k", a.x.shape[-1]), ("n", a.y.shape[-1]))
             if isinstance(size, int) and size % step == 0
         }  # fmt: skip
-        operands = {"x": x, "y": y, **({"offs": ("g",)} if a.offs is not None else {})}
-        return Dims(operands, (out,), multiples=multiples)
+        if a.offs is None:
+            return Dims({"x": x, "y": y}, (out,), multiples=multiples)
+        # Groups are ranges of one axis: which of them an index is in depends on its place.
+        ranged = "k" if a.x.rank == a.y.rank else "m" if a.x.rank == 2 else "n"
+        return couple(Dims({"x": x, "y": y, "offs": ("g",)}, (out,), multiples=multiples), ("g", ranged), "other")

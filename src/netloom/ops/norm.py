@@ -16,8 +16,8 @@ from .dtypes import promote, real_of, to_float
 from .operator import Operator, TensorType, axis, broadcast, pretty
 from .pointwise import require_kind, tensor_shapes
 
-#: The least relative step of each dtype (torch.finfo(dtype).eps).
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+#: What torch takes for an eps of None; of half precision, versions of torch differ.
+_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 _SCALE = (weight("weight", optional=True), weight("bias", optional=True))
 _RUNNING = (weight("running_mean", optional=True), weight("running_var", optional=True))
 
@@ -290,7 +290,7 @@ class LayerNorm(_LastAxesNorm):
 
 
 class RMSNorm(_LastAxesNorm):
-    """The last axes divided by their root mean square, scaled; eps None is the dtype's machine epsilon.
+    """The last axes divided by their root mean square, scaled; eps None is a machine epsilon.
 
     (Zhang and Sennrich 2019)
     """
@@ -308,9 +308,9 @@ class RMSNorm(_LastAxesNorm):
 
     def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
         # x / √(Σx² / old + eps) · w, and zeros leave the sum as it is: put the ratio of sizes into w and eps.
-        if a.weight is None or label not in labels(names("d", a.x.rank)[-len(a.normalized_shape) :]):
+        eps = _EPSILON.get(a.x.dtype) if a.eps is None else a.eps
+        if a.weight is None or eps is None or label not in names("d", a.x.rank)[-len(a.normalized_shape) :]:
             return None
-        eps = _EPSILON[a.x.dtype] if a.eps is None else a.eps
         return {"scale": {"weight": math.sqrt(old / new)}, "attrs": {"eps": eps * old / new}}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ShapeError
 from .arguments import attr, choice, ints, number, optional, tensor
-from .dims import Axis, Concat, Dims, names
+from .dims import Axis, Concat, Dims, labels, names
 from .operator import Operator, TensorType, pretty
 from .view import plain_sizes
 
@@ -104,3 +104,6 @@ class Pad(Operator):
                 out.append(f"out{i}")
                 fixed.update((rows[i], f"out{i}"))
         return Dims({"x": rows}, (tuple(out),), attrs={"padding": tuple(stated)}, fixed=frozenset(fixed))
+
+    def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
+        return ("value",) if label not in labels(dims.operands["x"]) else self.zero_terms

@@ -44,22 +44,23 @@ def vanishes(
     named: Mapping[str, Mapping[str, tuple[Any, ...]]],
 ) -> bool:
     """Whether every term has a factor that is zero at an index of ``label``, when the operands ``zero`` are."""
-    axes = {name: row for entries in named.values() for name, row in entries.items()}
+    axes = {name: (row, argument) for argument, entries in named.items() for name, row in entries.items()}
 
-    def entry(name: str, given: bool) -> bool:
-        carried = [i for i, axis in enumerate(axes[name]) if label in labels(axis) and (name, i) not in dims.summed]
-        return bool(carried) and (given or name in zero)
+    def entry(name: str) -> bool:
+        row, argument = axes[name]
+        carried = any(label in labels(axis) and (name, i) not in dims.summed for i, axis in enumerate(row))
+        return carried and (name in zero or argument in zero)
 
     def factor(name: str) -> bool:
         if name in named:
-            return all(entry(part, name in zero) for part in named[name])
+            return all(entry(part) for part in named[name])
         if name in axes:
-            return entry(name, name.partition("[")[0] in zero)
+            return entry(name)
         value = getattr(a, name, None)
         return name == ZERO or (isinstance(value, int | float | complex) and value == 0)
 
     def absent(term: str) -> bool:
-        return term not in axes and term not in (UNKNOWN, ZERO) and " " not in term and getattr(a, term, None) is None
+        return not (term in axes or " " in term or term in (UNKNOWN, ZERO)) and getattr(a, term, None) is None
 
     present = [term.split() for term in terms if not absent(term)]
     return bool(present) and all(any(factor(name) for name in term) for term in present)

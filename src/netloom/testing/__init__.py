@@ -17,6 +17,7 @@ from .conformance import (
     check_strange,
     check_template,
 )
+from .couplings import check_couplings, check_zeroes
 from .dimensions import check_dims, check_free_sizes, check_ties
 from .execution import with_computed_weights
 from .expressions import written_calls
@@ -24,7 +25,7 @@ from .operators import EXAMPLES, Call, Operand, altered, operator_calls, strange
 from .spaces import check_space
 
 __all__ = [
-    "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_dims", "check_free_sizes", "check_rule",
-    "check_space", "check_strange", "check_template", "check_ties", "check_written", "operator_calls", "strange",
-    "with_computed_weights", "written_calls",
+    "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_couplings", "check_dims",
+    "check_free_sizes", "check_rule", "check_space", "check_strange", "check_template", "check_ties", "check_written",
+    "check_zeroes", "operator_calls", "strange", "with_computed_weights", "written_calls",
 ]  # fmt: skip
