@@ -9,7 +9,12 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from hypothesis import HealthCheck, settings  # noqa: E402  (after the environment is set)
+# After the environment is set:
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+from tests.old_torch import REASONS  # noqa: E402
 
 # Seconds differ between machines, so no test fails by its time; a failure is found again by running the test again.
 settings.register_profile(
@@ -20,3 +25,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("netloom")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with its reason, what the oldest torch lacks."""
+    if not torch.__version__.startswith("2.6."):
+        return
+    for item in items:
+        for part, reason in REASONS.items():
+            if part in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason=reason))

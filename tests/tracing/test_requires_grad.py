@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 import netloom as nl
 
-
 #: What the model, and every copy of it that is traced, has heard.
 HEARD: list[list[bool]] = []
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ..errors import BuildError
-from ..graph.graph import Graph
+from ..graph.builder import unique
+from ..graph.graph import Graph, Step
 from ..graph.tree import edges, leaves, map_leaves
 from ..ops import Edge, Size
 from .example import example_inputs
@@ -47,7 +48,7 @@ def to_onnx(network: Network | Graph, path: str | Path, *, opset: int = OPSET) -
     if not outputs:
         raise BuildError("the network gives no tensor, so there is nothing to write to an ONNX file")
     # torch's exporter knows neither literals among the outputs nor the classes of other packages.
-    flat = with_result(network, tuple(edge for _, edge in outputs))
+    flat = with_result(network, *_apart(graph, [edge for _, edge in outputs]))
     with torch.random.fork_rng(devices=[]):
         program = _exported(network, flat)
         converted = _converted(network, program, [_output_name(path) for path, _ in outputs], opset)
@@ -63,6 +64,19 @@ def _require_exporter() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise BuildError(f"writing ONNX needs the package {error.name!r}; pip install 'netloom[onnx]'") from None
+
+
+def _apart(graph: Graph, outputs: list[Edge]) -> tuple[tuple[Edge, ...], list[Step]]:
+    """Every output as a value of its own, and the copies that this takes: one value has but one name in ONNX (torch 2.6)."""
+    found: list[Edge] = []
+    copies: list[Step] = []
+    names = {node.name for node in graph.nodes}
+    for edge in outputs:
+        if edge in found or graph[edge.node].op == "input":
+            copies.append(Step(unique("copy", names), "clone", {"x": edge}))
+            edge = Edge(copies[-1].name)
+        found.append(edge)
+    return tuple(found), copies
 
 
 def _exported(network: Network, flat: Network) -> Any:

@@ -98,8 +98,8 @@ class Source:
             if isinstance(size, Size) and len(size.terms) == 1 and len(size.symbols) == 1:
                 factor = size.at(dict.fromkeys(size.symbols, 1))
                 if factor > 1:
-                    variable = self.variables[Edge(node.name)]
-                    self.line(f"if {variable}.shape[0] % {factor}: _refuse_batch({variable}, {factor}, ' times a whole number')")
+                    given = self.variables[Edge(node.name)]
+                    self.line(f"if {given}.shape[0] % {factor}: _refuse_batch({given}, {factor}, ' times a whole number')")
                     return
 
     def _needs_device(self) -> bool:

@@ -68,7 +68,7 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
             return with_hook(recorder, x, held.hook)
 
     original_hook = Hooked.__call__
-    Hooked.__call__ = hook  # type: ignore[method-assign]
+    Hooked.__call__ = hook  # type: ignore[method-assign, assignment]
     module_class.__call__ = call  # type: ignore[method-assign]
     # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
     applying.__globals__[_DISPATCH] = apply

@@ -172,7 +172,7 @@ class Recorder(TorchFunctionMode):
 
     def private(self, value: Edge) -> Edge:
         """A copy of a value for a call that changes it: a new one, unless it is a copy already that no call has read."""
-        later = self.records[value.node :]  # type: ignore[misc]
+        later = self.records[value.node :]  # type: ignore[index, misc]
         if later[0].op == "clone" and not any(value in edges(tuple(record.args.values())) for record in later):
             return value
         return self.emit("clone", x=value)
