@@ -34,11 +34,20 @@ class Growth:
     scales: dict[str, float] = field(default_factory=dict)
     attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    #: The atoms whose growth is noticed.
+    harmed: set[str] = field(default_factory=set)
 
 
 def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], moved: TensorCodes) -> Growth:
     """How the tensors in ``moved`` are filled when the atoms in ``chosen`` have those codes."""
-    return _Growing(dims, chosen, moved).settle()
+    grown = any(code < 0 for codes in chosen.values() for code in codes)
+    return _Growing(dims, chosen, moved).settle() if grown else _unchanged(moved)
+
+
+def _unchanged(moved: TensorCodes) -> Growth:
+    return Growth(
+        {key: [""] * len(axes) for key, axes in moved.items()}, {key: [False] * len(axes) for key, axes in moved.items()}
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,9 @@ class _Growing:
                 break
             if not self._mended(harms[0]):
                 given_up.add(harms[0])
-        self.growth.reasons += list(dict.fromkeys(harm.why for harm in self._harms()))
+        left = self._harms()
+        self.growth.reasons += list(dict.fromkeys(harm.why for harm in left))
+        self.growth.harmed = {harm.atom for harm in left}
         self._let_train()
         return self.growth
 
@@ -287,6 +298,8 @@ class _Growing:
                 continue
             operands = list(self._operands(step))
             mine = [o for o in operands if isinstance(o.ref, Weight) and self.dims.head(o.ref.key) == key]
+            if any((o.name, axis) in self.dims.rule(step.name)[0].summed for o in mine):
+                return False  # It reads a recurrent state, which is zero at the first step alone.
             for label in {label for o in mine for label in labels_of(o.axes[axis])}:
                 others = [o for o in operands if isinstance(o.ref, Edge) and o.carries(label)]
                 if not others or not all(self._is_zero(o, label, atom) for o in others for atom in atoms):
