@@ -22,6 +22,8 @@ _PUBLIC = {
     "load_network": "building.files",
     "to_onnx": "building.onnx",
     "edit": "mutate.editing",
+    "prune": "mutate.pruning",
+    "grow": "mutate.pruning",
     "Size": "ops.size",
     "Store": "store.store",
     "train": "training.fit",

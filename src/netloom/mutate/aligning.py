@@ -59,13 +59,18 @@ class Aligner:
 
     # -- indices -------------------------------------------------------------------------------------------------------
     def codes(
-        self, dims: Dimensions, sizes: Mapping[str, int], dropped: Mapping[str, set[int]] | None = None
+        self,
+        dims: Dimensions,
+        sizes: Mapping[str, int],
+        dropped: Mapping[str, set[int]] | None = None,
+        scores: Mapping[str, Any] | None = None,
     ) -> dict[str, list[int]]:
-        """Atom → codes: those of highest value stay in their order, new ones come after them."""
+        """Atom → codes: those of highest value (``scores`` where they are known) stay in their order, new ones come after."""
         dropped = dropped or {}
         changing = [atom for atom in dims.sizes if sizes.get(atom, dims.sizes[atom]) != dims.sizes[atom] or dropped.get(atom)]
         losing = [a for a in changing if sizes.get(a, dims.sizes[a]) < dims.sizes[a] - len(dropped.get(a, ()))]
-        scores = self.scores(dims) if losing else {}
+        if scores is None:
+            scores = self.scores(dims) if losing else {}
         found = {}
         for atom in changing:
             old, size, gone = dims.sizes[atom], sizes.get(atom, dims.sizes[atom]), dropped.get(atom, set())

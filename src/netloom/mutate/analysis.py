@@ -50,6 +50,9 @@ class Dimensions:
         self._names: dict[int, str] = {}
         self._sizes: dict[str, Any] = {}
         self._units: dict[int, tuple[str, int]] = {}
+        self._rigid: set[str] = set()
+        self._taken_at: dict[str, str] = {}
+        self._rules: dict[str, tuple[Dims, Mapping[str, Expression]]] = {}
         self._name_atoms()
         self.atoms = self._collect()
         self._by_id = {atom.id: atom for atom in self.atoms}
@@ -81,8 +84,16 @@ class Dimensions:
         return tuple(map(self._expression, self._ties.values[ref]))
 
     def rule(self, node: str) -> tuple[Dims, Mapping[str, Expression]]:
-        """The dimension rule of a node, and its labels over atoms."""
-        return self._ties.rules[node], {label: self._expression(v) for label, v in self._ties.labels[node].items()}
+        """The dimension rule of a node, and its labels over atoms; those that are on no axis are left out."""
+        found = self._rules.get(node)
+        if found is None:
+            labels = self._ties.labels[node]
+            known = {label: self._expression(v) for label, v in labels.items() if self._is_named(v)}
+            found = self._rules[node] = (self._ties.rules[node], known)
+        return found
+
+    def _is_named(self, variable: int) -> bool:
+        return all(leaf in self._names or leaf in self._units for leaf in self._axes.occurrences(variable))
 
     @cached_property
     def axes(self) -> tuple[Expression, ...]:
@@ -128,10 +139,18 @@ class Dimensions:
         return {name: self._tree(tree) for name, tree in self._ties.attrs.get(node, {}).items()}
 
     def taken(self, name: str) -> str:
-        """The first place whose axis has only some of an atom's indices, "" where there is none: such an atom cannot grow."""
+        """What fixes the places of an atom's indices, "" where nothing does: such an atom cannot grow."""
+        found = self._taken_at.get(name)
+        if found is None:
+            found = self._taken_at[name] = self._fixed_places(name)
+        return found
+
+    def _fixed_places(self, name: str) -> str:
+        if name in self._rigid:
+            return f"the place of each of its indices beside others, at {str(self[name].members[0].ref)!r},"
         for member in self[name].members:
             if takes(member.how, name):
-                return f"axis {member.axis} of {str(member.ref)!r}"
+                return f"the order of its indices on axis {member.axis} of {str(member.ref)!r}"
         return ""
 
     @property
@@ -211,6 +230,8 @@ class Dimensions:
 
     def _enter(self, name: str, group: tuple[int, ...]) -> None:
         self._sizes[name] = self._axes.size[group[0]] if len(group) == 1 else len(group)
+        if any(map(self._axes.is_rigid, group)):
+            self._rigid.add(name)
         if len(group) == 1:
             self._names[group[0]] = name
         for i, unit in enumerate(group if len(group) > 1 else ()):

@@ -52,7 +52,7 @@ def _checked(dims: Dimensions, name: str, codes: Sequence[int]) -> list[int]:
         if code != NEW and not 0 <= index < atom.size:
             raise EditError(f"{name!r} has indices 0 to {atom.size - 1}, not {index}")
     if any(code < 0 for code in found) and (taken := dims.taken(name)):
-        raise EditError(f"{name!r} cannot grow: {taken} has only some of its indices")
+        raise EditError(f"{name!r} cannot grow: {taken} is fixed")
     return found
 
 

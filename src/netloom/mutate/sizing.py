@@ -91,7 +91,7 @@ class Problem:
         failure: EditError | None = None
         for pick in (_first, _last):
             try:
-                return _Program(self, bounds, pick).solve()
+                return self._whole(_Program(self, bounds, pick).solve(), bounds, pick)
             except EditError as error:
                 failure = failure or error
         for choice in self._factors():
@@ -101,6 +101,17 @@ class Problem:
                 continue
         assert failure is not None
         raise failure
+
+    def _whole(self, found: dict[str, int], bounds: list[Bound], pick: Callable[[list[Any]], list[Any]]) -> dict[str, int]:
+        """Where nothing is asked to shrink, sizes at which nothing does, if there are such: what is grown keeps all it knows."""
+        old = self.dims.sizes
+        lost = [atom for atom, size in found.items() if size < old[atom]]
+        if not lost or not self.requests or any(request.size < resized(request.axis, old) for request in self.requests):
+            return found
+        try:
+            return _Program(self, [*bounds, *(Bound(repr(a.id), a.id, low=a.size) for a in self.dims.free)], pick).solve()
+        except EditError:
+            return found
 
     def _multiples(self) -> list[Bound]:
         return [Bound(f"{node!r}", axis, multiple=factor) for axis, factor, node in self.dims.multiples]
@@ -198,6 +209,10 @@ class _Program:
                     for atom in atoms_of(part):
                         self.held.setdefault(atom, f"it is a factor of {shown(product)}")
 
+    def highest(self, atom: str) -> float:
+        """The size that an atom may not exceed: its own where its indices have fixed places."""
+        return float(self.old[atom]) if self.dims.taken(atom) else float("inf")
+
     def linear(self, axis: Any) -> _Linear:
         """The size of an axis in terms of its atoms; of a product one factor moves at most."""
         if isinstance(axis, str):
@@ -224,6 +239,7 @@ class _Program:
     def solve(self) -> dict[str, int]:
         for request in self.problem.requests:
             self._refuse_frozen(request)
+        self._refuse_fixed()
         found = {**self._alone(), **self.fixed} if self._simple() else {**self._programmed(), **self.fixed}
         return {atom: size for atom, size in found.items() if size != self.old[atom]}
 
@@ -234,6 +250,14 @@ class _Program:
             reasons = dict.fromkeys(self.dims[atom].frozen or self.held.get(atom, "") for atom in atoms)
             why = "; ".join(filter(None, reasons)) or "its parts are fixed"
             raise EditError(f"{request.what} cannot have size {request.size}: it stays {line.constant:g} because of {why}")
+
+    def _refuse_fixed(self) -> None:
+        """What is fixed to a new size must keep to its bounds as well."""
+        changed = {atom for atom, size in self.fixed.items() if size != self.old[atom]}
+        for bound in self.bounds:
+            line = self.linear(bound.axis)
+            if not line.terms and changed.intersection(atoms_of(bound.axis)) and not bound.holds(round(line.constant)):
+                raise EditError(f"no sizes give {self._asked()}: in the way is {bound}, which would be {line.constant:g}")
 
     def _simple(self) -> bool:
         """Whether every atom hangs on at most one exact request and on nothing else."""
@@ -253,6 +277,8 @@ class _Program:
                 size = (request.size - line.constant) / factor
                 if size < 1 or size != int(size):
                     raise EditError(self._unreachable(request, line))
+                if size > self.highest(atom):
+                    raise EditError(f"{request.what} cannot have size {request.size}: {self.dims.taken(atom)} is fixed")
                 found[atom] = int(size)
         return found
 
@@ -273,7 +299,6 @@ class _Program:
     def _explained(self) -> str:
         """Which single constraint, left out, would make room."""
         exact = [request for request in self.problem.requests if not request.relax]
-        asked = "; ".join(f"{r.what} = {r.size}" for r in exact) or "; ".join(e.what for e in self.problem.equal)
         blamed = []
         for bound in [b for b in self.bounds if set(atoms_of(b.axis)) & self.reached][:60]:
             if _Milp(self, leave_out=bound).solve() is not None:
@@ -286,7 +311,11 @@ class _Program:
         if not blamed:
             blamed = [f"the fixed size of {reason}" for reason in sorted(filter(None, frozen))[:3]]
         why = "; or ".join(blamed[:3]) or "the layers share their sizes in other proportions"
-        return f"no sizes give {asked}: in the way is {why}"
+        return f"no sizes give {self._asked()}: in the way is {why}"
+
+    def _asked(self) -> str:
+        exact = [f"{request.what} = {request.size}" for request in self.problem.requests if not request.relax]
+        return "; ".join(exact or [tie.what for tie in self.problem.equal]) or "what is asked for"
 
 
 class _Milp:
@@ -300,7 +329,9 @@ class _Milp:
         self.low: list[float] = []
         self.high: list[float] = []
         self.rows: list[tuple[dict[int, float], float, float]] = []
-        self.index = {atom: self._variable(low=self._lowest(atom), whole=True) for atom in program.component}
+        self.index = {
+            atom: self._variable(low=self._lowest(atom), high=program.highest(atom), whole=True) for atom in program.component
+        }
 
     def _lowest(self, atom: str) -> int:
         return 0 if self.program.dims.always_beside_others(atom) else 1
@@ -314,8 +345,11 @@ class _Milp:
         return self.count - 1
 
     def _row(self, line: _Linear, extra: Mapping[int, float], low: float, high: float) -> None:
-        terms = {self.index[atom]: factor for atom, factor in line.terms.items()}
-        self.rows.append(({**terms, **extra}, low - line.constant, high - line.constant))
+        terms = {self.index[atom]: factor for atom, factor in line.terms.items() if atom in self.index}
+        # Atoms that take no part stay as they are.
+        rest = {atom: factor for atom, factor in line.terms.items() if atom not in self.index}
+        constant = _Linear(rest, line.constant).at(self.program.old)
+        self.rows.append(({**terms, **extra}, low - constant, high - constant))
 
     def _write(self) -> None:
         program, infinite = self.program, float("inf")
@@ -332,7 +366,7 @@ class _Milp:
             self._row(_Linear(terms, left.constant - right.constant), {}, 0, 0)
         for bound in program.bounds:
             line = program.linear(bound.axis)
-            if bound is self.leave_out or not line.terms:
+            if bound is self.leave_out or not any(atom in self.index for atom in line.terms):
                 continue
             if bound.low > 0 or bound.high is not None:
                 self._row(line, {}, bound.low, infinite if bound.high is None else bound.high)

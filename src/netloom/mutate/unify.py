@@ -48,6 +48,7 @@ class Unifier:
         self._parent: list[int] = []
         self._form: list[Form | None] = []
         self._frozen: list[str] = []
+        self._rigid: list[bool] = []
         self._ready: deque[tuple[int, int, str]] = deque()
         self._later: deque[tuple[int, int, str]] = deque()
 
@@ -57,6 +58,7 @@ class Unifier:
         self._parent.append(len(self._parent))
         self._form.append(form)
         self._frozen.append("")
+        self._rigid.append(False)
         return len(self._parent) - 1
 
     def product(self, parts: Sequence[int]) -> int:
@@ -127,6 +129,14 @@ class Unifier:
     def is_frozen(self, variable: int) -> bool:
         return all(self._frozen[leaf] for leaf in self.leaves(variable))
 
+    def is_rigid(self, variable: int) -> bool:
+        """Whether an atom is an index that was tied by itself: it may go, but nothing says where another would stand."""
+        return self._rigid[self.find(variable)]
+
+    def _stiffen(self, variable: int) -> None:
+        for leaf in self.leaves(variable):
+            self._rigid[leaf] = True
+
     # -- ties ----------------------------------------------------------------------------------------------------------
     def tie(self, a: int, b: int) -> None:
         """Index i of one is index i of the other. What takes work is left to `solve`."""
@@ -147,6 +157,8 @@ class Unifier:
         self._parent[atom] = other
         if self._frozen[atom]:
             self.freeze(other, self._frozen[atom])
+        if self._rigid[atom]:
+            self._stiffen(other)
 
     def solve(self) -> None:
         """Settle all ties: first those that lose nothing, then, one at a time, those that freeze something."""
@@ -282,6 +294,7 @@ class Unifier:
             self._give_up((a, b), "axes do not align")
             return
         for x, y in zip(self._units(a), self._units(b)):
+            self._rigid[self.find(x)] = self._rigid[self.find(y)] = True
             self.tie(x, y)
 
     def _units(self, variable: int) -> list[int]:
