@@ -103,15 +103,21 @@ class Problem:
         raise failure
 
     def _whole(self, found: dict[str, int], bounds: list[Bound], pick: Callable[[list[Any]], list[Any]]) -> dict[str, int]:
-        """Where nothing is asked to shrink, sizes at which nothing does, if there are such: what is grown keeps all it knows."""
+        """Where nothing is asked to shrink, sizes at which nothing does, if there are any: growth keeps all that is known."""
         old = self.dims.sizes
         lost = [atom for atom, size in found.items() if size < old[atom]]
         if not lost or not self.requests or any(request.size < resized(request.axis, old) for request in self.requests):
             return found
         try:
-            return _Program(self, [*bounds, *(Bound(repr(a.id), a.id, low=a.size) for a in self.dims.free)], pick).solve()
+            whole = _Program(self, [*bounds, *(Bound(repr(a.id), a.id, low=a.size) for a in self.dims.free)], pick).solve()
         except EditError:
             return found
+        return whole if self._distance(whole) <= self._distance(found) else found
+
+    def _distance(self, found: Mapping[str, int]) -> int:
+        """How far the requests are from what they ask for."""
+        sizes = {**self.dims.sizes, **found}
+        return sum(abs(resized(request.axis, sizes) - request.size) for request in self.requests)
 
     def _multiples(self) -> list[Bound]:
         return [Bound(f"{node!r}", axis, multiple=factor) for axis, factor, node in self.dims.multiples]

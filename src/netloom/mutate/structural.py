@@ -164,24 +164,33 @@ def _appended(aligner: Aligner, title: str, graph: Graph, source: Edge, target: 
     step = graph[target].step
     dim, edge = step.args["dim"], Edge(target)
     made, virtual = cut(graph, edge)
-    dims = analyse(made, [virtual.node])
     _refuse_ranks(made, edge, source)
+    shapes = [graph.type_of(value).shape for value in (edge, source)]
+    fits = all(a == b for i, (a, b) in enumerate(zip(*shapes)) if i != dim)
+    if fits:  # then the concatenation takes part as what it becomes
+        made = _replaced(made, _longer(step, source))
+    dims = analyse(made, [virtual.node])
     equal = []
     for i, (left, right) in enumerate(zip(dims.of(virtual), dims.of(edge))):
         other = dims.of(source)[i]
         if i == dim:
-            equal.append(Equal(f"what reads {target!r} with {source} in it", left, Concat((right, other))))
+            whole = right if fits else Concat((right, other))
+            equal.append(Equal(f"what reads {target!r} with {source} in it", left, whole))
         elif left != other and _plain(dims, edge, source, i):
             equal.append(Equal(f"axis {i} of {source} and of {target!r}", right, other))
-    whole = dims.of(virtual)[dim]
-    parts = whole.parts if isinstance(whole, Concat) else (whole,)
+    ours = dims.of(virtual)[dim]
+    parts = ours.parts if isinstance(ours, Concat) else (ours,)
     last = set(atoms_of(parts[-1])) - {atom for part in parts[:-1] for atom in atoms_of(part)}
     stay = {atom: "it is there already" for atom in dims.sizes if atom not in last}
     ends = dict.fromkeys((*atoms_of(dims.of(edge)[dim]), *atoms_of(dims.of(source)[dim])), "the parts stay as they are")
     sizes = _first_found(aligner, dims, equal, [stay, ends, {}])
     stage = aligner.stage(title, dims, aligner.codes(dims, sizes))
-    longer = replace(stage.graph[target].step, args={**step.args, "tensors": (*step.args["tensors"], source)})
-    return replace(stage, graph=joined(_replaced(stage.graph, longer), virtual, edge))
+    resized_graph = stage.graph if fits else _replaced(stage.graph, _longer(stage.graph[target].step, source))
+    return replace(stage, graph=joined(resized_graph, virtual, edge))
+
+
+def _longer(step: Step, source: Edge) -> Step:
+    return replace(step, args={**step.args, "tensors": (*step.args["tensors"], source)})
 
 
 def _replaced(graph: Graph, step: Step) -> Graph:
