@@ -29,6 +29,11 @@ def save_network(network: Network, path: str | Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def load_state(path: str | Path) -> dict[str, Any]:
+    """The tensors of a safetensors file, by key; `FormatError` where the file is no such thing."""
+    return _opened(Path(path))[1]
+
+
 def load_network(path: str | Path) -> Network:
     """The network written by ``net.save``; `FormatError` where the file is no such thing.
 
@@ -40,17 +45,20 @@ def load_network(path: str | Path) -> Network:
     >>> nl.load_network(path).graph == net.graph
     True
     """
+    source = Path(path)
+    metadata, state = _opened(source)
+    if _KEY not in metadata:
+        raise FormatError(f"{str(source)!r} holds tensors but no netloom graph; write networks with net.save")
+    return build(Graph.from_json(metadata[_KEY]), weights=state)
+
+
+def _opened(source: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
-    source = Path(path)
     if not source.is_file():
         raise FormatError(f"there is no file {str(source)!r}")
     try:
         with safe_open(str(source), framework="pt") as file:  # type: ignore[no-untyped-call]
-            metadata: dict[str, Any] = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise FormatError(f"{str(source)!r} is no readable safetensors file: {error}") from None
-    if _KEY not in metadata:
-        raise FormatError(f"{str(source)!r} holds tensors but no netloom graph; write networks with net.save")
-    return build(Graph.from_json(metadata[_KEY]), weights=state)

@@ -24,6 +24,9 @@ commands:
   trace    the architecture of a PyTorch model
   draw     a picture of a network, or a page to explore it
   diff     what differs between two networks
+  edit     change sizes, layers and edges of a network, weights kept; or see which sizes move together
+  prune    make a trained network smaller, to a share of its neurons, FLOPs or parameters
+  grow     make it larger, computing the same
   report   the HTML page of a finished search
   store    list the runs of a store, or check that it is whole
 """

@@ -67,6 +67,22 @@ def load_model(name: str, input: str | None = None) -> tuple[torch.nn.Module, An
     return _called(name, input)
 
 
+def load_edited(name: str, input: str | None = None, graph: str | None = None) -> tuple[torch.nn.Module, Any]:
+    """The module that ``name`` means, in evaluation mode, and inputs; with ``graph``, ``name`` is a checkpoint of its weights.
+
+    A checkpoint is a .safetensors file of tensors by their keys in the graph. Errors as `load_graph`'s.
+    """
+    if graph is None:
+        model, inputs = load_model(name, input)
+        return model.eval(), inputs
+    from ..building.example import example_inputs
+    from ..building.files import load_state
+    from ..building.network import build
+
+    known = load_graph(graph, input)
+    return build(known, weights=load_state(name)).eval(), example_inputs(known)
+
+
 def _suffix(name: str) -> str:
     return Path(name).suffix.lower()
 

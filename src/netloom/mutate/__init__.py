@@ -11,9 +11,11 @@ from .analysis import Dimensions, analyse
 from .atoms import Atom, Member, Take
 from .editing import Edit, edit
 from .plan import Move, Plan, Stage
+from .pruning import Pruned, grow, prune
 from .resizing import resize
 from .shrinking import gather, shrink
 
 __all__ = [
-    "Atom", "Dimensions", "Edit", "Member", "Move", "Plan", "Stage", "Take", "analyse", "edit", "gather", "resize", "shrink",
+    "Atom", "Dimensions", "Edit", "Member", "Move", "Plan", "Pruned", "Stage", "Take", "analyse", "edit", "gather", "grow",
+    "prune", "resize", "shrink",
 ]  # fmt: skip

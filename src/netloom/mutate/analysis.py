@@ -158,6 +158,26 @@ class Dimensions:
         """(axis, factor, node): where a node needs the size of an axis to be a multiple."""
         return tuple((self._expression(axis), factor, node) for axis, factor, node in self._ties.multiples)
 
+    def __str__(self) -> str:
+        """A table for a person: every set of sizes that move together, who makes and who reads it, and why others are fixed.
+
+        >>> import netloom as nl
+        >>> x = nl.input(4)
+        >>> print(analyse(nl.Graph(x, nl.linear(nl.relu(nl.linear(x, 8, name="hidden")), 2, name="head"))))
+        atom    size  made by  read by
+        hidden     8  hidden   head
+        fixed: 4 because of axis 1 of the result of input 'x'; 2 because of axis 1 of an output
+        """
+        from .explaining import table
+
+        return table(self)
+
+    def draw(self, path: Any, **options: Any) -> Any:
+        """A picture of the network (.svg, .png, .html) in which sizes that move together have one colour; see `Graph.draw`."""
+        from .picturing import draw
+
+        return draw(self, path, **options)
+
     def explain(self, name: str) -> str:
         """For a person: which layers' sizes move together with those of this node, and through what.
 

@@ -146,9 +146,10 @@ class Edit:
         self._limits.append((name, axis, found))
 
     def ask(self, axis: Any, what: str, change: int | None, size: int | None, relax: bool) -> None:
-        """Ask for a change or a size of an axis over atoms; what is asked of one axis twice adds up, or replaces it."""
+        """Ask for a change or a size of an axis over atoms; what is asked of one thing twice adds up, or replaces it."""
         dims = self._dimensions(self._plan.graph)
-        earlier = next((request for request in self._requests if request.axis == axis), None)
+        same = [request for request in self._requests if request.axis == axis and request.what == what]
+        earlier = same[0] if same else None
         old = resized(axis, dims.sizes)
         if size is None:
             base = earlier.size if earlier is not None else old
@@ -158,9 +159,9 @@ class Edit:
         if size < 1:
             raise EditError(f"{what} has {old} features; {size} is no size: keep at least one")
         atoms = atoms_of(axis)
-        if size != old and not relax and all(dims[atom].frozen for atom in atoms):
+        if size != old and all(dims[atom].frozen for atom in atoms):
             raise EditError(f"the size of {what} may not change: {dims[atoms[0]].frozen}" + self._how_to_open(atoms))
-        self._requests = [request for request in self._requests if request.axis != axis]
+        self._requests = [request for request in self._requests if request not in same]
         self._requests.append(Request(what, axis, size, relax))
 
     def _how_to_open(self, atoms: Sequence[str]) -> str:
@@ -264,6 +265,13 @@ class Edit:
         graph = self.graph
         node = name if name in graph else self._module(graph, name)
         self._add(changed(graph, node, attributes, self.subject.state_of(self._plan)))
+
+    def adopt(self, plan: Plan) -> None:
+        """Go on from a plan that was made before, for the same network."""
+        self._settle()
+        if self._plan.stages or plan.before.hash != self._plan.before.hash:
+            raise EditError("a plan can only be adopted by a fresh edit of the network it was made for")
+        self._plan = plan
 
     def undo(self) -> None:
         """Take back the last change: the sizes asked for since the last stage, or that stage."""

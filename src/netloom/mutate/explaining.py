@@ -39,6 +39,45 @@ def explain(dims: Dimensions, name: str) -> str:
     return "\n".join([*lines, *(["fixed are"] if reasons else []), *(f"  {reason}" for reason in reasons)])
 
 
+def table(dims: Dimensions) -> str:
+    """See `Dimensions.__str__`."""
+    rows = [("atom", "size", "made by", "read by")]
+    for atom in dims.free:
+        made, read = makers(dims, atom)
+        if made or read:
+            rows.append((atom.id, str(atom.size), ", ".join(_few(made)), ", ".join(_few(read))))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines = [f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c.ljust(widths[2])}  {d}".rstrip() for a, b, c, d in rows]
+    fixed = dict.fromkeys(
+        f"{atom.size} because of {atom.frozen}" for atom in dims.atoms if atom.frozen and _is_a_size(dims, atom)
+    )
+    return "\n".join([*lines, f"fixed: {'; '.join(list(fixed)[:8])}{'; …' if len(fixed) > 8 else ''}"] if fixed else lines)
+
+
+def makers(dims: Dimensions, atom: Atom) -> tuple[list[str], list[str]]:
+    """The nodes whose weights make the indices of an atom, and those whose weights read them, in order."""
+    keys = {member.ref: member for member in atom.members if isinstance(member.ref, str)}
+    made: dict[str, None] = {}
+    read: dict[str, None] = {}
+    for step in dims.graph.steps:
+        for key in _keys(dims, step):
+            for member in [m for m in atom.members if m.ref == key] if key in keys else ():
+                if dims.produces(key)[member.axis]:
+                    made[step.name] = None
+                if dims.sums(key)[member.axis]:
+                    read[step.name] = None
+    return list(made), list(read)
+
+
+def _is_a_size(dims: Dimensions, atom: Atom) -> bool:
+    """Whether a fixed atom is the size of features: on the result of an input or an output, and no batch."""
+    borders = {Edge(node.name) for node in (*dims.graph.inputs, *dims.graph.outputs)}
+    return isinstance(atom.size, int) and any(
+        member.ref in borders and member.axis == (dims.graph[member.ref.node].feature_axis)  # type: ignore[union-attr]
+        for member in atom.members
+    )
+
+
 def _together(dims: Dimensions, start: str, atom: Atom, plain: Mapping[str, Any]) -> list[str]:
     """The layers in which an atom takes part, nearest first, with the way there."""
     parents = _paths(dims, start, atom)

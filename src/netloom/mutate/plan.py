@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError
 from ..graph.graph import Graph
+from ..graph.node import Node
+from ..ops import operator
 from .atoms import NEW, copy_of, sources
 
 if TYPE_CHECKING:
@@ -150,8 +152,8 @@ class Plan:
                 yield name, after[name].op, "", str(after[name].out_size), "inserted"
             else:
                 old, new = before[name], after[name]
-                what = "; ".join(filter(None, (self._of_weights(key) for key in new.weights.values())))
-                changed = _differences(old.attrs, new.attrs) if old.op == new.op else f"{old.op} → {new.op}"
+                what = self._of_weights(new.weights.values())
+                changed = _differences(old, new) if old.op == new.op else f"{old.op} → {new.op}"
                 if old.out_size != new.out_size or what or changed or old.in_sizes != new.in_sizes:
                     sizes = [str(old.out_size), str(new.out_size)]
                     if old.out_size == new.out_size and old.in_sizes != new.in_sizes and new.weights:
@@ -159,10 +161,19 @@ class Plan:
                     if sizes[0] != sizes[1] or what or changed:
                         yield name, new.op, *sizes, "; ".join(filter(None, (what, changed)))  # type: ignore[misc]
 
-    def _of_weights(self, key: str) -> str:
+    def _of_weights(self, keys: Iterable[str]) -> str:
+        """What becomes of the weights of a node, those that fare alike together: ``weight, bias: 6 of 8 kept``."""
+        together: dict[str, list[str]] = {}
+        for key in keys:
+            together.setdefault(self._of_weight(key), []).append(key.rpartition(".")[2])
+        if len(together) == 1:
+            return next(iter(together))
+        return "; ".join(f"{', '.join(names)}: {what}" for what, names in together.items() if what)
+
+    def _of_weight(self, key: str) -> str:
         axes = self.codes.get(self.graph.tensors[key].alias_of or key)
         if axes is None:
-            return f"{key.rpartition('.')[2]}: new"
+            return "new"
         parts = []
         for i, codes in enumerate(axes):
             if codes is not None:
@@ -170,8 +181,8 @@ class Plan:
                 old = self.before.tensors[key].type.shape[i] if key in self.before.tensors else kept
                 text = f"{kept} of {old} kept" if kept != old or not (new or copies) else f"{kept} kept"
                 text += f", {new} new" * bool(new) + f", {copies} copied" * bool(copies)
-                parts.append(f"axis {i} {text}")
-        return f"{key.rpartition('.')[2]}: {', '.join(parts)}" if parts else ""
+                parts.append(text if i == 0 else f"{text} (axis {i})")
+        return ", ".join(parts)
 
     def __str__(self) -> str:
         rows = [("node", "operator", "before", "after", "weights"), *self.rows()]
@@ -198,10 +209,12 @@ def _of(sizes: tuple[int, ...]) -> str:
     return "+".join(map(str, sizes))
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _differences(old: Node, new: Node) -> str:
     """Attributes that are no sizes of features: kernel, padding, stride."""
-    shown = [f"{name} {old[name]} → {new[name]}" for name in new if name in old and old[name] != new[name]]
-    return ", ".join(shown)
+    before, after = old.attrs, new.attrs
+    changed = [name for name in after if name in before and before[name] != after[name]]
+    sizes = operator(new.op).dims(new.graph.operands(new.step), new.types).attrs if changed else {}
+    return ", ".join(f"{name} {before[name]} → {after[name]}" for name in changed if name not in sizes)
 
 
 def _composed(first: tuple[Any, ...], move: Move | None, before: Graph, key: str) -> tuple[Any, ...]:

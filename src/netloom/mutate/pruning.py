@@ -194,9 +194,10 @@ def _budget(
     share = cost[1] if cost is not None else given[named_[0]]
     low, high = (1.0, float("inf")) if growing else (0.0, 1.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not low < share <= high:
-        shown = share - 1 if growing and keep is not None else share
-        expected = "more than 0" if growing and keep is not None else "more than 1" if growing else "a share above 0 and up to 1"
-        raise EditError(f"{named_[0]} = {shown!r}; expected {expected}")
+        expected = "a share above 0 and up to 1"
+        if growing:
+            expected = "more than 0" if keep is not None else "more than 1"
+        raise EditError(f"{named_[0]} is too small or too large ({share!r} of what there is); expected {expected}")
     functions: dict[str, Cost | None] = {
         "flops": lambda graph: graph.flops, "params": lambda graph: graph.num_params, "cost": cost[0] if cost else None,
     }  # fmt: skip
