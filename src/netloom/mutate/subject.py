@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError
 from ..graph.graph import Graph
-from .analysis import Dimensions
+from .analysis import Dimensions, analyse
+from .atoms import NEW, atoms_of, sources
 from .plan import Plan
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from ..building.network import Network
@@ -28,6 +30,7 @@ class Subject:
         self.value, self.seed, self.free, self.example_inputs = value, seed, free, example_inputs
         self.rng = np.random.default_rng(seed)
         self.model: Any = None
+        self._first: tuple[Dimensions, Mapping[str, Any]] | None = None
         if isinstance(model, Graph):
             self.graph = model
             return
@@ -70,21 +73,55 @@ class Subject:
         return holding(plan.graph, own, self.model)
 
     def scores(self, plan: Plan, dims: Dimensions) -> Mapping[str, Any]:
-        """Atom → the value of each of its indices, higher is better; empty for a graph without weights."""
+        """Atom → the value of each of its indices, higher is better; empty for a graph without weights.
+
+        Values are those of the model as it was given: in a later stage, and in a graph that is cut, they are where their
+        indices have gone. New indices are worth next to nothing.
+        """
         if self.model is None and not isinstance(self.value, Mapping):
             return {}
         from .values import atom_scores
 
-        return atom_scores(self.value, self._present(plan, dims), dims.graph, dims, self.rng)
+        if dims.graph is self.graph:
+            return atom_scores(self.value, self.model, self.graph, dims, self.rng)
+        if self._first is None:
+            before = analyse(self.graph, [node.name for node in self.graph.inputs], True)
+            self._first = (before, atom_scores(self.value, self.model, self.graph, before, self.rng))
+        return self._followed(plan, dims, *self._first)
 
-    def _present(self, plan: Plan, dims: Dimensions) -> Any:
-        """The model as it is at this point of a plan: itself before the first stage."""
-        if not plan.stages or self.model is None:
-            return self.model
-        from ..building.network import holding
+    def _followed(self, plan: Plan, dims: Dimensions, before: Dimensions, values: Mapping[str, Any]) -> dict[str, Any]:
+        from .places import fold, unfold
 
-        graph = dims.graph
-        return holding(graph, {k: v for k, v in plan.apply(self.state).items() if k in graph.tensors}, None)
+        found: dict[str, Any] = {}
+        for key, axis in _axes_by_plainness(dims):
+            axes = plan.codes.get(key)
+            if axes is None or not before.of(key):
+                continue
+            along = _moved(unfold(before.of(key)[axis], before.sizes, values), axes[axis])
+            for atom, scores in fold(dims.of(key)[axis], dims.sizes, along).items():
+                found.setdefault(atom, scores)
+        return found
+
+
+def _axes_by_plainness(dims: Dimensions) -> list[tuple[str, int]]:
+    """(key, axis) of all tensors whose axes have free atoms: those that are one atom first, rows before columns."""
+    free = {atom.id for atom in dims.free}
+    places = [
+        (not isinstance(how, str), not made, key, axis)
+        for key, entry in dims.graph.tensors.items()
+        if entry.alias_of is None
+        for axis, (how, made) in enumerate(zip(dims.of(key), dims.produces(key)))
+        if free.intersection(atoms_of(how))
+    ]
+    return [(key, axis) for _, _, key, axis in sorted(places, key=lambda place: place[:2])]
+
+
+def _moved(scores: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
+    import numpy as np
+
+    if codes is None:
+        return scores
+    return np.where(codes == NEW, np.finfo(np.float32).eps, scores[np.where(codes == NEW, 0, sources(codes))])
 
 
 def _refuse_odd(model: torch.nn.Module) -> None:

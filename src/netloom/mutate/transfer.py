@@ -30,13 +30,15 @@ def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch
 def apply_stage(stage: Stage, state: Mapping[str, torch.Tensor], seed: str = "0") -> dict[str, torch.Tensor]:
     """The state after one stage; tensors that do not change are shared with the old state."""
     device = next((tensor.device for tensor in state.values()), torch.device("cpu"))
+    dtypes = {entry.type.dtype: state[key].dtype for key, entry in stage.graph.tensors.items() if key in state}
     found: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for key, entry in stage.graph.tensors.items():
             if entry.alias_of is not None:
                 continue
             if key in stage.fresh:
-                found[key] = _made(key, entry, stage.fresh[key], seed).to(device)
+                # A model may have been cast since it was traced; what is new goes with it.
+                found[key] = _made(key, entry, stage.fresh[key], seed).to(device, dtypes.get(entry.type.dtype))
             elif key in stage.moves:
                 found[key] = moved(state[key].detach(), stage.moves[key], entry, _generator(seed, key))
             elif key in state:
