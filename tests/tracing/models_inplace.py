@@ -312,6 +312,41 @@ class WritesToExpanded(nn.Module):
 
 
 @case(floats(6))
+class WeightsKeptShort(nn.Module):
+    """EEGNet: every call first renormalises the weights through ``.data``; others clip them under ``no_grad``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.a.weight.data = torch.renorm(self.a.weight.data, p=2, dim=0, maxnorm=0.5)
+        with torch.no_grad():
+            self.b.weight.clamp_(-0.1, 0.1)
+        return self.b(torch.tanh(self.a(x)))
+
+
+@case(floats(6))
+class WritesUnseenByGradients(nn.Module):
+    """Activations changed under ``no_grad`` and through ``.data``, whole and in part, then in the ordinary way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.fc(x)
+        first = y[:, 0]
+        with torch.no_grad():
+            y.clamp_(-0.5, 0.5)
+            y[:, :2].mul_(-0.0)
+        y.data[:, 3] = 1
+        z = y * 2
+        z[:, 1] = 3
+        return z + first.unsqueeze(1)
+
+
+@case(floats(6))
 class AliasThroughNoOps(nn.Module):
     """Calls that return the same tensor: contiguous, to, reshape, float; writes go through all of them."""
 

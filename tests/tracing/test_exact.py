@@ -69,10 +69,6 @@ LIMITS = {
     "autograd.GradientInForward": ("*", "torch.autograd.grad inside forward has no graph form; tracing refuses it"),
     "autograd.MappedFunction": (EXACT, "vmap over data is unrolled, which differs from its kernels in the last bits"),
     "autograd.StopGradient": ("evaluation_without_gradient_is_exact", "enable_grad inside no_grad is not restored"),
-    "inplace.AliasThroughNoOps": (
-        "evaluation_is_exact training_is_exact graph_read_from_data_computes_the_same",
-        "a write through .data keeps the value but not the gradient of what was there",
-    ),
     "inplace.WritesByMask": ("forms_keep_the_graph", "as many values as a mask selects depend on data; the batch is fixed"),
     "shapes.HalfOfTheBatch": ("evaluation_is_exact", "half of a batch of one is empty, which even halves do not foresee"),
 }

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..errors import TraceError
 from ..ops import DType, Edge, Slice
 from ..ops.operator import TensorType
@@ -29,16 +31,19 @@ class Root:
     """The owner of a storage: its present value, and how often it was written.
 
     ``kin`` are the roots of tensors that share its storage in a way that no operator describes (results of opaque calls): a
-    write to one leaves the others ``spoiled``, for reading them then would give a stale value.
+    write to one leaves the others ``spoiled``, for reading them then would give a stale value. ``leaf`` is the value that
+    gradients go to after writes they do not see (under ``no_grad``, through ``.data``); ``plain`` what was written then.
     """
 
-    __slots__ = ("edge", "version", "key", "replayed", "grad", "kin", "spoiled")
+    __slots__ = ("edge", "version", "key", "replayed", "grad", "kin", "spoiled", "leaf", "plain")
 
     def __init__(self, edge: Any, key: str = "") -> None:
         self.edge, self.version, self.key, self.grad = edge, 0, key, True
         self.replayed: dict[tuple[Any, ...], Edge] = _NOTHING
         self.kin: list[Root] = []
         self.spoiled = ""
+        self.leaf: Any = None
+        self.plain: Any = None
 
     def share(self, other: Root) -> None:
         """Note that another root lies in the same storage."""
@@ -135,7 +140,7 @@ class Aliases:
         root = self.roots[key]
         if not root.version:
             return
-        root.edge, root.version, root.replayed = None, 0, _NOTHING
+        root.edge, root.version, root.replayed, root.leaf, root.plain = None, 0, _NOTHING, None, None
         for handle in self.handles.values():
             if handle.root is root:
                 handle.edge, handle.version = None, 0
@@ -186,8 +191,11 @@ class Aliases:
         return found
 
     # -- writing -------------------------------------------------------------------------------------------------------
-    def write(self, tensor: Any, value: Edge) -> None:
-        """``tensor`` now holds ``value`` (broadcast and cast to its type), and so does all that shares its storage."""
+    def write(self, tensor: Any, value: Edge, unseen: bool = False) -> None:
+        """``tensor`` now holds ``value`` (broadcast and cast to its type), and so does all that shares its storage.
+
+        ``unseen``: gradients do not see the write, as under ``no_grad`` and through ``.data``.
+        """
         handle = self.handles.get(id(tensor))
         if handle is None:
             return
@@ -201,12 +209,31 @@ class Aliases:
         result = value
         for (number, index), source in zip(reversed(handle.path), reversed(sources)):
             result = self._undo(recorder.records[number], index, source, result)
-        root.edge = result
+        unseen = unseen or not torch.is_grad_enabled() or any(recorder.records[n].op == "detach" for n, _ in handle.path)
+        root.plain = result
+        root.edge = self._with_old_gradient(root, sources[0], result) if unseen else result
+        root.leaf = root.leaf if unseen else None
         root.version += 1
         root.spoil_kin()
-        root.grad = recorder.records[value.node].grad  # type: ignore[call-overload]
-        root.replayed = {(root.version, handle.path): value} if handle.path else {}
-        handle.edge, handle.version = value, root.version
+        root.grad = recorder.records[value.node].grad and not unseen  # type: ignore[call-overload]
+        root.replayed = {}
+        if root.edge == result:
+            root.replayed = {(root.version, handle.path): value} if handle.path else {}
+            handle.edge, handle.version = value, root.version
+
+    def _with_old_gradient(self, root: Root, old: Edge, new: Edge) -> Edge:
+        """``new``, with the gradient of what a tensor held before a write that gradients do not see.
+
+        new - (old.detach() - old): to the bit the new value, for what is subtracted is +0.0 (where the old value is finite),
+        and its gradient is the old value's.
+        """
+        if root.leaf is None:
+            if not self.recorder.gradients.reach(old):
+                return new
+            root.leaf = old
+        with torch.enable_grad():
+            still = self.recorder.emit("detach", x=root.leaf)
+            return self.recorder.emit("sub", x=new, y=self.recorder.emit("sub", x=still, y=root.leaf))
 
     def _fitted(self, value: Edge, target: TensorType) -> Edge:
         have = self.recorder.type_of(value)

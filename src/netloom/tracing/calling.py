@@ -305,7 +305,7 @@ class Calling:
         if name == "__set__" and getattr(func.__self__, "__name__", "") == "data":
             value = self.recorder.arguments.edge_ref(self.recorder.arguments.ir(args[1]))
             func(*args)
-            self.recorder.aliases.write(args[0], value)
+            self.recorder.aliases.write(args[0], value, unseen=True)
             return None
         if name in ("_set_grad_enabled", "set_grad_enabled", "__set__", "__delete__"):
             return func(*args, **kwargs)

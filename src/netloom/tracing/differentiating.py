@@ -27,9 +27,10 @@ class Gradients:
             return bool(self.recorder.cloner.origin.get(id(tensor), tensor).requires_grad)
         if handle.is_own:
             return handle.key in self.recorder.trainable
-        return self._edge(self.recorder.aliases.read(handle))
+        return self.reach(self.recorder.aliases.read(handle))
 
-    def _edge(self, edge: Edge) -> bool:
+    def reach(self, edge: Edge) -> bool:
+        """Whether gradients go through a value."""
         record = self.recorder.records[edge.node]  # type: ignore[call-overload]
         return record.types[edge.index].dtype.startswith(_DIFFERENTIABLE) and self._record(edge.node)  # type: ignore[arg-type]
 
@@ -51,11 +52,13 @@ class Gradients:
             self.known[current] = (
                 current in self.recorder.differentiated
                 or any(weight.key in self.recorder.trainable for weight in held)
-                or any(self._edge(edge) for edge in sources)
+                or any(self.reach(edge) for edge in sources)
             )
         return self.known[number]
 
 
 def _is_cut(record: Any) -> bool:
     """Whether gradients end at a call, whatever its operands."""
+    if record.op == "parameter":
+        return False
     return not record.grad or record.op == "detach" or operator(record.op).family == "create" or record.op.endswith("_like")

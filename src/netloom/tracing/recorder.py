@@ -104,7 +104,8 @@ class Recorder(TorchFunctionMode):
                     written[item.key] = (self.aliases.read(handle), True)
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
-                written[key] = (self.aliases.root_edge(root), root.grad)
+                edge = self.aliases.root_edge(root)
+                written[key] = (edge if root.plain is None else root.plain, root.grad)
         self._release()
         return Recording(self.records, tree, written, self.guards)
 
