@@ -22,7 +22,8 @@ def render_page(scene: Scene, fold: Fold, *, direction: str = "down", theme: str
     """The page of a scene, at first with the boxes of ``fold`` open."""
     data = {
         "title": scene.title, "subtitle": scene.subtitle, "notes": list(scene.notes), "fold": dict(fold),
-        "direction": direction, "scale": scale, "facts": dict(scene.facts or {}), "kinds": KINDS, "roles": ROLES,
+        "direction": direction, "scale": scale, "facts": dict(scene.facts or {}), "kinds": KINDS,
+        "roles": {**ROLES, **(scene.legend or {})},
         "root": _diagram(scene.diagram, layer(scene.diagram)),
     }  # fmt: skip
     style = [_asset("page.css"), shapes("svg "), rules(LIGHT, ":root "), rules(DARK, ":root[data-theme=dark] ")]

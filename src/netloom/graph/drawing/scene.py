@@ -76,13 +76,17 @@ class Diagram:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture: the outermost diagram, title and notes, and the facts that the HTML page shows of each node."""
+    """A picture: the outermost diagram, title and notes, and the facts that the HTML page shows of each node.
+
+    ``legend`` says what roles stand for where that is more than `theme.ROLES` says.
+    """
 
     diagram: Diagram
     title: str = ""
     subtitle: str = ""
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] | None = None
+    legend: Mapping[str, str] | None = None
 
 
 #: Which boxes are open: key → index of the view shown. Absent boxes are closed.

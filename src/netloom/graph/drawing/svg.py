@@ -242,7 +242,7 @@ def legend_entries(scene: Scene, fold: Fold) -> list[tuple[str, str]]:
     shown = [row for box in boxes(scene.diagram, fold) for row in box.rows]
     kinds = {row.kind for row in shown if not row.role}
     roles = {row.role for row in shown if row.role} | {box.role for box in boxes(scene.diagram, fold) if box.role}
-    found = [(f"r-{role}", words) for role, words in ROLES.items() if role in roles]
+    found = [(f"r-{role}", words) for role, words in {**ROLES, **(scene.legend or {})}.items() if role in roles]
     return found + [(f"k-{kind}", words) for kind, words in KINDS.items() if kind in kinds]
 
 

@@ -26,6 +26,16 @@ KINDS = {
 }
 #: What a legend calls the roles that override the colour of an operator's kind.
 ROLES = {"added": "added", "removed": "removed", "changed": "changed", "same": "the same"}
+#: Colours without a meaning of their own, for scenes that tell groups apart and say in their legend which is which.
+GROUPS = tuple(f"group{i}" for i in range(10))
+_GROUPS_LIGHT = (
+    ("#dbeafe", "#4f8ff0"), ("#ffe2cd", "#ea7f33"), ("#d5f3dc", "#3fa860"), ("#fbdcee", "#dd5fa8"), ("#fdefc3", "#c99a14"),
+    ("#e5defd", "#7f63e6"), ("#cdf3ee", "#219e8f"), ("#ffdede", "#e0525f"), ("#e9f4cf", "#86a626"), ("#e3e3f2", "#6c6ca8"),
+)  # fmt: skip
+_GROUPS_DARK = (
+    ("#1b3358", "#4c82d6"), ("#4f2d16", "#cc7838"), ("#153f25", "#3f9a5b"), ("#4e1f3d", "#c2579a"), ("#453612", "#b38c2a"),
+    ("#32285c", "#8068d4"), ("#113f3b", "#31958a"), ("#55242b", "#cc5f6b"), ("#34401a", "#83993c"), ("#2b2b45", "#8484c4"),
+)  # fmt: skip
 
 _OF_FAMILY = {
     "conv": "conv", "linear": "linear", "matmul": "linear", "einsum": "linear", "attention": "attention",
@@ -79,7 +89,7 @@ LIGHT = Palette(
     },
     {
         "added": ("#c9f2d3", "#1f9d4d"), "removed": ("#ffd6d6", "#d63b46"), "changed": ("#ffecb8", "#d59a00"),
-        "same": ("#f3f5f8", "#c3cdd9"),
+        "same": ("#f3f5f8", "#c3cdd9"), **dict(zip(GROUPS, _GROUPS_LIGHT)),
     },
 )  # fmt: skip
 DARK = Palette(
@@ -93,7 +103,7 @@ DARK = Palette(
     },
     {
         "added": ("#11482a", "#3fc172"), "removed": ("#5a1d24", "#ef6a73"), "changed": ("#54400b", "#e0ac2b"),
-        "same": ("#1c242e", "#3a4757"),
+        "same": ("#1c242e", "#3a4757"), **dict(zip(GROUPS, _GROUPS_DARK)),
     },
 )  # fmt: skip
 
