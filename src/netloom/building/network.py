@@ -206,19 +206,20 @@ def _load(network: Network, weights: Any) -> None:
 
 
 def _take_flags(network: Network, model: torch.nn.Module) -> None:
-    """Training flags and ``requires_grad`` as the model has them, where it has the same."""
+    """Training flags and ``requires_grad`` as the model has them; a module it lacks has the flag of that around it."""
     own = dict(network.named_parameters(remove_duplicate=False))
     for key, parameter in model.named_parameters(remove_duplicate=False):
         if key in own:
             own[key].requires_grad_(parameter.requires_grad)
     theirs = dict(model.named_modules(remove_duplicate=False))
     for path, module in network.named_modules():
-        if path in theirs:
-            module.training = theirs[path].training
+        while path not in theirs:
+            path = path.rpartition(".")[0]
+        module.training = theirs[path].training
 
 
 def holding(graph: Graph, state: Mapping[str, Any], like: torch.nn.Module | None = None) -> Network:
-    """The network of ``graph`` that holds the tensors of ``state`` themselves, by the keys that are no aliases; nothing is copied.
+    """The network of ``graph`` that holds the tensors of ``state`` themselves, by keys that are no aliases; nothing is copied.
 
     ``like`` gives training flags, ``requires_grad`` and output classes where it has the same modules and parameters.
     """
