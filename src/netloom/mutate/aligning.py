@@ -87,11 +87,14 @@ class Aligner:
         return [copy_of(index) for index in origins]
 
     # -- stages --------------------------------------------------------------------------------------------------------
-    def stage(self, title: str, dims: Dimensions, codes: Mapping[str, list[int]]) -> Stage:
-        """The resized graph with where its tensors come from and how they are filled."""
+    def stage(self, title: str, dims: Dimensions, codes: Mapping[str, list[int]], copies: bool = True) -> Stage:
+        """The resized graph with where its tensors come from and how they are filled.
+
+        ``copies`` says whether new indices may be copies of old ones where that preserves the function.
+        """
         graph, moved = resize(dims, codes)
         growth = settle_growth(dims, codes, moved)
-        if growth.reasons and self.new == "zero":
+        if growth.reasons and self.new == "zero" and copies:
             graph, moved, growth, codes = self._duplicated(dims, codes) or (graph, moved, growth, codes)
         reasons = [*_losses(dims, codes), *growth.reasons]
         return Stage(title, _restated(graph, growth), _moves(moved, growth), {}, tuple(reasons))

@@ -208,10 +208,13 @@ class _Program:
     def _hold_factors(self, pick: Callable[[list[Any]], list[Any]]) -> None:
         axes = [request.axis for request in self.problem.requests] + [b.axis for b in self.bounds]
         axes += [axis for e in self.problem.equal for axis in (e.left, e.right)] + list(self.dims.axes)
+        wanted = {r.axis: r.size for r in self.problem.requests if isinstance(r.axis, str) and not r.relax}
         for product in _products(axes):
             moving = [part for part in product.parts if any(map(self._may_change, atoms_of(part)))]
             if len(moving) > 1 and self.reached.intersection(atoms_of(product)):
-                for part in pick(moving):
+                asked = [part for part in moving if part in wanted]
+                self.fixed.update((part, wanted[part]) for part in asked[1:])
+                for part in [part for part in moving if part not in asked] if asked else pick(moving):
                     for atom in atoms_of(part):
                         self.held.setdefault(atom, f"it is a factor of {shown(product)}")
 

@@ -16,7 +16,7 @@ from ..graph.tree import edges
 from ..ops import Concat, DType, Edge
 from .aligning import Aligner, dropped_atoms
 from .analysis import Dimensions, analyse
-from .atoms import atoms_of, resized
+from .atoms import NEW, atoms_of, axis_codes, resized
 from .identity import Identity
 from .plan import Stage
 from .rewiring import cut, fed_from, grafted, is_returned, joined, readers, remade, segment, without
@@ -184,7 +184,13 @@ def _appended(aligner: Aligner, title: str, graph: Graph, source: Edge, target: 
     stay = {atom: "it is there already" for atom in dims.sizes if atom not in last}
     ends = dict.fromkeys((*atoms_of(dims.of(edge)[dim]), *atoms_of(dims.of(source)[dim])), "the parts stay as they are")
     sizes = _first_found(aligner, dims, equal, [stay, ends, {}])
-    stage = aligner.stage(title, dims, aligner.codes(dims, sizes))
+    codes = aligner.codes(dims, sizes)
+    # What is new to the readers is another value, no copy of what they know.
+    codes |= {atom: [max(code, NEW) for code in codes[atom]] for atom in atoms_of(ours) if atom in codes}
+    stage = aligner.stage(title, dims, codes, copies=False)
+    beyond = (axis_codes(ours, dims.sizes, codes) == NEW).tolist()
+    if beyond != sorted(beyond):
+        stage = replace(stage, reasons=(*stage.reasons, f"the readers of {target!r} find its parts at other places"))
     resized_graph = stage.graph if fits else _replaced(stage.graph, _longer(stage.graph[target].step, source))
     return replace(stage, graph=joined(resized_graph, virtual, edge))
 
