@@ -92,6 +92,8 @@ def piece_of(what: What, type_: Any) -> Graph:
     value = call("input", dtype=DType(type_.dtype), shape=type_.shape)
     result: Any = value
     for part in what if isinstance(what, list | tuple) else (what,):
+        if hasattr(part, "named_parameters"):
+            raise EditError(f"a {type(part).__name__} cannot be inserted; give nl.op.NAME(…), or a function of a value")
         if not (isinstance(part, Layer) or callable(part)):
             raise EditError(f"{part!r} cannot be inserted; give nl.op.NAME(…), a list of those, or a function of a value")
         result = part(result)
@@ -109,7 +111,7 @@ def connected(
     _refuse_cycle(graph, source, target)
     if step.op != "cat" or merge == "add":
         reads = edges(tuple(step.args.values()))
-        if operand >= len(reads):
+        if not 0 <= operand < len(reads):
             raise EditError(f"{step.op} {target!r} reads {len(reads)} values; there is no operand {operand}")
         if merge == "add":
             return _added(aligner, title, graph, source, reads[operand], target, align)
