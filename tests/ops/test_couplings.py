@@ -22,7 +22,7 @@ UNSHOWN = {("randperm", "n")}
 
 
 #: Examples of an operator, and how many are tried where these do not show what is looked for.
-FEW, MANY = 4, 60
+FEW, MANY = 3, 60
 
 
 @each_operator(*sorted(REGISTRY))

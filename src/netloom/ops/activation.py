@@ -24,6 +24,9 @@ class Relu(Unary):
     inplace = "torch.relu_({x})"
     calls = {"F.relu": "x:input, inplace=False", **unary_calls("relu")}
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return True
+
 
 class Relu6(Unary):
     """min(max(x, 0), 6): hardtanh between 0 and 6."""
@@ -38,6 +41,9 @@ class Relu6(Unary):
     def from_call(self, call: dict[str, Any], type_of: Any) -> dict[str, Any] | None:
         low, high = call.pop("min_val", 0.0), call.pop("max_val", 6.0)
         return call if (low, high) == (0.0, 6.0) else None
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return True
 
 
 class LeakyRelu(Unary):
@@ -321,7 +327,10 @@ class Threshold(Unary):
         return super().infer(a)
 
     def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
-        return ("x",) if a.threshold < 0 else ("value",)
+        return ("x",) if a.threshold < 0 else ("x", "value")
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return True
 
 
 class Glu(Operator):

@@ -172,6 +172,9 @@ class Pow(Binary):
         "Tensor.__rpow__": "y, x:other",
     }
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return not isinstance(a.y, int | float) or a.y > 1
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         dtype = promote(a.x, a.y)
         if isinstance(a.x, TensorType) and isinstance(a.y, TensorType) and dtype == "bool":

@@ -56,7 +56,8 @@ class Dims:
     of a recurrent layer count as one operand). ``coupled`` names the labels of which that is not true, and what is instead:
 
     - ``"average"``: the (other) results stay the same when every index is repeated equally often: means, maxima, layer norm.
-    - ``"rms"``: as that, and new indices of zeros only scale the result, as `Operator.padded` says: RMS norm.
+    - ``"zeros"``: an index at which all operands that have it are zero may be left out: directions of a length.
+    - ``"rms"``: as ``"average"``, and new indices of zeros only scale the result, as `Operator.padded` says: RMS norm.
     - ``"other"``: nothing is promised: softmax, products, positions.
 
     ``summed`` names axes (argument or weight role, axis) that are summed over although a result has their label: what a

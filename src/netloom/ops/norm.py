@@ -357,7 +357,7 @@ class Normalize(Operator):
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         axes = names("d", a.x.rank)
-        return couple(Dims({"x": axes}, (axes,)), (axes[i] for i in a.dim if axes), "other")
+        return couple(Dims({"x": axes}, (axes,)), (axes[i] for i in a.dim if axes), "zeros" if a.p > 0 else "other")
 
     def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
         return ("x",)
@@ -387,7 +387,7 @@ class WeightNorm(Operator):
         lengths = tuple(axes[i] if i == a.dim else f"g{i}" for i in range(a.g.rank))
         fixed = frozenset(label for label in lengths if label[0] == "g")
         tied = Dims({"v": axes, "g": lengths}, (axes,), fixed=fixed)
-        return couple(tied, (axis for axis in axes if axis not in lengths), "other")
+        return couple(tied, (axis for axis in axes if axis not in lengths), "zeros")
 
     def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
         # Where all of a direction is zero, it is none.

@@ -163,11 +163,15 @@ class Operator:
         return () if label in dims.coupled else self.zero_terms
 
     def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
-        """What keeps the results when zeros make ``old`` indices of a label coupled as "rms" to ``new``; None if nothing does.
+        """What keeps the results when zeros make ``old`` indices of a coupled label to ``new``; None if nothing does.
 
-        ``{"scale": {weight: factor}, "attrs": {attribute: value}}``.
+        ``{"scale": {weight: factor}, "attrs": {attribute: value}, "times": factor}``, the last for the results.
         """
         return None
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        """Whether nothing is learned through it at zero: the derivative there is zero, as that of a rectifier is taken to be."""
+        return False
 
     def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
         """Arguments that serve both modes where the calls made in evaluation and training differ; None if there are none."""

@@ -113,6 +113,9 @@ class Square(Unary):
     code = "torch.square({x})"
     calls = unary_calls("square")
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return True
+
     def result_dtype(self, dtype: str) -> str:
         return "int64" if dtype == "bool" else dtype
 

@@ -138,6 +138,10 @@ class Mean(Accumulation):
         same = a.dtype is not None and a.dtype.name == a.x.dtype
         return Reduction.normalize(self, a) | ({"dtype": None} if same else {})
 
+    def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
+        # The sum stays; it is divided by more.
+        return {"times": new / old}
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         dtype = a.x.dtype if a.dtype is None else a.dtype.name
         if is_integer(dtype):
@@ -148,11 +152,15 @@ class Mean(Accumulation):
 class NanMean(Mean):
     """Mean over ``dim`` of what is not NaN."""
 
+
     name = "nanmean"
     zero_terms = ("x",)
     code = "torch.nanmean({x}, {dim}, {keepdim}, dtype={dtype})"
     whole = ""
     calls = both("nanmean", "dim=None, keepdim=False, dtype=None")
+
+    def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
+        return None
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         if not is_float(a.x.dtype) and not is_complex(a.x.dtype):

@@ -21,6 +21,10 @@ from .operators import Call, Operand
 
 #: Results whose numbers mean nothing: memory as it was found.
 UNSET = frozenset({"empty", "empty_like"})
+#: Operators that draw only where they must, so that one index decides what is drawn for the next.
+DRAWS_ON_DEMAND = frozenset({"rrelu"})
+#: Operators of which zeros in more operands may make no zeros: 0 / 0.
+DIVIDES = frozenset({"div", "floor_divide", "remainder", "fmod", "addcdiv", "weight_norm"})
 #: Indices of a label that a check works on, times what its size must be a multiple of; which of them stay.
 WIDTH, KEPT = 4, (0, 2)
 
@@ -116,6 +120,10 @@ class Trial:
         return self.with_tensors({
             name: given.value + by for name, given in self.given.items() if given.value.is_floating_point()
         })  # fmt: skip
+
+    def without_zeros(self) -> Trial:
+        """The same call with ones in place of all zeros."""
+        return self.with_tensors({name: given.value.masked_fill(given.value == 0, 1) for name, given in self.given.items()})
 
     def shuffled(self, label: str, order: Sequence[int]) -> Trial:
         """The same call with the indices ``order`` of a label, as many as before."""
@@ -243,16 +251,19 @@ def check_couplings(call: Call) -> list[Seen]:
     for label, trial in trials(call):
         kind = trial.dims.coupled.get(label, "")
         broken = _broken(trial, label)
-        if kind:
-            assert kind in ("average", "rms", "other"), f"{call}: {label} is coupled as {kind!r}, which is not defined"
+        if label not in labels(trial.dims.outputs):
             # Zeros may hide among numbers of both signs: they are no maximum unless all others are negative.
             broken = broken or _broken(trial.shifted(-4), label) or _broken(trial.shifted(4), label)
+        if kind:
+            assert kind in ("average", "rms", "zeros", "other"), f"{call}: {label} is coupled as {kind!r}, which is not defined"
         else:
             assert not broken, f"{call}: {label} is not said to be coupled, but {broken}: {trial.dims}"
         if kind in ("average", "rms"):
             _check_average(call, trial, label)
         if kind == "rms":
             _check_padding(call, trial, label)
+        if kind == "zeros":
+            _check_zeros(call, trial, label)
         found.append(Seen(label.rstrip("0123456789"), kind, bool(broken)))
     return found
 
@@ -264,6 +275,8 @@ def _broken(trial: Trial, label: str) -> str:
     gone = [i for i in range(count) if i not in kept]
     carried = label in labels(trial.dims.outputs)
     if carried and trial.kind.effect == "random" and getattr(trial.types, "training", True) is True:
+        if trial.kind.name in DRAWS_ON_DEMAND:
+            return ""
         # Draws go by place: another index must go in for the one that is to go out.
         smaller: Trial | None = trial.shuffled(label, [i if i in kept else kept[0] for i in range(count)])
     else:
@@ -295,28 +308,44 @@ def _check_average(call: Call, trial: Trial, label: str) -> None:
         assert same, f"{call}: {label} is coupled as an average, but results change when its indices are repeated"
 
 
+def _check_zeros(call: Call, trial: Trial, label: str) -> None:
+    """Indices at which every operand with the label is zero may be left out."""
+    count = trial.sizes[label]
+    kept = [i for i in range(count) if i in KEPT]
+    gone = [i for i in range(count) if i not in kept]
+    smaller = trial.ordered(label, kept)
+    names = [given.name for given in trial.carriers(label)]
+    same = smaller is not None and alike(smaller.results, trial.zeroed(label, gone, names).at(label, kept))
+    assert same, f"{call}: {label} is coupled so that zeros do not count, but they do"
+
+
 def _check_padding(call: Call, trial: Trial, label: str) -> None:
     """Zeros scale the results by the root of the sizes' ratio; `Operator.padded` undoes that to the last digits."""
     old = trial.sizes[label]
     new = old + 3
     order = [*range(old), 0, 0, 0]
-    eps = 2.0**-52 if trial.types.eps is None else trial.types.eps
     names = [given.name for given in trial.given.values()]
-    grown = trial.ordered(label, order, eps=eps * old / new)
-    assert grown is not None and trial.results is not None, f"{call} is refused with more indices of {label}"
-    scaled = [result * math.sqrt(new / old) for result in trial.results]
-    same = alike(grown.zeroed(label, range(old, new), names).at(label, range(old)), scaled)
-    assert same, f"{call}: {label} is coupled as a root mean square, but zeros do not scale the results by its size"
-    told = trial.kind.padded(trial.types, label, old, new)
-    if told is None:
-        return
-    grown = trial.ordered(label, order, **told["attrs"])
-    assert grown is not None, f"{call} is refused with {told}"
-    grown = grown.zeroed(label, range(old, new), names)
-    grown = grown.with_tensors({
-        name: given.value * told["scale"].get(given.name, 1.0) for name, given in grown.given.items()
-    })  # fmt: skip
-    assert alike(grown.at(label, range(old)), trial.results), f"{call}: with {told}, zeros along {label} change the results"
+    # The usual eps is too small to be seen in the results.
+    for start in (trial, trial.ordered(label, range(old), eps=0.5)):
+        assert start is not None and start.results is not None, f"{call} is refused with another eps"
+        eps = 2.0**-52 if start.types.eps is None else start.types.eps
+        grown = start.ordered(label, order, eps=eps * old / new)
+        assert grown is not None, f"{call} is refused with more indices of {label}"
+        same = alike(
+            grown.zeroed(label, range(old, new), names).at(label, range(old)),
+            [result * math.sqrt(new / old) for result in start.results],
+        )
+        assert same, f"{call}: {label} is coupled as a root mean square, but zeros do not scale the results by its size"
+        told = start.kind.padded(start.types, label, old, new)
+        if told is None:
+            continue
+        padded = start.ordered(label, order, **told["attrs"])
+        assert padded is not None, f"{call} is refused with {told}"
+        padded = padded.zeroed(label, range(old, new), names)
+        padded = padded.with_tensors({
+            name: given.value * told["scale"].get(given.name, 1.0) for name, given in padded.given.items()
+        })  # fmt: skip
+        assert alike(padded.at(label, range(old)), start.results), f"{call}: with {told}, zeros change the results"
 
 
 # -- zeros -------------------------------------------------------------------------------------------------------------
@@ -328,10 +357,10 @@ def check_zeroes(call: Call) -> bool | None:
             continue
         claimed: list[frozenset[str]] = []
         for zero in _choices([given.name for given in trial.carriers(label)]):
-            # More zeros are as good where nothing is divided by them.
-            if not any(less < zero for less in claimed) and trial.kind.zeroes(trial.types, label, zero):
+            divides = call.op in DIVIDES
+            if trial.kind.zeroes(trial.types, label, zero) and not (divides and any(less < zero for less in claimed)):
                 shown = f"{label} where {', '.join(sorted(zero)) or 'nothing'} is zero"
-                zeroed = trial.zeroed(label, [1], sorted(zero))
+                zeroed = (trial.without_zeros() if divides else trial).zeroed(label, [1], sorted(zero))
                 assert zeroed.vanishes(label, 1), f"{call} is said to be zero at an index of {shown}, but is not"
                 claimed.append(zero)
         told = bool(told or claimed)
