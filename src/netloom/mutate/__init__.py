@@ -10,12 +10,14 @@
 from .analysis import Dimensions, analyse
 from .atoms import Atom, Member, Take
 from .editing import Edit, edit
+from .gathering import ActivationContribution, Fisher, SeReNe, Taylor
 from .plan import Move, Plan, Stage
 from .pruning import Pruned, grow, prune
 from .resizing import resize
 from .shrinking import gather, shrink
+from .values import atom_scores
 
 __all__ = [
-    "Atom", "Dimensions", "Edit", "Member", "Move", "Plan", "Pruned", "Stage", "Take", "analyse", "edit", "gather", "grow",
-    "prune", "resize", "shrink",
+    "ActivationContribution", "Atom", "Dimensions", "Edit", "Fisher", "Member", "Move", "Plan", "Pruned", "SeReNe",
+    "Stage", "Take", "Taylor", "analyse", "atom_scores", "edit", "gather", "grow", "prune", "resize", "shrink",
 ]  # fmt: skip

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import EditError
-from ..graph.graph import Graph
-from ..ops import Concat
+from ..graph.builder import unique
+from ..graph.graph import Graph, Step, default_scope
+from ..ops import Concat, Edge
 from .analysis import Dimensions
 from .atoms import NEW, Take, atoms_of, copy_of, kept_indices, resized
 from .growing import Growth, settle_growth
 from .plan import Move, Stage
 from .resizing import TensorCodes, resize
+from .rewiring import fed_from, readers
 from .sizing import Bound, Equal, Problem, Request
 
 
@@ -22,7 +24,7 @@ class Aligner:
     """How an edit decides what a request leaves open.
 
     ``bounds`` gives what sizes of a graph must keep to; ``scores`` the values of the indices of its free atoms (higher stay);
-    ``new`` is ``"zero"`` or ``"copy"``; ``time_limit`` seconds for one integer program.
+    ``new`` is ``"zero"``, ``"copy"`` or ``"split"``; ``time_limit`` seconds for one integer program.
     """
 
     bounds: Callable[[Dimensions], list[Bound]] = lambda dims: []
@@ -80,7 +82,7 @@ class Aligner:
         return found
 
     def _added(self, kept: list[int], count: int, old: int) -> list[int]:
-        if self.new != "copy" or not kept or count <= 0:
+        if self.new == "zero" or not kept or count <= 0:
             return [NEW] * count
         rounds, rest = divmod(count, len(kept))
         origins = kept * rounds + (sorted(self.rng.choice(kept, rest, replace=False).tolist()) if rest else [])
@@ -93,11 +95,12 @@ class Aligner:
         ``copies`` says whether new indices may be copies of old ones where that preserves the function.
         """
         graph, moved = resize(dims, codes)
-        growth = settle_growth(dims, codes, moved)
+        growth = settle_growth(dims, codes, (graph, moved))
         if growth.reasons and self.new == "zero" and copies:
             graph, moved, growth, codes = self._duplicated(dims, codes) or (graph, moved, growth, codes)
         reasons = [*_losses(dims, codes), *growth.reasons]
-        return Stage(title, _restated(graph, growth), _moves(moved, growth), {}, tuple(reasons))
+        shares = "even" if self.new == "copy" else "uneven"
+        return Stage(title, _restated(graph, growth), _moves(moved, growth, shares), {}, tuple(reasons))
 
     def _duplicated(
         self, dims: Dimensions, codes: Mapping[str, list[int]]
@@ -113,7 +116,7 @@ class Aligner:
             else:
                 doubled[atom] = list(row)
         graph, moved = resize(dims, doubled)
-        growth = settle_growth(dims, doubled, moved)
+        growth = settle_growth(dims, doubled, (graph, moved))
         return None if growth.reasons else (graph, moved, growth, doubled)
 
 
@@ -134,21 +137,24 @@ def _losses(dims: Dimensions, codes: Mapping[str, list[int]]) -> list[str]:
     return found
 
 
-def _moves(moved: TensorCodes, growth: Growth) -> dict[str, Move]:
+def _moves(moved: TensorCodes, growth: Growth, shares: str) -> dict[str, Move]:
     found = {}
-    for key in dict.fromkeys([*moved, *growth.scales]):
-        axes = moved.get(key)
-        if axes is None:
-            continue
-        none = [""] * len(axes)
-        fill = growth.fills.get(key, none)
-        shared = growth.shared.get(key, [False] * len(axes))
-        found[key] = Move(axes, tuple(fill), tuple(shared), growth.scales.get(key, 1.0))
+    for key, axes in moved.items():
+        fill = growth.fills.get(key, [""] * len(axes))
+        shared = [shares if each else "" for each in growth.shared.get(key, [False] * len(axes))]
+        blank = growth.blank.get(key, [])
+        blanks = tuple(blank) if any(places is not None for places in blank) else ()
+        found[key] = Move(axes, tuple(fill), tuple(shared), growth.scales.get(key, 1.0), blanks)
     return found
 
 
 def _restated(graph: Graph, growth: Growth) -> Graph:
-    """The graph with the attributes that make up for new indices."""
+    """The graph with the attributes and factors that make up for new indices."""
+    for name, factor in growth.times.items():
+        made = unique(f"{name.rpartition('.')[0]}.mul".lstrip("."), set(graph.all_types))
+        step = Step(made, "mul", {"x": Edge(name), "y": factor}, default_scope(made, "mul", {}))
+        reads = readers(graph, Edge(name))
+        graph = fed_from(graph, Edge(name), Edge(made), only=reads, returned=True, insert=step)
     if not any(growth.attrs.values()):
         return graph
     steps = [

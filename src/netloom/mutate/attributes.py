@@ -70,7 +70,7 @@ class _Kernel:
         codes = tuple(None if a == b else self._codes(i + 2, a, b, state) for i, (a, b) in enumerate(zip(before, sizes)))
         fill = tuple(ZERO if c is not None and (c == NEW).any() else "" for c in codes)
         self.moves = {} if all(c is None for c in codes) else {
-            self.key: Move((None, None, *codes), ("", "", *fill), (False,) * (rank + 2))
+            self.key: Move((None, None, *codes), ("", "", *fill), ("",) * (rank + 2))
         }  # fmt: skip
         self.reasons = [f"the kernel of {step.name!r} loses cells"] if any(b < a for a, b in zip(before, sizes)) else []
         self.extra: list[Step] = []

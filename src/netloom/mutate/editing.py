@@ -43,7 +43,8 @@ def edit(
     weights it had, and new ones do no harm where that is possible.
 
     ``value`` says which neurons stay when a layer shrinks (see `netloom.mutate.values`; higher stay), ``new`` how it grows:
-    ``"zero"`` (random rows, zero columns) or ``"copy"`` (copies that share their outgoing weights); ``relax`` turns requests
+    ``"zero"`` (random rows, zero columns), ``"copy"`` (copies that share their outgoing weights evenly: Net2Net) or ``"split"``
+    (unevenly, so that copies part in training); ``relax`` turns requests
     that cannot be met into the nearest that can, with a warning; ``io`` lets the sizes of inputs and outputs change too;
     ``free`` frees more sizes than the batch (see `nl.trace`); ``seed`` fixes new weights.
 
@@ -57,6 +58,11 @@ def edit(
     return Edit(model, example_inputs, value=value, new=new, seed=seed, relax=relax, io=io, free=free, time_limit=time_limit)
 
 
+_DEFAULTS = {
+    "value": "magnitude", "new": "zero", "seed": 0, "relax": False, "io": False, "free": None, "time_limit": 20.0,
+}  # fmt: skip
+
+
 class Edit:
     """Changes of a network, one after another, as a plan; see `edit`.
 
@@ -68,10 +74,9 @@ class Edit:
     def __init__(self, model: Any, example_inputs: Any = None, **options: Any) -> None:
         from .subject import Subject
 
-        defaults = {"value": "magnitude", "new": "zero", "seed": 0, "relax": False, "io": False, "free": None, "time_limit": 20.0}
-        options = {**defaults, **options}
-        if options["new"] not in ("zero", "copy"):
-            raise EditError(f"new = {options['new']!r}; expected 'zero' or 'copy'")
+        options = {**_DEFAULTS, **options}
+        if options["new"] not in ("zero", "copy", "split"):
+            raise EditError(f"new = {options['new']!r}; expected 'zero', 'copy' or 'split'")
         self.io = options["io"]
         self.subject = Subject(model, example_inputs, options["value"], options["seed"], options["free"])
         self._plan = Plan(self.subject.graph, (), options["seed"])
@@ -171,7 +176,7 @@ class Edit:
 
     def drop(self, axis: Any, positions: Iterable[int], what: str) -> None:
         dims = self._dimensions(self._plan.graph)
-        gone = tuple(sorted({int(position) for position in positions}))
+        gone = tuple(sorted(_indices(positions, what)))
         dropped_atoms(dims, axis, gone, what)
         self._drops.append((axis, gone, what))
 
@@ -219,7 +224,7 @@ class Edit:
         graph = self.graph
         node = named(graph, name)[0]
         reads = graph[node].operands
-        if operand >= len(reads):
+        if not 0 <= operand < len(reads):
             raise EditError(f"{node!r} reads {len(reads)} values; there is no operand {operand}")
         stage, names = structural.inserted(self._aligner, graph, reads[operand], what, [node], init)
         self._add(stage)
@@ -416,7 +421,7 @@ class Handle:
         """Let all features go but these."""
         dims = self.edit._dimensions(self.edit._plan.graph)
         axis = self._axis(dims)
-        kept = {int(index) for index in indices}
+        kept = _indices(indices, repr(self.name))
         size = resized(axis, dims.sizes)
         if not kept or min(kept) < 0 or max(kept) >= size:
             raise EditError(f"{self.name!r} has indices 0 to {size - 1}; keep some of those, not {sorted(kept)[:8]}")
@@ -450,6 +455,19 @@ def in_axis(dims: Dimensions, name: str) -> Any:
     """The axis over atoms of what a node reads; of several one after another."""
     axes = tuple(feature_axis(dims, edge.node, edge.index) for edge in dims.graph[name].operands)
     return axes[0] if len(axes) == 1 else Concat(axes)
+
+
+def _indices(given: Iterable[Any], what: str) -> set[int]:
+    """Whole numbers, of Python, numpy or torch; `EditError` for anything else."""
+    import operator
+
+    found = set()
+    for index in given:
+        try:
+            found.add(operator.index(index))
+        except TypeError:
+            raise EditError(f"{index!r} is no index of {what}; expected whole numbers") from None
+    return found
 
 
 def _ways(align: str | Sequence[str]) -> tuple[str, ...]:

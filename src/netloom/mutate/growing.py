@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..graph.graph import Step
-from ..graph.tree import weights
-from ..ops import Edge, TensorType, Weight, operator
+from ..graph.graph import Argument, Graph, Step
+from ..graph.tree import edges, weights
+from ..ops import DType, Edge, Size, TensorType, Weight, operator
 from ..ops.dims import labels as labels_of
 from .analysis import Dimensions
 from .atoms import NEW, atoms_of, resized
 from .resizing import TensorCodes
 
-#: How new indices of an axis are filled: with zeros, by the tensor's rule for fresh values, or with its last old index.
-ZERO, INIT, EDGE = "zero", "init", "edge"
+if TYPE_CHECKING:
+    import numpy as np
+
+#: How new indices of an axis are filled: with zeros, by the tensor's rule for fresh values, or with its last old index. Where
+#: new indices of two axes meet, rows that nothing reads (`INIT`) go over columns of zeros, and rows of zeros over columns that
+#: learn from zeros (`UNDER`): so all of it learns at once.
+ZERO, INIT, UNDER, EDGE = "zero", "init", "under", "edge"
 
 
 @dataclass
@@ -31,23 +36,55 @@ class Growth:
 
     fills: dict[str, list[str]] = field(default_factory=dict)
     shared: dict[str, list[bool]] = field(default_factory=dict)
+    #: Key → for each axis the new indices that are zero although others are filled otherwise: the keys of a fused projection.
+    blank: dict[str, list[np.ndarray[Any, Any] | None]] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
     attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Node → a factor for its result.
+    times: dict[str, float] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     #: The atoms whose growth is noticed.
     harmed: set[str] = field(default_factory=set)
 
 
-def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], moved: TensorCodes) -> Growth:
-    """How the tensors in ``moved`` are filled when the atoms in ``chosen`` have those codes."""
+def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], resized: tuple[Graph, TensorCodes]) -> Growth:
+    """How the tensors of a resized graph are filled when the atoms in ``chosen`` have those codes; see `resizing.resize`."""
     grown = any(code < 0 for codes in chosen.values() for code in codes)
-    return _Growing(dims, chosen, moved).settle() if grown else _unchanged(moved)
+    return _Growing(dims, chosen, *resized).settle() if grown else _unchanged(resized[1])
 
 
 def _unchanged(moved: TensorCodes) -> Growth:
-    return Growth(
-        {key: [""] * len(axes) for key, axes in moved.items()}, {key: [False] * len(axes) for key, axes in moved.items()}
-    )
+    return Growth()
+
+
+#: Operators beside views that only pick or move elements of their operand ``x``.
+_PARTS = frozenset({"split", "unbind", "getitem", "contiguous", "clone", "reshape", "flatten", "permute", "transpose"})
+
+
+def step_values(step: Step) -> tuple[Any, ...]:
+    return tuple(step.args.values())
+
+
+def rows_of(graph: Graph, source: Edge, axis: int, chain: Sequence[Step], target: Edge) -> np.ndarray[Any, Any] | None:
+    """Which indices of an axis of ``source`` the elements of ``target`` come from, by the calls between them; None where
+    those cannot be run by themselves."""
+    import numpy as np
+    import torch
+
+    from ..building.network import build
+
+    type_ = graph.type_of(source)
+    names = {source.node, *(step.name for step in chain)}
+    if any(edge.node not in names for step in chain for edge in edges(step_values(graph[step.name].step))):
+        return None
+    entry = Step(source.node, "input", {"dtype": DType("float64"), "shape": type_.shape})
+    calls = [graph[step.name].step for step in chain]
+    part = Graph.make([entry, *calls], {}, [Argument("x", Edge(source.node))], target, symbols=graph.symbols)
+    symbols = {**graph.symbols, "N": 2}
+    shape = [size.at(symbols) if isinstance(size, Size) else size for size in type_.shape]
+    places = torch.arange(shape[axis], dtype=torch.float64).reshape(-1, *(1,) * (len(shape) - axis - 1))
+    found = build(part)(places.expand(shape).contiguous())
+    return np.unique(found.numpy().astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -76,18 +113,20 @@ class _Harm:
 
 
 class _Growing:
-    def __init__(self, dims: Dimensions, chosen: Mapping[str, Sequence[int]], moved: TensorCodes) -> None:
-        self.dims, self.graph, self.chosen = dims, dims.graph, chosen
+    def __init__(self, dims: Dimensions, chosen: Mapping[str, Sequence[int]], larger: Graph, moved: TensorCodes) -> None:
+        self.dims, self.graph, self.chosen, self.larger, self.moved = dims, dims.graph, chosen, larger, moved
         self.new = {atom for atom, codes in chosen.items() if NEW in codes}
         self.copied = {atom for atom, codes in chosen.items() if any(code < NEW for code in codes)}
         self.grown = self.new | self.copied
         self.sizes = {**dims.sizes, **{atom: len(codes) for atom, codes in chosen.items()}}
         self.growth = Growth()
         self.zero: dict[tuple[Edge, str], bool] = {}
-        self.forced: set[tuple[str, str]] = set()
+        #: Values that are zero at the new indices of an atom because of the part of a projection that they are.
+        self.proven: set[tuple[Edge, str]] = set()
         self.steps = [step for step in self.graph.steps if self._touched(step)]
         for key, axes in moved.items():
             self.growth.fills[key] = [self._usual(key, i) if codes is not None else "" for i, codes in enumerate(axes)]
+            self.growth.blank[key] = [None] * len(axes)
             self.growth.shared[key] = [
                 codes is not None and bool((codes < NEW).any()) and dims.sums(key)[i] for i, codes in enumerate(axes)
             ]
@@ -155,6 +194,7 @@ class _Growing:
         self.zero.clear()
         self.growth.scales.clear()
         self.growth.attrs.clear()
+        self.growth.times.clear()
         found: list[_Harm] = []
         for step in self.steps:
             rule, types = self.dims.rule(step.name)[0], self.graph.operands(step)
@@ -167,7 +207,8 @@ class _Growing:
                     value = operator(step.op).zeroes(types, label, zeros)
                     for k, row in enumerate(rule.outputs):
                         if any(label in labels_of(axis) for axis in row):
-                            self.zero[Edge(step.name, k), atom] = value
+                            edge = Edge(step.name, k)
+                            self.zero[edge, atom] = value or (edge, atom) in self.proven
         return found
 
     def _noticed(
@@ -190,10 +231,12 @@ class _Growing:
         if atom in self.copied and atom not in self.new and coupled in ("average", "rms") and self._evenly(atom):
             return ""
         activations = {o.name for o in carriers if isinstance(o.ref, Edge)}
-        if coupled == "rms" and atom not in self.copied and activations <= zeros and self._padded(step, label):
-            return ""
-        more = "; whole multiples with new='copy' would do" if coupled in ("average", "rms") and atom in self.new else ""
-        return f"{what} mixes the indices of {atom!r}{more}"
+        if atom not in self.copied and activations <= zeros:
+            if coupled == "zeros" and len(zeros) == len(carriers):
+                return ""
+            if coupled in ("rms", "average") and self._padded(step, label):
+                return ""
+        return f"{what} mixes the indices of {atom!r}"
 
     def _shares(self, operand: _Operand, label: str) -> bool:
         assert isinstance(operand.ref, Weight)
@@ -221,6 +264,8 @@ class _Growing:
                 return False
             self.growth.scales[self.dims.head(ref.key)] = factor
         self.growth.attrs[step.name] = dict(found.get("attrs", {}))
+        if "times" in found:
+            self.growth.times[step.name] = self.growth.times.get(step.name, 1.0) * found["times"]
         return True
 
     # -- making values zero --------------------------------------------------------------------------------------------
@@ -230,17 +275,38 @@ class _Growing:
             return False
         step = self.graph[harm.step].step
         carriers = [o for o in self._operands(step) if o.carries(harm.label) and isinstance(o.ref, Edge)]
-        if not carriers:
-            return False
         coupled = self.dims.rule(step.name)[0].coupled.get(harm.label)
-        groups = [carriers] if coupled == "rms" else [[o] for o in reversed(carriers)] if coupled is None else []
+        if not carriers or not self._can_be_mended(step, harm.label, coupled):
+            return False
+        groups = [[o] for o in reversed(carriers)] if coupled is None else [carriers]
         for group in groups:
-            before = {key: list(fill) for key, fill in self.growth.fills.items()}
-            if all(self._force(o.ref, harm.atom, set()) for o in group if isinstance(o.ref, Edge)):
-                if before != self.growth.fills:
+            before = self._filled()
+            if all(self._force(o.ref, harm.atom, {harm.step}) for o in group if isinstance(o.ref, Edge)):
+                if before != self._filled():
                     return True
-            self.growth.fills = before
+            self._restore(before)
         return False
+
+    def _can_be_mended(self, step: Step, label: str, coupled: str | None) -> bool:
+        """Whether zeros at new indices would do no harm."""
+        if coupled in (None, "zeros"):
+            return True
+        expression = self.dims.rule(step.name)[1][label]
+        old, new = resized(expression, self.dims.sizes), resized(expression, self.sizes)
+        return operator(step.op).padded(self.graph.operands(step), label, old, new) is not None
+
+    def _filled(self) -> Any:
+        """What has been decided of fills so far, to compare and to go back to."""
+        blank = {key: [None if b is None else tuple(b.tolist()) for b in rows] for key, rows in self.growth.blank.items()}
+        return {key: list(fill) for key, fill in self.growth.fills.items()}, blank, set(self.proven)
+
+    def _restore(self, before: Any) -> None:
+        import numpy as np
+
+        fills, blank, proven = before
+        self.growth.fills = {key: list(fill) for key, fill in fills.items()}
+        self.growth.blank = {key: [None if b is None else np.asarray(b) for b in rows] for key, rows in blank.items()}
+        self.proven = set(proven)
 
     def _force(self, edge: Edge, atom: str, visited: set[str]) -> bool:
         """Fill weights with zeros so that a value is zero at the new indices of an atom."""
@@ -250,6 +316,8 @@ class _Growing:
             return False
         visited.add(edge.node)
         step = self.graph[edge.node].step
+        if self._force_part(edge, atom):
+            return True
         rule, labels = self.dims.rule(step.name)
         row = {label for axis in rule.outputs[edge.index] for label in labels_of(axis)}
         mine = [label for label, expression in labels.items() if label in row and atom in atoms_of(expression)]
@@ -265,21 +333,73 @@ class _Growing:
         ways += [[o] for o in own] + ([own] if len(own) > 1 else [])
         for way in ways:
             if kind.zeroes(types, label, zero_now | {o.name for o in way}):
-                before = {key: list(fill) for key, fill in self.growth.fills.items()}
-                if all(self._force_operand(o, label, atom, visited) for o in way):
+                before = self._filled()
+                if all(self._force_operand(step, o, label, atom, visited) for o in way):
                     return True
-                self.growth.fills = before
+                self._restore(before)
         return False
 
-    def _force_operand(self, operand: _Operand, label: str, atom: str, visited: set[str]) -> bool:
+    def _force_operand(self, step: Step, operand: _Operand, label: str, atom: str, visited: set[str]) -> bool:
         if isinstance(operand.ref, Edge):
-            return self._force(operand.ref, atom, visited)
+            return self._learns(operand.ref, step, visited) and self._force(operand.ref, atom, visited)
         key = self.dims.head(operand.ref.key)
         fill = self.growth.fills.get(key)
         if fill is None or not fill[operand.at(label)] or self.graph.tensors[key].constant is not None:
             return False
         fill[operand.at(label)] = ZERO
-        self.forced.add((key, atom))
+        return True
+
+    def _learns(self, edge: Edge, step: Step, visited: set[str]) -> bool:
+        """Whether a value that is zero still gets a gradient: not through a rectifier alone."""
+        if not operator(step.op).flat_at_zero(self.graph.operands(step)):
+            return True
+        others = [self.graph[name].step for name in self.graph.consumers[edge.node] if name not in (step.name, *visited)]
+        return any(not operator(other.op).flat_at_zero(self.graph.operands(other)) for other in others)
+
+    def _force_part(self, edge: Edge, atom: str) -> bool:
+        """Zeros for the rows of a projection that a value is made of, where it is a part of what the projection gives."""
+        chain: list[Step] = []
+        here = edge
+        while True:
+            step = self.graph[here.node].step
+            source = step.args.get("x")
+            if not (operator(step.op).view or step.op in _PARTS) or not isinstance(source, Edge) or weights(step_values(step)):
+                break
+            chain.append(step)
+            here = source
+        own = [o for o in self._operands(step) if isinstance(o.ref, Weight)]
+        if not chain or here.index or not own:
+            return False
+        rule, labels = self.dims.rule(step.name)
+        axis = next((i for i, e in enumerate(self.dims.of(here)) if atom in atoms_of(e)), None)
+        if axis is None:
+            return False
+        label = next((each for each in labels_of(rule.outputs[0][axis]) if atom in atoms_of(labels.get(each, ()))), None)
+        mine = [o for o in own if label is not None and o.carries(label)]
+        if label is None or not operator(step.op).zeroes(self.graph.operands(step), label, frozenset(o.name for o in mine)):
+            return False
+        rows = rows_of(self.larger, here, axis, chain[::-1], edge)
+        if rows is None or not all(self._blank(o, label, rows) for o in mine):
+            return False
+        self.proven.add((edge, atom))
+        return True
+
+    def _blank(self, operand: _Operand, label: str, rows: np.ndarray[Any, Any]) -> bool:
+        """Zeros for those new rows of a weight."""
+        import numpy as np
+
+        assert isinstance(operand.ref, Weight)
+        key, axis = self.dims.head(operand.ref.key), operand.at(label)
+        fill = self.growth.fills.get(key)
+        codes = self.moved[key][axis] if key in self.moved else None
+        if fill is None or codes is None or fill[axis] not in (INIT, ZERO) or self.graph.tensors[key].constant is not None:
+            return False
+        new = rows[codes[rows] == NEW]
+        if len(new) == int((codes == NEW).sum()):
+            fill[axis] = ZERO
+        else:
+            old = self.growth.blank[key][axis]
+            self.growth.blank[key][axis] = new if old is None else np.union1d(old, new)
         return True
 
     def _let_train(self) -> None:
@@ -288,13 +408,13 @@ class _Growing:
             for axis, how in enumerate(fill):
                 only_summed = self.dims.sums(key)[axis] and not self.dims.produces(key)[axis]
                 if how == ZERO and only_summed and self._reads_zeros(key, axis):
-                    fill[axis] = INIT
+                    fill[axis] = UNDER
 
     def _reads_zeros(self, key: str, axis: int) -> bool:
         atoms = [atom for atom in atoms_of(self.dims.of(key)[axis]) if atom in self.new]
         found = False
         for step in self.steps:
-            if not any(self.dims.head(weight.key) == key for weight in weights(tuple(step.args.values()))):
+            if not any(self.dims.head(weight.key) == key for weight in weights(step_values(step))):
                 continue
             operands = list(self._operands(step))
             mine = [o for o in operands if isinstance(o.ref, Weight) and self.dims.head(o.ref.key) == key]

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
     """Where one tensor comes from: for each axis its codes (see `atoms.axis_codes`; None where it stays), how new indices are
-    filled (``"zero"``, ``"init"``, ``"edge"``, or ``""``), whether copies share their original's values, and a factor."""
+    filled (``"zero"``, ``"init"``, ``"edge"``, or ``""``), whether copies share their original's values (``"even"``, or
+    ``"uneven"``, so that they part in training; ``""`` where not), a factor, and new indices that are zero in any case."""
 
     axes: tuple[np.ndarray[Any, Any] | None, ...]
     fill: tuple[str, ...]
-    shared: tuple[bool, ...]
+    shared: tuple[str, ...]
     scale: float = 1.0
+    blank: tuple[np.ndarray[Any, Any] | None, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Move) and self._key() == other._key()
@@ -36,7 +38,7 @@ class Move:
 
     def _key(self) -> tuple[Any, ...]:
         axes = tuple(None if codes is None else tuple(codes.tolist()) for codes in self.axes)
-        return (axes, self.fill, self.shared, self.scale)
+        return (axes, self.fill, self.shared, self.scale, tuple(None if b is None else tuple(b.tolist()) for b in self.blank))
 
     @property
     def grows(self) -> bool:

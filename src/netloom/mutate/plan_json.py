@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import FormatError, NetloomError, VersionError
 from ..graph.graph import Graph
-from .growing import EDGE, INIT, ZERO
+from .growing import EDGE, INIT, UNDER, ZERO
 from .plan import Move, Plan, Stage
 
 _FORMAT, _VERSION = "netloom-plan", 1
@@ -36,7 +36,10 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 def _move(move: Move) -> dict[str, Any]:
     axes = [None if codes is None else _packed(codes.tolist()) for codes in move.axes]
-    return {"axes": axes, "fill": list(move.fill), "shared": list(move.shared), "scale": move.scale}
+    found = {"axes": axes, "fill": list(move.fill), "shared": list(move.shared), "scale": move.scale}
+    if move.blank:
+        found["blank"] = [None if places is None else _packed(places.tolist()) for places in move.blank]
+    return found
 
 
 def _packed(codes: list[int]) -> list[int | list[int]]:
@@ -53,7 +56,7 @@ def _packed(codes: list[int]) -> list[int | list[int]]:
     return found
 
 
-def _unpacked(runs: Any, size: int) -> Any:
+def _unpacked(runs: Any, size: int, whole: bool = True) -> Any:
     import numpy as np
 
     codes: list[int] = []
@@ -67,7 +70,7 @@ def _unpacked(runs: Any, size: int) -> Any:
             codes.append(run)
         if len(codes) > size:
             raise ValueError(f"more than {size} indices")
-    if len(codes) != size or not all(isinstance(code, int) for code in codes):
+    if (whole and len(codes) != size) or not all(isinstance(code, int) for code in codes):
         raise ValueError(f"{len(codes)} indices where the axis has {size}")
     return np.asarray(codes, dtype=np.int64)
 
@@ -116,8 +119,10 @@ def _move_of(move: Any, old: tuple[int, ...], new: tuple[int, ...]) -> Move:
     axes, fill, shared = move["axes"], move["fill"], move["shared"]
     if not len(axes) == len(fill) == len(shared) == len(old) == len(new):
         raise ValueError("a move has as many axes as its tensor")
-    if any(how not in ("", ZERO, INIT, EDGE) for how in fill):
+    if any(how not in ("", ZERO, INIT, UNDER, EDGE) for how in fill):
         raise ValueError(f"unknown filling {fill}")
+    if any(how not in ("", "even", "uneven") for how in shared):
+        raise ValueError(f"unknown sharing {shared}")
     rows: list[np.ndarray[Any, Any] | None] = []
     for runs, before, after in zip(axes, old, new):
         codes = None if runs is None else _unpacked(runs, after)
@@ -126,4 +131,16 @@ def _move_of(move: Any, old: tuple[int, ...], new: tuple[int, ...]) -> Move:
         if codes is not None and (codes.max(initial=-1) >= before or codes.min(initial=0) < -(before + 1)):
             raise ValueError(f"an index beyond the {before} of its axis")
         rows.append(codes)
-    return Move(tuple(rows), tuple(map(str, fill)), tuple(map(bool, shared)), float(move["scale"]))
+    return Move(tuple(rows), tuple(map(str, fill)), tuple(map(str, shared)), float(move["scale"]), _blanks(move, new))
+
+
+def _blanks(move: Any, new: tuple[int, ...]) -> tuple[Any, ...]:
+    import numpy as np
+
+    found: list[np.ndarray[Any, Any] | None] = []
+    for runs, size in zip(move.get("blank", ()), new):
+        codes = None if runs is None else _unpacked(runs, size, whole=False)
+        if codes is not None and (codes.min(initial=0) < 0 or codes.max(initial=-1) >= size):
+            raise ValueError(f"an index beyond the {size} of its axis")
+        found.append(codes)
+    return tuple(found)

@@ -357,7 +357,7 @@ class _Growth:
         """Leave out, until nothing is harmed, the layers whose growth the network would notice."""
         while self.names:
             codes = self._codes(1.25 if self.edit._aligner.new == "zero" else 2.0)
-            harmed = settle_growth(self.dims, codes, resize(self.dims, codes)[1]).harmed
+            harmed = settle_growth(self.dims, codes, resize(self.dims, codes)).harmed
             if not harmed:
                 return
             self.names = [name for name in self.names if name not in harmed]

@@ -135,8 +135,11 @@ class Problem:
             if len(free) != 2 or request.size % rest:
                 continue
             (a, b), total = free, request.size // rest
-            pairs = [(n, total // n) for n in range(1, total + 1) if total % n == 0]
             old = dims.sizes
+            pairs = [(n, total // n) for n in range(1, total + 1) if total % n == 0]
+            # More in all by more of each: nothing is lost on one side to be made up for on the other.
+            sign = 1 if request.size >= resized(axis, old) else -1
+            pairs = [(m, n) for m, n in pairs if sign * m >= sign * old[a] and sign * n >= sign * old[b]]
             pairs.sort(key=lambda pair: max(abs(pair[0] - old[a]) / old[a], abs(pair[1] - old[b]) / old[b]))
             for m, n in pairs[:8]:
                 yield [Bound(repr(a), a, m, m), Bound(repr(b), b, n, n)]

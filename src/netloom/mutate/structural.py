@@ -41,7 +41,7 @@ def removed(aligner: Aligner, graph: Graph, names: Sequence[str], align: Sequenc
 
 def inserted(
     aligner: Aligner, graph: Graph, edge: Edge, what: What, only: Collection[str] | None = None, init: str = "identity",
-    replacing: Sequence[str] = (), align: Sequence[str] = ("shrink", "grow", "both"),
+    replacing: Sequence[str] = (), align: Sequence[str] = ("adapt", "both"),
 ) -> tuple[Stage, tuple[str, ...]]:  # fmt: skip
     """The stage with new layers between a value and its readers (those in ``only``), and the names of the new nodes.
 
@@ -300,6 +300,7 @@ def _agreeing(
         return Stage(title, graph, reasons=tuple(reasons))
     dims = analyse(graph, opened)
     equal: list[Equal] = []
+    made: set[str] = set()
     bigger: set[str] = set()
     smaller: set[str] = set()
     for i, (left, right) in enumerate(zip(dims.of(one), dims.of(other))):
@@ -314,9 +315,10 @@ def _agreeing(
         equal.append(Equal(f"axis {i} of {str(one).rstrip('~')!r} and of {str(other)!r}", left, right))
         if sizes[0] != sizes[1]:
             big, small = (left, right) if sizes[0] > sizes[1] else (right, left)
+            made.update(atoms_of(right))
             bigger.update(atoms_of(big))
             smaller.update(atoms_of(small))
-    ways = {"grow": bigger, "shrink": smaller, "both": set[str]()}
+    ways = {"grow": bigger, "shrink": smaller, "both": set[str](), "adapt": made}
     unknown = [way for way in align if way not in ways]
     if unknown:
         raise EditError(f"align = {unknown[0]!r}; expected some of 'grow', 'shrink', 'both'")

@@ -14,7 +14,7 @@ from ..errors import EditError
 from ..graph.table import TensorEntry
 from ..ops import TensorType
 from .atoms import NEW, sources
-from .growing import INIT, ZERO
+from .growing import INIT, UNDER, ZERO
 from .plan import Move, Plan, Stage
 from .resizing import edge_repeated
 
@@ -55,17 +55,20 @@ def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch
         tensor = tensor * move.scale
     if not move.grows:
         return tensor
-    for how in (INIT, ZERO):
+    for how in (UNDER, ZERO, INIT):
         for axis, codes in enumerate(move.axes):
             if codes is None or move.fill[axis] != how:
                 continue
             places = torch.from_numpy((codes == NEW).nonzero()[0]).to(tensor.device)
             if len(places):
-                block = _block(tensor, axis, len(places), entry, generator) if how == INIT else 0
-                tensor = tensor.index_copy_(axis, places, block) if how == INIT else tensor.index_fill_(axis, places, 0)
+                block = 0 if how == ZERO else _block(tensor, axis, len(places), entry, generator)
+                tensor = tensor.index_fill_(axis, places, 0) if how == ZERO else tensor.index_copy_(axis, places, block)
+    for axis, places in enumerate(move.blank):
+        if places is not None:
+            tensor.index_fill_(axis, torch.from_numpy(places).to(tensor.device), 0)
     for axis, codes in enumerate(move.axes):
         if codes is not None and move.shared[axis]:
-            tensor /= _multiplicity(codes, tensor, axis)
+            tensor *= _shares(codes, tensor, axis, None if move.shared[axis] == "even" else generator)
     return tensor
 
 
@@ -76,15 +79,20 @@ def _block(tensor: torch.Tensor, axis: int, size: int, entry: TensorEntry, gener
     return fresh("new indices", kind, generator, "cpu").to(tensor)
 
 
-def _multiplicity(codes: Any, tensor: torch.Tensor, axis: int) -> torch.Tensor:
-    """How often the original of each index is there, to divide by."""
-    import numpy as np
+def _shares(codes: Any, tensor: torch.Tensor, axis: int, generator: torch.Generator | None) -> torch.Tensor:
+    """The part of its original's value that each index gets: those of one original come to 1.
 
-    origin = np.where(codes == NEW, -1, sources(codes))
-    values, counts = np.unique(origin, return_counts=True)
-    often = dict(zip(values.tolist(), counts.tolist()))
-    row = torch.tensor([1 if i < 0 else often[i] for i in origin.tolist()], dtype=tensor.dtype, device=tensor.device)
-    return row.reshape(-1, *(1,) * (tensor.dim() - axis - 1))
+    Equal parts without a generator; drawn with one, so that copies get different gradients and part.
+    """
+    origin = torch.from_numpy(sources(codes) * (codes != NEW))
+    drawn = torch.ones(len(codes), dtype=torch.float64)
+    if generator is not None:
+        drawn = 0.5 + torch.rand(len(codes), generator=generator, dtype=torch.float64)
+    new = torch.from_numpy(codes == NEW)
+    drawn[new] = 0
+    total = torch.zeros(int(origin.max()) + 1, dtype=torch.float64).index_add_(0, origin, drawn)
+    share = torch.where(new, torch.ones_like(drawn), drawn / total[origin])
+    return share.to(tensor).reshape(-1, *(1,) * (tensor.dim() - axis - 1))
 
 
 def _made(key: str, entry: TensorEntry, rule: tuple[Any, ...], seed: str) -> torch.Tensor:
@@ -132,17 +140,42 @@ def _canonical(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch
 
 def undo_plan(plan: Plan, state: Mapping[str, torch.Tensor], old: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """See `Plan.undo`."""
-    found = {key: tensor.detach().clone() for key, tensor in _canonical(plan, old).items()}
-    for key, axes in plan.codes.items():
-        if axes is None or key not in found or key not in state:
+    states = [_canonical(plan, old)]
+    for number, stage in enumerate(plan.stages):
+        states.append(apply_stage(stage, states[-1], seed=f"{plan.seed}/{number}"))
+    current = {key: tensor.detach() for key, tensor in state.items()}
+    for stage, before in zip(reversed(plan.stages), reversed(states[:-1])):
+        restored = {}
+        for key, tensor in before.items():
+            stays = key in current and key in stage.graph.tensors and key not in stage.fresh
+            if stays and key in stage.moves:
+                restored[key] = _taken_back(current[key], stage.moves[key], tensor)
+            else:
+                restored[key] = current[key] if stays else tensor
+        current = restored
+    return {key: tensor.detach().clone() for key, tensor in current.items()}
+
+
+def _taken_back(tensor: torch.Tensor, move: Move, before: torch.Tensor) -> torch.Tensor:
+    """What stands in ``before``, with what has survived of it in its place."""
+    places = [torch.arange(size) for size in before.shape]
+    tensor = tensor / move.scale if move.scale != 1.0 else tensor
+    for axis, codes in enumerate(move.axes):
+        if codes is None:
             continue
-        tensor, places = state[key].detach(), [torch.arange(size) for size in found[key].shape]
-        for axis, codes in enumerate(axes):
-            if codes is not None:
-                stay = torch.from_numpy((codes >= 0).nonzero()[0])
-                tensor, places[axis] = tensor.index_select(axis, stay.to(tensor.device)), torch.from_numpy(codes[codes >= 0])
-        if tensor.dim() == 0:
-            found[key] = tensor.clone()
+        if move.shared[axis]:
+            there = torch.from_numpy((codes != NEW).nonzero()[0])
+            origin = torch.from_numpy(sources(codes)[codes != NEW])
+            shape = (*tensor.shape[:axis], before.shape[axis], *tensor.shape[axis + 1 :])
+            summed = torch.zeros(shape, dtype=tensor.dtype, device=tensor.device)
+            summed.index_add_(axis, origin.to(tensor.device), tensor.index_select(axis, there.to(tensor.device)))
+            places[axis] = origin.unique()
+            tensor = summed.index_select(axis, places[axis].to(tensor.device))
         else:
-            found[key][torch.meshgrid(*places, indexing="ij")] = tensor
+            stay = torch.from_numpy((codes >= 0).nonzero()[0])
+            tensor, places[axis] = tensor.index_select(axis, stay.to(tensor.device)), torch.from_numpy(codes[codes >= 0])
+    if tensor.dim() == 0:
+        return tensor
+    found = before.clone()
+    found[torch.meshgrid(*places, indexing="ij")] = tensor
     return found
