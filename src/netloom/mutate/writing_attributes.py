@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..graph.graph import Graph, Step
-from ..graph.tree import weights
+from ..graph.step import module_path
+from ..graph.tree import edges, weights
 from ..ops import Size, operator
 
 #: Containers nested deeper than this are not searched.
@@ -28,6 +29,8 @@ _SIZE = re.compile(r"dim|feature|channel|chan|chs|plane|width|hidden|head|inner|
 _OTHER = re.compile(
     r"layer|depth|idx|index|_id|token|patch|window|kernel|img|image|stride|vocab|max_|position|label|class|seq|len|step|dims$"
 )
+#: Words of attributes that hold sizes of what is inside a module.
+_INSIDE = re.compile(r"inner|head|mid|hidden|inter|split|ff|all")
 
 #: (name of a node below the module, what of it, which argument or axis): the same for all modules of a class.
 Location = tuple[str, str, Any]
@@ -156,10 +159,17 @@ class Sizes:
     """The sizes of all calls that two graphs share, before and after, by the module that makes the call."""
 
     def __init__(self, old: Graph, new: Graph) -> None:
+        self.old, self.new = old, new
         self.scopes: dict[str, list[_Seen]] = defaultdict(list)
         for step in old.steps:
             if step.name in new and new[step.name].op == step.op:
                 self.scopes[step.scope] += _compared(old, new, step, new[step.name].step)
+        #: Calls without weights belong to the module around; those of a leaf have its name.
+        self.leaves: dict[str, list[_Seen]] = defaultdict(list)
+        for scope, seen in self.scopes.items():
+            for s in seen:
+                if module_path(s.node) != scope:
+                    self.leaves[module_path(s.node)].append(s)
         self.changed = {(s.old, s.new) for seen in self.scopes.values() for s in seen if s.old != s.new}
 
     def around(self, path: str) -> dict[Location, tuple[int, int, float]]:
@@ -171,6 +181,8 @@ class Sizes:
                 for s in seen:
                     name = "" if s.node == path else s.node.removeprefix(prefix)
                     found[name, s.what, s.detail] = (s.old, s.new, s.weight if scope == path else s.weight / 10)
+        for s in self.leaves.get(path, ()):
+            found["", s.what, s.detail] = (s.old, s.new, s.weight)
         return found
 
     def touches(self, path: str) -> bool:
@@ -193,10 +205,25 @@ class Sizes:
                 votes[values] += weight if direct else weight / 100
         return sorted(votes, key=lambda values: -votes[values])
 
-    def unanimous(self, path: str, value: int) -> int | None:
-        """The one new size of everything in a module that had this size; None where they differ or nothing had it."""
-        news = {new for old, new, _ in self.around(path).values() if old == value}
+    def unread(self, place: Place, value: int) -> int | None:
+        """The new value of an int that no line reads: the one new size of everything in the module that had it as its size.
+
+        Where they differ, that of all that goes into the module and comes out of it, unless the name speaks of the inside.
+        """
+        news = {new for old, new, _ in self.around(place.module).values() if old == value}
+        if len(news) > 1 and not _INSIDE.search(str(place.chain[-1])):
+            news = {new for old, new in self._border(place.module) if old == value}
         return news.pop() if len(news) == 1 else None
+
+    def _border(self, path: str) -> set[tuple[int, int]]:
+        """The sizes of what a module reads and gives, before and after."""
+        inside = {s.name for s in self.old.steps if s.scope == path or s.scope.startswith(f"{path}.") or not path}
+        crossing = {edge for name in inside for edge in self.old[name].operands if edge.node not in inside}
+        outer = [s for s in self.old.steps if s.name not in inside]
+        crossing |= {edge for s in outer for edge in edges(tuple(s.args.values())) if edge.node in inside}
+        crossing = {edge for edge in crossing if edge.node in self.new}
+        types = [(self.old.type_of(edge), self.new.type_of(edge)) for edge in crossing]
+        return {(plain(a), plain(b)) for one, two in types for a, b in zip(one.shape, two.shape)}
 
 
 def _followed(values: Sequence[int], rows: Sequence[Any]) -> tuple[int, ...] | None:
@@ -227,11 +254,12 @@ def _compared(old: Graph, new: Graph, before: Step, after: Step) -> Iterator[_Se
         for place, one, two in paired_ints(value, other):
             if key in stated or one != two:
                 yield _Seen(name, "argument", (key, *place), one, two, STATED)
-    for position, (one, two) in enumerate(zip(weights(tuple(before.args.values())), weights(tuple(after.args.values())))):
-        for axis, sizes in enumerate(zip(old.tensors[one.key].type.shape, new.tensors[two.key].type.shape)):
+    pairs = zip(weights(tuple(before.args.values())), weights(tuple(after.args.values())))
+    for position, (first, second) in enumerate(pairs):
+        for axis, sizes in enumerate(zip(old.tensors[first.key].type.shape, new.tensors[second.key].type.shape)):
             yield _Seen(name, "weight", (position, axis), *sizes, WEIGHED)
-    for k, (first, second) in enumerate(zip(old.types(name), new.types(name))):
-        for axis, (size, resized) in enumerate(zip(first.shape, second.shape)):
+    for k, (type_, other_type) in enumerate(zip(old.types(name), new.types(name))):
+        for axis, (size, resized) in enumerate(zip(type_.shape, other_type.shape)):
             yield _Seen(name, "result", (k, axis), plain(size), plain(resized), SEEN)
 
 
@@ -247,6 +275,12 @@ def paired_ints(value: Any, other: Any, place: tuple[int, ...] = ()) -> Iterator
 def plain(size: Any) -> int:
     """A size as a number: of a free one, its factor."""
     return size.at(dict.fromkeys(size.symbols, 1)) if isinstance(size, Size) else int(size)
+
+
+def owner(step: Step, modules: Container[str]) -> str:
+    """The path of the module that makes a call: of a leaf without weights it is the name of the call, not its scope."""
+    path = module_path(step.name)
+    return path if path in modules else step.scope
 
 
 def alike(modules: Mapping[str, Any], place: Place, is_open: Callable[[Place], bool]) -> list[Place]:

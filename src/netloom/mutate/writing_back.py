@@ -11,11 +11,12 @@ from ..building.network import Network, build, full_state
 from ..errors import EditError
 from ..graph.graph import Graph
 from ..tracing.state import held
-from .writing_attributes import Place, Sizes, names_a_size, own_ints
+from .writing_attributes import Place, Sizes, names_a_size, own_ints, owner
 from .writing_config import Configuration
 from .writing_draft import Draft
 from .writing_modules import fitted
 from .writing_search import Search
+from .writing_structure import has_new_structure, restructure
 from .writing_verifying import Verifier
 
 
@@ -55,8 +56,9 @@ def write_back(
         return
     sizes = Sizes(old, new)
     draft = Draft(model, old, new, state)
+    names = restructure(draft) if has_new_structure(old, new) else {}
     _fit_torch_modules(draft)
-    search = Search(draft, Verifier(new, state, example_inputs, free, {}), sizes)
+    search = Search(draft, Verifier(new, state, example_inputs, free, names), sizes)
     configuration = Configuration(draft, sizes)
     configuration.foresee()
     search.solve()
@@ -92,7 +94,7 @@ def _rebuild(network: Network, new: Graph, state: Mapping[str, torch.Tensor]) ->
 def _fit_torch_modules(draft: Draft) -> None:
     calls: dict[str, list[Any]] = {}
     for step in draft.new.steps:
-        calls.setdefault(step.scope, []).append(step)
+        calls.setdefault(owner(step, draft.modules), []).append(step)
     for path, module in draft.modules.items():
         found = fitted(module, path, calls.get(path, []), draft.old, draft.new)
         draft.set({Place(path, (name,)): value for name, value in found.items()})
@@ -107,7 +109,7 @@ def _unread(draft: Draft, sizes: Sizes) -> dict[Place, int]:
         for chain, value in own_ints(module):
             place = Place(path, chain)
             if len(chain) == 1 and place not in draft.values and names_a_size(place):
-                size = sizes.unanimous(path, value)
+                size = sizes.unread(place, value)
                 if size is not None and size != value:
                     found[place] = size
     return found

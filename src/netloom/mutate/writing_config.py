@@ -40,7 +40,7 @@ class Configuration:
                 self.first = None
 
     def foresee(self) -> None:
-        """Where models made from another configuration have the new shapes, that one, and the ints of such a model's modules."""
+        """Take the configuration from which models have the new shapes, if there is one, and the ints of their modules."""
         if self.first is None:
             return
         wanted = _shapes(self.draft.copy)
@@ -51,7 +51,7 @@ class Configuration:
         self._set(changes)
         made, first = dict(model.named_modules()), dict(self.first.named_modules())
         values = {}
-        for path, module in self.draft.modules.items():
+        for path in self.draft.modules:
             for chain, value in _plain_ints(made.get(path)):
                 place = Place(path, chain)
                 before = dict(_plain_ints(first.get(path))).get(chain)
@@ -79,8 +79,8 @@ class Configuration:
         before = dict(ints_in(vars(self.draft.model)[_NAME]))
         fixed = {chain for chain, value in ints_in(self.config) if before.get(chain) != value}
         model = self._model(changes)
-        best = distance(model) if model is not None else None
-        improved = best is not None and best > 0
+        best: float = distance(model) if model is not None else 0.0
+        improved = best > 0
         while improved:
             improved = False
             for chain, value in self._candidates():

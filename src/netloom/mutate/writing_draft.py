@@ -10,7 +10,7 @@ import torch
 from ..errors import EditError
 from ..graph.graph import Graph
 from ..tracing.cloning import Cloner
-from ..tracing.state import constant_of, held
+from ..tracing.state import held
 from .writing_attributes import Place, fetch, read, write
 
 Modules = dict[str, torch.nn.Module]
@@ -58,7 +58,6 @@ class Draft:
             value = self._value(entry.key, entry.tensor)
             if value is not entry.tensor:
                 self.tensors.append((entry.tensor, value))
-        self._place_literals(seen)
 
     def _value(self, key: str, tensor: Any) -> Any:
         """The new tensor of an entry; its own one where it stays as it is."""
@@ -79,23 +78,6 @@ class Draft:
             return tensor
         made = given.detach().to(device=tensor.device, dtype=tensor.dtype, copy=True)
         return torch.nn.Parameter(made, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else made
-
-    def _place_literals(self, seen: set[int]) -> None:
-        """Tensors that modules hold as plain attributes are constants of the graph, found by their content."""
-        changed = {
-            self.old.tensors[step.name].constant: self.new.tensors[step.name].constant
-            for step in self.old.steps
-            if step.op == "constant" and step.name in self.new.tensors
-            and self.old.tensors[step.name].constant != self.new.tensors[step.name].constant
-        }  # fmt: skip
-        for module in self.model.modules() if changed else ():
-            for value in vars(module).values():
-                if isinstance(value, torch.Tensor) and id(value) not in seen:
-                    new = changed.get(constant_of(value))
-                    if new is not None and new.data:
-                        data = torch.frombuffer(bytearray(new.data), dtype=value.dtype).reshape(new.type.shape)
-                        self.tensors.append((value, data.to(value.device)))
-                        seen.add(id(value))
 
     # -- attributes ----------------------------------------------------------------------------------------------------
     def original(self, place: Place) -> Any:

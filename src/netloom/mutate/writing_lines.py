@@ -113,16 +113,17 @@ class Lines:
         statement = _statement(function, frame.line) if function is not None else None
         if statement is None:
             return found
+        parts: list[ast.AST] = [statement]
         found.is_source = True
         seen: set[str] = set()
         for _ in range(MAX_STEPS):
             names: list[str] = []
-            for part in statement if isinstance(statement, list) else [statement]:
+            for part in parts:
                 names += self._take(part, frame, found)
             fresh = [name for name in dict.fromkeys(names) if name not in seen]
             seen.update(fresh)
-            statement = [value for name in fresh for value in _values(function, name)]
-            if not statement:
+            parts = [value for name in fresh for value in _values(function, name)]
+            if not parts:
                 break
         return found
 
@@ -138,7 +139,7 @@ class Lines:
                 names.append(node.id)
                 if is_int(frame.names.get(node.id)):
                     found.locals.append(frame.names[node.id])
-        found.literals += [(node.value, node.lineno, frame.file) for node in _size_literals(part)]
+        found.literals += [(value, line, frame.file) for value, line in _size_literals(part)]
         return names
 
     # -- attributes ----------------------------------------------------------------------------------------------------
@@ -255,13 +256,13 @@ def _walk(part: ast.AST) -> Iterator[ast.AST]:
         stack += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.stmt)]
 
 
-def _size_literals(part: ast.AST) -> Iterator[ast.Constant]:
-    """The int literals of an expression that may be sizes: no numbers of axes, no indices."""
+def _size_literals(part: ast.AST) -> Iterator[tuple[int, int]]:
+    """The int literals of an expression that may be sizes, with their lines: no numbers of axes, no indices."""
     stack = [part]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.Constant) and is_int(node.value):
-            yield node
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and is_int(node.value):
+            yield node.value, node.lineno
         skipped: list[ast.AST] = []
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -165,3 +166,80 @@ _RULES: tuple[tuple[Any, _Rule, frozenset[str] | None], ...] = (
     (nn.RNNCellBase, _cell, frozenset({"lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"})),
     (nn.MultiheadAttention, _multihead, None),
 )  # fmt: skip
+
+
+#: Operator → class of torch.nn for those that are called otherwise than their class in lower case.
+_CLASSES = {
+    "relu": "ReLU", "relu6": "ReLU6", "leaky_relu": "LeakyReLU", "rrelu": "RReLU", "elu": "ELU", "celu": "CELU", "selu": "SELU",
+    "gelu": "GELU", "silu": "SiLU", "glu": "GLU", "prelu": "PReLU", "logsigmoid": "LogSigmoid", "log_softmax": "LogSoftmax",
+    "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "hardtanh": "Hardtanh", "alpha_dropout": "AlphaDropout",
+    "feature_alpha_dropout": "FeatureAlphaDropout", "pixel_shuffle": "PixelShuffle", "pixel_unshuffle": "PixelUnshuffle",
+    "channel_shuffle": "ChannelShuffle", "local_response_norm": "LocalResponseNorm",
+}  # fmt: skip
+_POOLS = {f"{kind}_pool{n}d": f"{kind.title().replace('_', '')}Pool{n}d" for kind in (
+    "max", "avg", "lp", "adaptive_avg", "adaptive_max") for n in (1, 2, 3)}  # fmt: skip
+_PLAIN = frozenset(
+    "mish sigmoid tanh hardshrink softshrink tanhshrink softplus softsign threshold softmax softmin dropout dropout1d "
+    "dropout2d dropout3d flatten unflatten".split()
+)
+
+
+def made_for(call: Step, graph: Graph) -> nn.Module | None:
+    """A module of torch's that makes a call, with its tensors on the meta device; None where there is no such class."""
+    types = graph.operands(call)
+    with torch.device("meta"):
+        if call.op in _MADE:
+            return _MADE[call.op](call, types)
+        name = _CLASSES.get(call.op) or _POOLS.get(call.op) or (call.op.title() if call.op in _PLAIN else "")
+        kind = getattr(nn, name, None)
+        if kind is None:
+            return None
+        takes = inspect.signature(kind).parameters
+        given = {_RENAMED.get(key, key): value for key, value in call.args.items()}
+        return kind(**{key: value for key, value in given.items() if key in takes and key not in ("training", "dtype")})
+
+
+def _new_conv(call: Step, types: Any) -> nn.Module:
+    name = "".join(part.title() for part in call.op.split("_")).replace("1D", "1d").replace("2D", "2d").replace("3D", "3d")
+    taken = ("stride", "padding", "output_padding", "dilation", "groups")
+    settings = {key: call.args[key] for key in taken if key in call.args}
+    inside, bias = types.x.shape[1], call.args["bias"] is not None
+    return getattr(nn, name)(inside, call.args["out"], call.args["kernel"], bias=bias, **settings)
+
+
+def _new_linear(call: Step, types: Any) -> nn.Module:
+    return nn.Linear(types.x.shape[-1], call.args["out"], bias=call.args["bias"] is not None)
+
+
+def _new_batch_norm(call: Step, types: Any) -> nn.Module:
+    kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}[types.x.rank]
+    affine, tracks = call.args["weight"] is not None, call.args["running_mean"] is not None
+    return kind(types.x.shape[1], call.args["eps"], call.args["momentum"], affine, tracks)
+
+
+def _new_layer_norm(call: Step, types: Any) -> nn.Module:
+    affine, bias = call.args["weight"] is not None, call.args["bias"] is not None
+    return nn.LayerNorm(call.args["normalized_shape"], call.args["eps"], affine, bias)
+
+
+def _new_rms_norm(call: Step, types: Any) -> nn.Module:
+    return nn.RMSNorm(call.args["normalized_shape"], call.args["eps"], call.args["weight"] is not None)
+
+
+def _new_group_norm(call: Step, types: Any) -> nn.Module:
+    return nn.GroupNorm(call.args["groups"], types.x.shape[1], call.args["eps"], call.args["weight"] is not None)
+
+
+def _new_pad(call: Step, types: Any) -> nn.Module | None:
+    sides, n = call.args["padding"], len(call.args["padding"]) // 2
+    kinds = {"constant": "Constant", "reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}
+    kind = kinds[call.args["mode"]]
+    value = (call.args["value"] or 0.0,) if kind == "Constant" else ()
+    return getattr(nn, f"{kind}Pad{n}d")(sides, *value)
+
+
+_MADE: dict[str, Callable[[Step, Any], nn.Module | None]] = {
+    **{f"conv{kind}{n}d": _new_conv for kind in ("", "_transpose") for n in (1, 2, 3)},
+    "linear": _new_linear, "batch_norm": _new_batch_norm, "layer_norm": _new_layer_norm, "rms_norm": _new_rms_norm,
+    "group_norm": _new_group_norm, "pad": _new_pad,
+}  # fmt: skip

@@ -47,8 +47,9 @@ class Search:
 
     def _take_back(self) -> None:
         """Put back what is not called as sizes are, and changed for nothing."""
-        changed = [p for p in self.draft.values if is_int(self.draft.original(p)) and not has_rule(self.draft.modules[p.module])]
-        doubtful = [p for p in changed if not names_a_size(p) and self.draft.value(p) != self.draft.original(p)]
+        guessed = [p for p in self.draft.values if not has_rule(self.draft.modules[p.module])]
+        changed = [p for p in guessed if is_int(self.draft.original(p)) and self.draft.value(p) != self.draft.original(p)]
+        doubtful = [p for p in changed if not names_a_size(p)]
         names = list(dict.fromkeys(place.chain for place in doubtful))
         for chains in ([names] if len(names) > 1 else []) + [[name] for name in names]:
             values = {p: self.draft.original(p) for p in doubtful if p.chain in chains}
@@ -159,11 +160,12 @@ class Refusal:
             becomes = " or ".join(str(new) for old, new in sorted(self.sizes.changed) if old == value)
             why = f"the literal {value} in {_quoted(place, file)} is in the way, a size that becomes {becomes}"
             return self._whole(frame, why, "make that size an attribute of the module")
-        frame = next((f for f in self.failure.frames if f.is_own), None) or next(iter(self.failure.frames), None)
-        if frame is None:
-            return self._whole(None, self.failure.why, "make the sizes in its code attributes of its modules")
-        why = f"{_quoted(frame, frame.file)} does not follow the new sizes ({self.failure.why})"
-        return self._whole(frame, why, "make the sizes that the line needs attributes of the module")
+        frames = [f for f in self.failure.frames if f.is_own] or self.failure.frames
+        if not frames:
+            return self._whole(None, self.failure.why, "make what its code does a matter of modules and their attributes")
+        frame = frames[0]
+        why = f"{_quoted(frame, frame.file)} does not follow the edit ({self.failure.why})"
+        return self._whole(frame, why, "make what the line does a matter of modules and their attributes")
 
     def _whole(self, frame: Frame | None, why: str, mend: str) -> str:
         path = self._module(frame)
@@ -197,4 +199,3 @@ class Refusal:
 
 def _quoted(frame: Frame, file: str) -> str:
     return f"`{frame.text}` ({file}:{frame.line})"
-

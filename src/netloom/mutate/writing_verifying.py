@@ -19,7 +19,7 @@ from ..ops import Edge, Weight
 from ..tracing.calls import resolve
 from ..tracing.cloning import Cloner
 from ..tracing.trace import trace
-from .writing_attributes import paired_ints
+from .writing_attributes import owner, paired_ints
 from .writing_draft import Placing
 from .writing_lines import Frame, Lines, frames_here, frames_of
 from .writing_views import IDLE, without_idle
@@ -83,7 +83,7 @@ def _cloned(tensor: Any) -> Any:
     return torch.nn.Parameter(made, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else made
 
 
-class _Counter(TorchFunctionMode):
+class _Counter(TorchFunctionMode):  # type: ignore[misc]
     """Counts the calls of torch's functions; of those wanted, (operator, module), keeps the lines."""
 
     def __init__(self, lines: Lines, wanted: tuple[str, str] | None) -> None:
@@ -156,7 +156,7 @@ class Verifier:
         except NetloomError as error:
             cause = error.__cause__ or error
             return Failure((1, 0), str(error), frames_of(cause), Lines(dict(copy.named_modules())))
-        difference = self.difference(found)
+        difference = self.difference(found) or self._other_keys(found)
         if difference is not None:
             frames, lines = self._lines(copy, found, difference)
             return Failure((2, difference.position), difference.why, frames, lines, difference.ints)
@@ -171,8 +171,9 @@ class Verifier:
         lines = Lines(dict(copy.named_modules()))
         if step is None or not self.real:
             return [], lines
-        run = Run(copy, self.example, (step.op, step.scope), self.writes)
-        alike = [s.name for s in found.steps if (s.op, s.scope) == (step.op, step.scope) and s.mode != "train"]
+        wanted = (step.op, owner(step, lines.modules))
+        run = Run(copy, self.example, wanted, self.writes)
+        alike = [s.name for s in found.steps if (s.op, owner(s, lines.modules)) == wanted and s.mode != "train"]
         index = alike.index(step.name) if step.name in alike else 0
         calls = run.counter.found or run.counter.near
         return (calls[min(index, len(calls) - 1)] if calls else []), run.lines
@@ -198,6 +199,16 @@ class Verifier:
         if ops & IDLE and self._computes_the_same(without_idle(self.new), without_idle(found)):
             return None
         return first
+
+    def _other_keys(self, found: Graph) -> Difference | None:
+        """Where the state_dict of a copy has other entries than the edited network."""
+        ours = {self.names.get(key, key): e.type for key, e in self.new.tensors.items() if e.persistent}
+        theirs = {key: e.type for key, e in found.tensors.items() if e.persistent}
+        key = next((key for key in ours | theirs if ours.get(key) != theirs.get(key)), None)
+        if key is None:
+            return None
+        why = f"its tensor {key!r} is {theirs.get(key, 'not there')}, in the edited network {ours.get(key, 'not there')}"
+        return Difference(len(self.new.steps), None, None, why)
 
     def _computes_the_same(self, new: Graph, found: Graph) -> bool:
         """Whether two graphs have one hash, and calls at equal places read the same tensors."""
@@ -294,4 +305,5 @@ def _tensors(value: Any) -> list[Any]:
 def _equal(one: Any, other: Any) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
-    return bool(torch.equal(one, other) or torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num()))
+    missing = one.isnan()
+    return torch.equal(missing, other.isnan()) and torch.equal(one.masked_fill(missing, 0), other.masked_fill(missing, 0))
