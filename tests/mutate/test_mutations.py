@@ -107,6 +107,20 @@ def test_only_some_readers_read_what_is_added() -> None:
     checked(edit)
 
 
+def test_space_may_shrink_where_all_that_follows_takes_it() -> None:
+    x = nl.input(3, 16, 16)
+    body = nl.relu(conv(nl.relu(conv(x, 8, "a")), 8, "b"))
+    halve = AddNode(lambda v, rng: nl.conv2d(v, v.shape[1] + 2, kernel=3, padding=1, stride=2, name="down"))
+    edit = nl.edit(network(nl.Graph(x, nl.linear(nl.mean(body, (2, 3)), 10))))
+    assert halve.at(edit, Draws(), "a") and edit.graph["b"].shape[2:] == (8, 8) and edit.graph["b"].in_sizes == (10,)
+    checked(edit)
+    assert RemoveNode().at(edit, Draws(), "down") and edit.graph["b"].shape[2:] == (16, 16)
+    checked(edit)
+    for end in (nl.linear(nl.flatten(body), 10), nl.add(body, nl.conv2d(x, 8, kernel=1)), body):  # weights, a sum, an output
+        edit = nl.edit(network(nl.Graph(x, end)))
+        assert not halve.at(edit, Draws(), "a") and not edit.plan.stages
+
+
 def test_removing_aligns_what_is_left() -> None:
     edit = nl.edit(network(chain(3, 5, 3)))
     assert RemoveNode().at(edit, Draws(), "v1")

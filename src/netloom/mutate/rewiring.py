@@ -127,12 +127,13 @@ def fed_from(
 
 
 def cut(
-    graph: Graph, edge: Edge, only: Collection[str] | None = None, drop: Collection[str] = (), returned: bool | None = None
-) -> tuple[Graph, Edge]:
-    """The graph in which a virtual input stands for a value to its readers; and that input."""
+    graph: Graph, edge: Edge, only: Collection[str] | None = None, drop: Collection[str] = (), returned: bool | None = None,
+    shape: tuple[Any, ...] | None = None,
+) -> tuple[Graph, Edge]:  # fmt: skip
+    """The graph in which a virtual input stands for a value to its readers, with another shape if given; and that input."""
     type_ = graph.type_of(edge)
     name = unique(f"{edge.node}{_VIRTUAL}", set(graph.all_types))
-    step = Step(name, "input", {"dtype": DType(type_.dtype), "shape": type_.shape})
+    step = Step(name, "input", {"dtype": DType(type_.dtype), "shape": shape or type_.shape})
     return fed_from(graph, edge, Edge(name), only, drop, returned, insert=step), Edge(name)
 
 

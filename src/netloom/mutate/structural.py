@@ -285,9 +285,26 @@ def _meeting(
         made = fed_from(graph, old, new, only=chosen, drop=drop, returned=returned)
         return Stage(title, made, reasons=tuple(reasons))
     _refuse_ranks(graph, old, new)
-    made, virtual = cut(graph, old, only=chosen, drop=drop, returned=returned)
+    made, virtual = _cut_for(graph, old, new, chosen, drop, returned)
     stage = _agreeing(aligner, title, made, virtual, new, align, reasons, [virtual.node])
     return replace(stage, graph=joined(stage.graph, virtual, new))
+
+
+def _cut_for(
+    graph: Graph, old: Edge, new: Edge, only: Collection[str], drop: frozenset[str], returned: bool
+) -> tuple[Graph, Edge]:
+    """The graph cut behind a value, with space as another has it if all that follows takes that and gives what it did."""
+    axis, shape = graph[old.node].feature_axis, graph.type_of(old).shape
+    spaced = tuple(a if i == axis else b for i, (a, b) in enumerate(zip(shape, graph.type_of(new).shape)))
+    if spaced != shape:
+        try:
+            made, virtual = cut(graph, old, only, drop, returned, spaced)
+            after, before = ([g.type_of(edge) for edge in edges([g.result, g.train_result])] for g in (made, graph))
+            if after == before:
+                return made, virtual
+        except EditError:  # a literal size is in the way
+            pass
+    return cut(graph, old, only, drop, returned)
 
 
 def _agreeing(
