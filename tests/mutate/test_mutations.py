@@ -180,6 +180,15 @@ def test_a_residual_block_is_an_identity_anywhere_and_learns() -> None:
     assert all(parameter.grad.abs().sum() > 0 for name, parameter in net.named_parameters() if name.endswith("weight"))
 
 
+def test_weights_along_the_batch_are_refused() -> None:
+    x = nl.input(3, 4)
+    y = nl.linear(x, 5, name="a")
+    edit = nl.edit(network(nl.Graph(x, nl.relu(y, name="end"))))
+    assert not AddNode(lambda v, rng: nl.linear(nl.permute(v, (1, 2, 0)), 5)).at(edit, Draws(), "a")
+    with pytest.raises(EditError, match="a weight has no free sizes"):
+        edit.insert_after("a", lambda v: nl.permute(nl.batch_norm(nl.permute(v, (2, 0, 1))), (1, 2, 0)))
+
+
 # -- attributes ----------------------------------------------------------------------------------------------------------
 def test_kernels_change_within_bounds_and_keep_the_size_of_the_result() -> None:
     x = nl.input(2, 9, 9)
