@@ -230,7 +230,7 @@ class IndexAdd(Operator):
         if not rows or not a.index.rank or not a.source.rank:
             return super().dims(a, outputs)
         operands = {"x": rows, "index": ("i",), "source": replaced(rows, a.dim, "i")}
-        # An index of zero is a place like any other, no nothing.
+        # An index of zero is a place like any other.
         return Dims(operands, (rows,), fixed=frozenset({rows[a.dim]}), coupled={"i": "other"})
 
 

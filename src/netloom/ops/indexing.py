@@ -396,4 +396,6 @@ class SetItem(_Indexed):
                     fixed.add(f"v{i}")
             operands["value"] = tuple(row)
         used = frozenset(labels(tuple(operands.values())))
-        return Dims(operands, (rows,), attrs=ties.attrs(a.index), fixed=used & fixed)
+        # An index of zero is a place like any other.
+        written = {label: "other" for label in ties.advanced if label in used}
+        return Dims(operands, (rows,), attrs=ties.attrs(a.index), fixed=used & fixed, coupled=written)
