@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError, NetloomWarning
 from ..graph.graph import Graph
-from ..ops import Concat, Edge
+from ..ops import Edge
 from . import structural
 from .aligning import Aligner, dropped_atoms
 from .analysis import Dimensions, analyse
 from .atoms import atoms_of, resized
 from .attributes import changed
+from .handles import Handle, feature_axis, in_axis, whole_numbers
 from .plan import Plan, Stage
 from .rewiring import named
 from .sizing import Bound, Request
@@ -176,7 +177,7 @@ class Edit:
 
     def drop(self, axis: Any, positions: Iterable[int], what: str) -> None:
         dims = self._dimensions(self._plan.graph)
-        gone = tuple(sorted(_indices(positions, what)))
+        gone = tuple(sorted(whole_numbers(positions, what)))
         dropped_atoms(dims, axis, gone, what)
         self._drops.append((axis, gone, what))
 
@@ -370,104 +371,6 @@ class Edit:
             if limit["step"] > 1:
                 found.append(Bound(what, expression, multiple=limit["step"], offset=old))
         return found
-
-
-class Handle:
-    """One node of an edit, or one atom."""
-
-    def __init__(self, edit: Edit, name: str) -> None:
-        self.edit, self.name = edit, name
-
-    def resize(
-        self, *, out: int | None = None, out_to: int | None = None, in_: Any = None, in_to: Any = None, relax: bool = False
-    ) -> None:
-        """Ask for another number of features: ``out=-16`` by so many, ``out_to=48`` exactly; ``in_`` and ``in_to`` on the side
-        of its inputs (a tuple with None where nothing is asked for, if there are several). ``relax`` makes it a wish."""
-        given = [(word, n) for word, n in (("out", out), ("out_to", out_to), ("in_", in_), ("in_to", in_to)) if n is not None]
-        if not given:
-            raise EditError(f"resize of {self.name!r} needs out=, out_to=, in_= or in_to=")
-        dims = self.edit._dimensions(self.edit._plan.graph)
-        for word, amount in given:
-            relative = word in ("out", "in_")
-            if word.startswith("out"):
-                axes = [(self._axis(dims), repr(self.name), amount)]
-            else:
-                axes = self._in_axes(dims, amount)
-            for axis, what, number in axes:
-                if isinstance(number, bool) or not isinstance(number, int):
-                    raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
-                self.edit.ask(axis, what, number if relative else None, None if relative else number, relax)
-
-    def _axis(self, dims: Dimensions) -> Any:
-        return self.name if self.name not in dims.graph else feature_axis(dims, self.name)
-
-    def _in_axes(self, dims: Dimensions, amount: Any) -> list[tuple[Any, str, Any]]:
-        reads = dims.graph[self.name].operands
-        amounts = amount if isinstance(amount, tuple | list) else (amount,)
-        if len(amounts) != len(reads):
-            raise EditError(f"{self.name!r} reads {len(reads)} values; give a change for each of them, or None")
-        return [
-            (feature_axis(dims, edge.node, edge.index), f"input {i} of {self.name!r}", number)
-            for i, (edge, number) in enumerate(zip(reads, amounts))
-            if number is not None
-        ]
-
-    def drop(self, indices: Iterable[int]) -> None:
-        """Let exactly these features go."""
-        dims = self.edit._dimensions(self.edit._plan.graph)
-        self.edit.drop(self._axis(dims), indices, repr(self.name))
-
-    def keep(self, indices: Iterable[int]) -> None:
-        """Let all features go but these."""
-        dims = self.edit._dimensions(self.edit._plan.graph)
-        axis = self._axis(dims)
-        kept = _indices(indices, repr(self.name))
-        size = resized(axis, dims.sizes)
-        if not kept or min(kept) < 0 or max(kept) >= size:
-            raise EditError(f"{self.name!r} has indices 0 to {size - 1}; keep some of those, not {sorted(kept)[:8]}")
-        self.edit.drop(axis, [i for i in range(size) if i not in kept], repr(self.name))
-
-    def change(self, **attributes: Any) -> None:
-        """Change its kernel, stride or other attributes; see `Edit.change`."""
-        self.edit.change(self.name, **attributes)
-
-    @property
-    def size(self) -> int:
-        """Its number of features as things stand."""
-        dims = self.edit._dimensions(self.edit.graph)
-        return resized(self._axis(dims), dims.sizes)  # type: ignore[no-any-return]
-
-    def __repr__(self) -> str:
-        return f"<Handle {self.name!r}>"
-
-
-def feature_axis(dims: Dimensions, name: str, index: int = 0) -> Any:
-    """The axis over atoms that carries the features of a node's result."""
-    node = dims.graph[name]
-    axis = node.feature_axis if index == 0 else None
-    row = dims.of(Edge(name, index))
-    if axis is None and not row:
-        raise EditError(f"{name!r} is a single number; it has no size")
-    return row[axis if axis is not None else min(1, len(row) - 1)]
-
-
-def in_axis(dims: Dimensions, name: str) -> Any:
-    """The axis over atoms of what a node reads; of several one after another."""
-    axes = tuple(feature_axis(dims, edge.node, edge.index) for edge in dims.graph[name].operands)
-    return axes[0] if len(axes) == 1 else Concat(axes)
-
-
-def _indices(given: Iterable[Any], what: str) -> set[int]:
-    """Whole numbers, of Python, numpy or torch; `EditError` for anything else."""
-    import operator
-
-    found = set()
-    for index in given:
-        try:
-            found.add(operator.index(index))
-        except TypeError:
-            raise EditError(f"{index!r} is no index of {what}; expected whole numbers") from None
-    return found
 
 
 def _ways(align: str | Sequence[str]) -> tuple[str, ...]:

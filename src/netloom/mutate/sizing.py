@@ -16,9 +16,7 @@ from ..errors import EditError
 from ..ops import Concat, Product
 from .analysis import Dimensions
 from .atoms import Take, atoms_of, resized, shown
-
-#: Weights of the sum and of the largest of the relative changes; of a wish's distance beside both.
-_SUM, _MOST, _WISH = 0.1, 0.8, 1e3
+from .integer_program import IntegerProgram, Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +87,19 @@ class Problem:
         """Atom → its new size, of those that change. `EditError` naming what stands in the way where there are none."""
         bounds = [*self.bounds, *self._multiples()]
         failure: EditError | None = None
+        found: list[dict[str, int]] = []
         for pick in (_first, _last):
             try:
-                return self._whole(_Program(self, bounds, pick).solve(), bounds, pick)
+                found.append(self._whole(Program(self, bounds, pick).solve(), bounds, pick))
             except EditError as error:
                 failure = failure or error
+            if found and not any(request.relax for request in self.requests):
+                return found[0]
+        if found:
+            return min(found, key=self._distance)
         for choice in self._factors():
             try:
-                return _Program(self, [*bounds, *choice], _none_held).solve()
+                return Program(self, [*bounds, *choice], _none_held).solve()
             except EditError:
                 continue
         assert failure is not None
@@ -109,7 +112,7 @@ class Problem:
         if not lost or not self.requests or any(request.size < resized(request.axis, old) for request in self.requests):
             return found
         try:
-            whole = _Program(self, [*bounds, *(Bound(repr(a.id), a.id, low=a.size) for a in self.dims.free)], pick).solve()
+            whole = Program(self, [*bounds, *(Bound(repr(a.id), a.id, low=a.size) for a in self.dims.free)], pick).solve()
         except EditError:
             return found
         return whole if self._distance(whole) <= self._distance(found) else found
@@ -158,18 +161,7 @@ def _none_held(parts: list[Any]) -> list[Any]:
     return []
 
 
-@dataclass(frozen=True)
-class _Linear:
-    """Σ coefficient · size of an atom + constant."""
-
-    terms: Mapping[str, float]
-    constant: float = 0.0
-
-    def at(self, sizes: Mapping[str, Any]) -> float:
-        return sum(factor * sizes[atom] for atom, factor in self.terms.items()) + self.constant
-
-
-class _Program:
+class Program:
     """One integer program: the component of atoms that the requests reach, with all that binds them."""
 
     def __init__(self, problem: Problem, bounds: Sequence[Bound], pick: Callable[[list[Any]], list[Any]]) -> None:
@@ -225,27 +217,29 @@ class _Program:
         """The size that an atom may not exceed: its own where its indices have fixed places."""
         return float(self.old[atom]) if self.dims.taken(atom) else float("inf")
 
-    def linear(self, axis: Any) -> _Linear:
+    def linear(self, axis: Any) -> Linear:
         """The size of an axis in terms of its atoms; of a product one factor moves at most."""
         if isinstance(axis, str):
             moves = self._may_change(axis) and axis not in self.fixed
-            return _Linear({axis: 1.0}) if moves else _Linear({}, float(self.fixed.get(axis, self.old[axis])))
+            size = self.fixed.get(axis, self.old[axis])
+            # A free size (the batch) is a factor that stays, whatever it is.
+            return Linear({axis: 1.0}) if moves else Linear({}, float(size) if isinstance(size, int) else 1.0)
         if isinstance(axis, Take):
             if not self._may_change(axis.atom):
-                return _Linear({}, float(len(axis.indices)))
-            return _Linear({axis.atom: len(axis.indices) / self.old[axis.atom]})
+                return Linear({}, float(len(axis.indices)))
+            return Linear({axis.atom: len(axis.indices) / self.old[axis.atom]})
         parts = [self.linear(part) for part in axis.parts]
         if isinstance(axis, Concat):
             terms: dict[str, float] = {}
             for part in parts:
                 for atom, factor in part.terms.items():
                     terms[atom] = terms.get(atom, 0.0) + factor
-            return _Linear(terms, sum(part.constant for part in parts))
+            return Linear(terms, sum(part.constant for part in parts))
         scale = prod(part.constant for part in parts if not part.terms)
         moving = [part for part in parts if part.terms]
         if not moving:
-            return _Linear({}, scale)
-        return _Linear({atom: scale * factor for atom, factor in moving[0].terms.items()}, scale * moving[0].constant)
+            return Linear({}, scale)
+        return Linear({atom: scale * factor for atom, factor in moving[0].terms.items()}, scale * moving[0].constant)
 
     # -- solving -------------------------------------------------------------------------------------------------------
     def solve(self) -> dict[str, int]:
@@ -294,7 +288,7 @@ class _Program:
                 found[atom] = int(size)
         return found
 
-    def _unreachable(self, request: Request, line: _Linear) -> str:
+    def _unreachable(self, request: Request, line: Linear) -> str:
         ((atom, factor),) = line.terms.items()
         form = f"{factor:g} times the size of {atom!r}" if factor != 1 else f"the size of {atom!r}"
         form += f" plus {line.constant:g}" if line.constant else ""
@@ -303,7 +297,7 @@ class _Program:
         return f"{request.what} cannot have size {request.size}: it is {form}; ask for {shown_near}, or relax the request"
 
     def _programmed(self) -> dict[str, int]:
-        found = _Milp(self).solve()
+        found = IntegerProgram(self).solve()
         if found is None:
             raise EditError(self._explained())
         return found
@@ -313,11 +307,11 @@ class _Program:
         exact = [request for request in self.problem.requests if not request.relax]
         blamed = []
         for bound in [b for b in self.bounds if set(atoms_of(b.axis)) & self.reached][:60]:
-            if _Milp(self, leave_out=bound).solve() is not None:
+            if IntegerProgram(self, leave_out=bound).solve() is not None:
                 blamed.append(str(bound))
         if not blamed:
             for request in exact if len(exact) > 1 or self.problem.equal else ():
-                if _Milp(self, leave_out=request).solve() is not None:
+                if IntegerProgram(self, leave_out=request).solve() is not None:
                     blamed.append(f"{request.what} = {request.size}")
         frozen = {self.dims[a].frozen or self.held.get(a, "") for a in self.reached if not self._may_change(a)}
         if not blamed:
@@ -328,123 +322,6 @@ class _Program:
     def _asked(self) -> str:
         exact = [f"{request.what} = {request.size}" for request in self.problem.requests if not request.relax]
         return "; ".join(exact or [tie.what for tie in self.problem.equal]) or "what is asked for"
-
-
-class _Milp:
-    """The program as scipy's milp takes it."""
-
-    def __init__(self, program: _Program, leave_out: Any = None) -> None:
-        self.program, self.leave_out = program, leave_out
-        self.count = 0
-        self.cost: list[float] = []
-        self.whole: list[int] = []
-        self.low: list[float] = []
-        self.high: list[float] = []
-        self.rows: list[tuple[dict[int, float], float, float]] = []
-        self.index = {
-            atom: self._variable(low=self._lowest(atom), high=program.highest(atom), whole=True) for atom in program.component
-        }
-
-    def _lowest(self, atom: str) -> int:
-        return 0 if self.program.dims.always_beside_others(atom) else 1
-
-    def _variable(self, cost: float = 0.0, low: float = 0.0, high: float = float("inf"), whole: bool = False) -> int:
-        self.cost.append(cost)
-        self.low.append(low)
-        self.high.append(high)
-        self.whole.append(int(whole))
-        self.count += 1
-        return self.count - 1
-
-    def _row(self, line: _Linear, extra: Mapping[int, float], low: float, high: float) -> None:
-        terms = {self.index[atom]: factor for atom, factor in line.terms.items() if atom in self.index}
-        # Atoms that take no part stay as they are.
-        rest = {atom: factor for atom, factor in line.terms.items() if atom not in self.index}
-        constant = _Linear(rest, line.constant).at(self.program.old)
-        self.rows.append(({**terms, **extra}, low - constant, high - constant))
-
-    def _write(self) -> None:
-        program, infinite = self.program, float("inf")
-        problem = program.problem
-        for request in problem.requests:
-            if request is not self.leave_out:
-                line = program.linear(request.axis)
-                self._wish(request, line) if request.relax else self._row(line, {}, request.size, request.size)
-        for tie in problem.equal:
-            left, right = program.linear(tie.left), program.linear(tie.right)
-            terms = dict(left.terms)
-            for atom, factor in right.terms.items():
-                terms[atom] = terms.get(atom, 0.0) - factor
-            self._row(_Linear(terms, left.constant - right.constant), {}, 0, 0)
-        for bound in program.bounds:
-            line = program.linear(bound.axis)
-            if bound is self.leave_out or not any(atom in self.index for atom in line.terms):
-                continue
-            if bound.low > 0 or bound.high is not None:
-                self._row(line, {}, bound.low, infinite if bound.high is None else bound.high)
-            if bound.multiple > 1:
-                times = self._variable(low=-infinite, whole=True)
-                self._row(line, {times: -bound.multiple}, bound.offset, bound.offset)
-        self._least_change()
-
-    def _wish(self, request: Request, line: _Linear) -> None:
-        """As near as possible, and not where it was."""
-        infinite, old = float("inf"), line.at(self.program.old)
-        distance = self._variable(cost=_WISH * _SUM)
-        self.most_wish = getattr(self, "most_wish", None) or self._variable(cost=_WISH * _MOST)
-        self._row(line, {distance: 1.0}, request.size, infinite)
-        self._row(line, {distance: -1.0}, -infinite, request.size)
-        self.rows.append(({distance: -1.0, self.most_wish: 1.0}, 0, infinite))
-        if line.terms and request.size != old:
-            up, big = self._variable(high=1, whole=True), 1e5
-            self._row(line, {up: -big}, old + 1 - big, infinite)
-            self._row(line, {up: -big}, -infinite, old - 1)
-
-    def _least_change(self) -> None:
-        infinite, old = float("inf"), self.program.old
-        most = self._variable(cost=_MOST)
-        for axis, weight in self.program.dims.layers.items():
-            line = self.program.linear(axis)
-            size = line.at(old)
-            if not any(atom in self.index for atom in line.terms) or not size:
-                continue
-            change = self._variable(cost=_SUM * weight)
-            self._row(line, {change: size}, size, infinite)
-            self._row(line, {change: -size}, -infinite, size)
-            self.rows.append(({change: -1.0, most: 1.0}, 0, infinite))
-        for axis in self.program.dims.axes:
-            line = self.program.linear(axis)
-            if len(line.terms) > 1 and any(atom in self.index for atom in line.terms):
-                self._row(line, {}, 1, infinite)
-
-    def solve(self) -> dict[str, int] | None:
-        """Atom → size, or None where there is no solution."""
-        import numpy as np
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array
-
-        self._write()
-        if not self.index:
-            return {} if all(low - 1e-9 <= 0 <= high + 1e-9 for terms, low, high in self.rows if not terms) else None
-        data, where = [], ([], [])  # type: ignore[var-annotated]
-        for i, (terms, _, _) in enumerate(self.rows):
-            for column, value in terms.items():
-                data.append(value)
-                where[0].append(i)
-                where[1].append(column)
-        matrix = csr_array((data, where), shape=(len(self.rows), self.count))
-        lows, highs = np.array([row[1] for row in self.rows]), np.array([row[2] for row in self.rows])
-        found = milp(
-            self.cost, integrality=self.whole, bounds=Bounds(self.low, self.high),
-            constraints=LinearConstraint(matrix, lows, highs),
-            options={"time_limit": self.program.problem.time_limit, "mip_rel_gap": 0.0},
-        )  # fmt: skip
-        if found.status == 1:
-            limit = self.program.problem.time_limit
-            raise EditError(f"finding sizes timed out after {limit:g} s; allow more by time_limit=, or ask for less at once")
-        if found.x is None:
-            return None
-        return {atom: round(found.x[i]) for atom, i in self.index.items()}
 
 
 def _products(axes: Iterable[Any]) -> Iterable[Product]:
