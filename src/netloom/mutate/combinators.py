@@ -13,7 +13,8 @@ from ..errors import EditError
 from ..graph.graph import Graph
 from ..graph.node import Node
 from .atoms import atoms_of
-from .editing import Edit, feature_axis
+from .editing import Edit
+from .handles import feature_axis
 from .mutations import EVERYWHERE, Mutation, NodeMutation, Where, checked_chance, is_vertex
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from ..graph.node import Node
 from ..graph.tree import edges
 from ..ops import Edge, Weight, operator
 from .atoms import atoms_of
-from .editing import Edit, feature_axis
+from .editing import Edit
+from .handles import feature_axis
 from .rewiring import readers
 from .samplers import AnyLayer, Sampler, drawn
 

@@ -13,8 +13,9 @@ from ..graph.graph import Graph
 from ..ops import Product
 from .analysis import Dimensions
 from .atoms import NEW, Take, atoms_of
-from .editing import Edit, feature_axis
+from .editing import Edit
 from .growing import settle_growth
+from .handles import feature_axis
 from .plan import Plan
 from .resizing import resize
 from .rewiring import named
