@@ -103,6 +103,8 @@ def whole_numbers(given: Iterable[Any], what: str) -> set[int]:
     """Whole numbers, of Python, numpy or torch; `EditError` for anything else."""
     import operator
 
+    if not isinstance(given, Iterable):
+        raise EditError(f"{given!r} is no list of indices of {what}; give [{given!r}]")
     found = set()
     for index in given:
         try:

@@ -91,6 +91,8 @@ def piece_of(what: What, type_: Any) -> Graph:
     """The graph of a layer, a chain of layers, or a function from value to value, on a value of a type."""
     value = call("input", dtype=DType(type_.dtype), shape=type_.shape)
     result: Any = value
+    if isinstance(what, list | tuple) and not what:
+        raise EditError("there is nothing in what is inserted; give nl.op.NAME(…), a list of those, or a function of a value")
     for part in what if isinstance(what, list | tuple) else (what,):
         if hasattr(part, "named_parameters"):
             raise EditError(f"a {type(part).__name__} cannot be inserted; give nl.op.NAME(…), or a function of a value")
