@@ -316,8 +316,6 @@ def _placed(value: Any, owner: str, kind: Operator) -> Any:
 
 def fresh_entry(kind: Operator, role: str, type: TensorType, a: Any) -> TensorEntry:
     """The table's entry for a weight as the operator declares it."""
-    if not all(isinstance(size, int) for size in type.shape):
-        raise ShapeError(f"{kind.name}: its {role} would be {type}, and a weight has no free sizes; move the free axis first")
     is_buffer = role in kind.buffers()
     return TensorEntry(type, "buffer" if is_buffer else "parameter", kind.init(role, a), requires_grad=not is_buffer)
 
