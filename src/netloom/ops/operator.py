@@ -170,7 +170,7 @@ class Operator:
         return None
 
     def flat_at_zero(self, a: SimpleNamespace) -> bool:
-        """Whether nothing is learned through it at zero: the derivative there is zero, as that of a rectifier is taken to be."""
+        """Whether nothing is learned through it at zero, because the derivative there is zero (for torch, a rectifier's is)."""
         return False
 
     def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -269,6 +269,8 @@ class Operator:
                     raise AttributeValueError(f"{self.name}: {name} cannot be a weight of the node's own")
                 have = getattr(a, name)
                 if have is None:
+                    if not all(isinstance(size, int) for size in expected[name].shape):
+                        raise ShapeError(f"{name} would be {pretty(expected[name].shape)}, but a weight has no free sizes")
                     setattr(a, name, expected[name])
                 elif have.shape != expected[name].shape:
                     raise ShapeError(
