@@ -75,9 +75,10 @@ def is_exact(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> bool:
 
 
 def _coupled(dims: Dimensions, step: Step) -> Iterator[Any]:
-    """Those axes of its operands and results along which an operator couples indices."""
+    """Those axes of its operands and results along which an operator couples indices, zeros too."""
     types, outputs = dims.graph.operands(step), dims.graph.types(step.name)
     rule = operator(step.op).dims(types, outputs)
+    coupled = {label for label, kind in rule.coupled.items() if kind != "zeros"}
     places: list[tuple[Any, Any]] = [(Edge(step.name, k), row) for k, row in enumerate(rule.outputs)]
     for name, rows in rule.operands.items():
         value = step.args[name]
@@ -85,7 +86,7 @@ def _coupled(dims: Dimensions, step: Step) -> Iterator[Any]:
     for ref, row in places:
         if type(ref) in (Edge, Weight):
             axes = dims.of(ref if type(ref) is Edge else ref.key)
-            yield from (axis for axis, own in zip(axes, row) if not rule.coupled.keys().isdisjoint(labels(own)))
+            yield from (axis for axis, own in zip(axes, row) if not coupled.isdisjoint(labels(own)))
 
 
 def comparable(dims: Dimensions, kept: Mapping[str, Sequence[int]]) -> dict[str, Sequence[int]]:

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+import netloom as nl
 import netloom.testing as conformance
 from netloom.ops import REGISTRY, Operator, TensorType, Weight, operator
 from netloom.ops.dims import labels
+from netloom.ops.pointwise import Unary
 from netloom.testing import Call
 from netloom.testing.couplings import Seen
 from netloom.testing.execution import attempt
@@ -52,6 +55,37 @@ def test_zeroes(name: str, times: int) -> None:
         if not says or any(told):
             return
     assert all(found is None for found in told), f"{name}: its zero_terms hold of no example"
+
+
+#: Functions of one tensor of floats.
+POINTWISE = [
+    name for name, kind in sorted(REGISTRY.items())
+    if isinstance(kind, Unary) and "f" in kind.takes and kind.family != "dropout"
+]  # fmt: skip
+
+
+@each_operator(*POINTWISE)
+def test_flat_at_zero(name: str, times: int) -> None:
+    """Of functions that are 0 at 0, those are flat there whose derivative is 0 as torch computes it."""
+
+    def body(data: Any, call: Call) -> None:
+        attrs = {key: value for key, value in call.args.items() if operator(name).by_name[key].kind == "attr"}
+        if "num_parameters" in attrs:
+            attrs["num_parameters"] = 1
+        try:
+            graph = nl.Graph(x := nl.input(3, 4), getattr(nl, name)(x, **attrs))
+        except nl.errors.NetloomError:
+            return
+        types = graph.operands(graph.steps[-1])
+        zeros = torch.zeros(2, 3, 4, requires_grad=True)
+        result = nl.build(graph, seed=0).eval()(zeros)
+        if operator(name).zeroes(types, "d1", frozenset({"x"})) and result.requires_grad:
+            result.sum().backward()
+            assert zeros.grad is not None
+            flat = not zeros.grad.any()
+            assert operator(name).flat_at_zero(types) == flat, f"{call}: the derivative at 0 is {'' if flat else 'not '}0"
+
+    over_calls(name, 2 * times, body)
 
 
 # -- by hand ---------------------------------------------------------------------------------------------------------------
@@ -133,6 +167,8 @@ def test_kinds_by_hand() -> None:
     assert coupled("var", x=f(4, 3), dim=1, correction=0) == {"d1": "average"}
     assert coupled("var", x=f(4, 3), dim=1) == coupled("softmax", x=f(4, 3), dim=1) == {"d1": "other"}
     assert coupled("rms_norm", x=f(4, 3)) == {"d1": "rms"}
+    assert coupled("normalize", x=f(4, 3)) == coupled("weight_norm", v=f(4, 3), g=f(4, 1)) == {"d1": "zeros"}
+    assert coupled("cosine_similarity", x1=f(4, 3), x2=f(4, 3)) == {"d1": "zeros"}
     assert coupled("batch_norm", x=f(4, 3, 5), training=False, **NORM) == {}
     assert coupled("batch_norm", x=f(4, 3, 5), training="module", **NORM) == {}
     assert coupled("batch_norm", x=f(4, 3, 5), training=True, **NORM) == {"d0": "average", "d2": "average"}
@@ -148,6 +184,10 @@ def test_what_a_recurrent_state_is_multiplied_by() -> None:
     dims = tried.kind.dims(tried.types, tried.outputs)
     assert dims.summed == {("weight_hh_l0", 1), ("weight_hh_l1", 1), ("weight_ih_l1", 1)}
     assert "h" in labels(dims.outputs) and dims.coupled == {"t": "other"}
+
+
+def test_padding_of_means() -> None:
+    assert operator("mean").padded(types(Call("mean", {"x": f(4, 3), "dim": 1})), "d1", 3, 4) == {"times": 4 / 3}
 
 
 def test_padding_of_rms_norm() -> None:

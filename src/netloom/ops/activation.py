@@ -11,10 +11,10 @@ from .arguments import MODULE, attr, boolean, choice, dtype_attr, flag, integer,
 from .checks import real
 from .dims import Concat, Dims, couple, names
 from .operator import Operator, TensorType, pretty
-from .pointwise import Unary, require_fit, require_kind, unary_calls
+from .pointwise import FlatAtZero, Unary, require_fit, require_kind, unary_calls
 
 
-class Relu(Unary):
+class Relu(FlatAtZero):
     """max(x, 0)."""
 
     name = "relu"
@@ -24,11 +24,8 @@ class Relu(Unary):
     inplace = "torch.relu_({x})"
     calls = {"F.relu": "x:input, inplace=False", **unary_calls("relu")}
 
-    def flat_at_zero(self, a: SimpleNamespace) -> bool:
-        return True
 
-
-class Relu6(Unary):
+class Relu6(FlatAtZero):
     """min(max(x, 0), 6): hardtanh between 0 and 6."""
 
     name = "relu6"
@@ -42,9 +39,6 @@ class Relu6(Unary):
         low, high = call.pop("min_val", 0.0), call.pop("max_val", 6.0)
         return call if (low, high) == (0.0, 6.0) else None
 
-    def flat_at_zero(self, a: SimpleNamespace) -> bool:
-        return True
-
 
 class LeakyRelu(Unary):
     """x where positive, else negative_slope · x."""
@@ -56,6 +50,9 @@ class LeakyRelu(Unary):
     code = "F.leaky_relu({x}, {negative_slope})"
     inplace = "F.leaky_relu_({x}, {negative_slope})"
     calls = {"F.leaky_relu": "x:input, negative_slope=0.01, inplace=False"}
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return bool(a.negative_slope == 0)
 
 
 class Prelu(Unary):
@@ -128,6 +125,9 @@ class Elu(Unary):
     takes = "f"
     code = "F.elu({x}, {alpha})"
     calls = {"F.elu": "x:input, alpha=1.0, inplace=False"}
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return bool(a.alpha == 0)
 
 
 class Celu(Unary):
@@ -225,6 +225,9 @@ class Hardtanh(Unary):
     def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
         return ("x",) if a.min_val <= 0 <= a.max_val else ()
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return not a.min_val < 0 < a.max_val
+
 
 class Hardsigmoid(Unary):
     """relu6(x + 3) / 6."""
@@ -255,8 +258,11 @@ class Hardshrink(Unary):
     code = "F.hardshrink({x}, {lambd})"
     calls = dict.fromkeys(("F.hardshrink", "torch.hardshrink"), "x:input, lambd=0.5") | {"Tensor.hardshrink": "x, lambd=0.5"}
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return bool(a.lambd >= 0)
 
-class Softshrink(Unary):
+
+class Softshrink(FlatAtZero):
     """0 where |x| ≤ lambd, else x moved by lambd towards 0."""
 
     name = "softshrink"
@@ -267,7 +273,7 @@ class Softshrink(Unary):
     calls = {"F.softshrink": "x:input, lambd=0.5"}
 
 
-class Tanhshrink(Unary):
+class Tanhshrink(FlatAtZero):
     """x − tanh(x)."""
 
     name = "tanhshrink"
@@ -330,7 +336,7 @@ class Threshold(Unary):
         return ("x",) if a.threshold < 0 else ("x", "value")
 
     def flat_at_zero(self, a: SimpleNamespace) -> bool:
-        return True
+        return bool(a.threshold >= 0)
 
 
 class Glu(Operator):

@@ -352,7 +352,7 @@ class Cdist(Operator):
         lead = elementwise({"x1": a.x1.shape[:-2], "x2": a.x2.shape[:-2]}, outputs[0].shape[:-2], "b")
         return Dims(
             {"x1": (*lead.operands["x1"], "p", "m"), "x2": (*lead.operands["x2"], "r", "m")},
-            ((*lead.outputs[0], "p", "r"),), fixed=lead.fixed, coupled={"m": "other"},
+            ((*lead.outputs[0], "p", "r"),), fixed=lead.fixed, coupled={"m": "zeros"},
         )  # fmt: skip
 
 

@@ -416,7 +416,10 @@ class CosineSimilarity(Operator):
         tied = elementwise(tensor_shapes({"x1": a.x1, "x2": a.x2}), broadcast(a.x1.shape, a.x2.shape))
         out = tied.outputs[0]
         rest = Dims(tied.operands, (out[: a.dim] + out[a.dim + 1 :],), fixed=tied.fixed)
-        return couple(rest, labels(out[a.dim : a.dim + 1]), "average")
+        within = labels(out[a.dim : a.dim + 1])
+        # What stretches along the axis has a length of its own.
+        both = all(label in tied.operands[name] for label in within for name in ("x1", "x2"))
+        return couple(rest, within, "zeros" if both else "average")
 
 
 class PairwiseDistance(Operator):

@@ -11,7 +11,7 @@ from .checks import real
 from .dims import Dims, elementwise, names
 from .dtypes import real_of
 from .operator import Operator, TensorType, broadcast
-from .pointwise import Unary, kind_of, require_kind, tensor_shapes, unary_calls
+from .pointwise import FlatAtZero, Unary, kind_of, require_kind, tensor_shapes, unary_calls
 
 
 class Neg(Unary):
@@ -24,7 +24,7 @@ class Neg(Unary):
     calls = unary_calls("neg", "negative")
 
 
-class Sign(Unary):
+class Sign(FlatAtZero):
     """−1, 0 or 1."""
 
     name = "sign"
@@ -34,7 +34,7 @@ class Sign(Unary):
     calls = unary_calls("sign")
 
 
-class Sgn(Unary):
+class Sgn(FlatAtZero):
     """x / |x|, 0 at 0: the sign, also of complex numbers."""
 
     name = "sgn"
@@ -43,7 +43,7 @@ class Sgn(Unary):
     calls = unary_calls("sgn")
 
 
-class Floor(Unary):
+class Floor(FlatAtZero):
     """The largest integer at most x."""
 
     name = "floor"
@@ -53,7 +53,7 @@ class Floor(Unary):
     calls = unary_calls("floor")
 
 
-class Ceil(Unary):
+class Ceil(FlatAtZero):
     """The smallest integer at least x."""
 
     name = "ceil"
@@ -63,7 +63,7 @@ class Ceil(Unary):
     calls = unary_calls("ceil")
 
 
-class Trunc(Unary):
+class Trunc(FlatAtZero):
     """x without its fraction."""
 
     name = "trunc"
@@ -94,7 +94,7 @@ class Positive(Unary):
     calls = unary_calls("positive") | {"Tensor.__pos__": "x"}
 
 
-class Abs(Unary):
+class Abs(FlatAtZero):
     """|x|; real for complex numbers."""
 
     name = "abs"
@@ -105,7 +105,7 @@ class Abs(Unary):
     calls = unary_calls("abs", "absolute") | {"Tensor.__abs__": "x"}
 
 
-class Square(Unary):
+class Square(FlatAtZero):
     """x²."""
 
     name = "square"
@@ -113,14 +113,11 @@ class Square(Unary):
     code = "torch.square({x})"
     calls = unary_calls("square")
 
-    def flat_at_zero(self, a: SimpleNamespace) -> bool:
-        return True
-
     def result_dtype(self, dtype: str) -> str:
         return "int64" if dtype == "bool" else dtype
 
 
-class Round(Unary):
+class Round(FlatAtZero):
     """The nearest integer, halves to even; with ``decimals`` that many digits stay."""
 
     name = "round"
@@ -166,7 +163,7 @@ class NanToNum(Unary):
 
 
 # -- complex numbers ---------------------------------------------------------------------------------------------------
-class Angle(Unary):
+class Angle(FlatAtZero):
     """Angle of complex numbers; 0 or π for real ones."""
 
     name = "angle"

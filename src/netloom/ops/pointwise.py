@@ -84,6 +84,13 @@ class Unary(Operator):
         return elementwise({"x": a.x.shape}, outputs[0].shape)
 
 
+class FlatAtZero(Unary):
+    """Base of elementwise functions whose derivative at 0 is 0, as torch has it: rectifiers, steps, squares."""
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return True
+
+
 class Broadcasting(Operator):
     """Base of elementwise functions of several tensors or numbers, which broadcast and promote together.
 

@@ -152,7 +152,6 @@ class Mean(Accumulation):
 class NanMean(Mean):
     """Mean over ``dim`` of what is not NaN."""
 
-
     name = "nanmean"
     zero_terms = ("x",)
     code = "torch.nanmean({x}, {dim}, {keepdim}, dtype={dtype})"

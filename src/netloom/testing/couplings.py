@@ -255,15 +255,9 @@ def check_couplings(call: Call) -> list[Seen]:
             # Zeros may hide among numbers of both signs: they are no maximum unless all others are negative.
             broken = broken or _broken(trial.shifted(-4), label) or _broken(trial.shifted(4), label)
         if kind:
-            assert kind in ("average", "rms", "zeros", "other"), f"{call}: {label} is coupled as {kind!r}, which is not defined"
+            _check_kind(call, trial, label, kind)
         else:
             assert not broken, f"{call}: {label} is not said to be coupled, but {broken}: {trial.dims}"
-        if kind in ("average", "rms"):
-            _check_average(call, trial, label)
-        if kind == "rms":
-            _check_padding(call, trial, label)
-        if kind == "zeros":
-            _check_zeros(call, trial, label)
         found.append(Seen(label.rstrip("0123456789"), kind, bool(broken)))
     return found
 
@@ -299,6 +293,19 @@ def _broken(trial: Trial, label: str) -> str:
     return ""
 
 
+def _check_kind(call: Call, trial: Trial, label: str, kind: str) -> None:
+    """A coupled label keeps what its kind promises."""
+    assert kind in ("average", "rms", "zeros", "other"), f"{call}: {label} is coupled as {kind!r}, which is not defined"
+    if kind in ("average", "rms"):
+        _check_average(call, trial, label)
+    if kind == "zeros":
+        _check_zeros(call, trial, label)
+    # The usual eps is too small to be seen in the results.
+    for start in (trial, trial.ordered(label, range(trial.sizes[label]), eps=0.5) if kind == "rms" else None):
+        if start is not None:
+            _check_padding(call, start, label, kind)
+
+
 def _check_average(call: Call, trial: Trial, label: str) -> None:
     """Results stay where every index is repeated, be it one after the other or all of them again."""
     count = trial.sizes[label]
@@ -319,33 +326,31 @@ def _check_zeros(call: Call, trial: Trial, label: str) -> None:
     assert same, f"{call}: {label} is coupled so that zeros do not count, but they do"
 
 
-def _check_padding(call: Call, trial: Trial, label: str) -> None:
-    """Zeros scale the results by the root of the sizes' ratio; `Operator.padded` undoes that to the last digits."""
+def _check_padding(call: Call, trial: Trial, label: str, kind: str) -> None:
+    """`Operator.padded` makes up for more indices of zeros; without it, they scale what is coupled as a root mean square."""
     old = trial.sizes[label]
     new = old + 3
     order = [*range(old), 0, 0, 0]
     names = [given.name for given in trial.given.values()]
-    # The usual eps is too small to be seen in the results.
-    for start in (trial, trial.ordered(label, range(old), eps=0.5)):
-        assert start is not None and start.results is not None, f"{call} is refused with another eps"
-        eps = 2.0**-52 if start.types.eps is None else start.types.eps
-        grown = start.ordered(label, order, eps=eps * old / new)
-        assert grown is not None, f"{call} is refused with more indices of {label}"
-        same = alike(
-            grown.zeroed(label, range(old, new), names).at(label, range(old)),
-            [result * math.sqrt(new / old) for result in start.results],
-        )
+    if kind == "rms":
+        eps = 2.0**-52 if trial.types.eps is None else trial.types.eps
+        grown = trial.ordered(label, order, eps=eps * old / new)
+        assert grown is not None and trial.results is not None, f"{call} is refused with more indices of {label}"
+        scaled = [result * math.sqrt(new / old) for result in trial.results]
+        same = alike(grown.zeroed(label, range(old, new), names).at(label, range(old)), scaled)
         assert same, f"{call}: {label} is coupled as a root mean square, but zeros do not scale the results by its size"
-        told = start.kind.padded(start.types, label, old, new)
-        if told is None:
-            continue
-        padded = start.ordered(label, order, **told["attrs"])
-        assert padded is not None, f"{call} is refused with {told}"
-        padded = padded.zeroed(label, range(old, new), names)
-        padded = padded.with_tensors({
-            name: given.value * told["scale"].get(given.name, 1.0) for name, given in padded.given.items()
-        })  # fmt: skip
-        assert alike(padded.at(label, range(old)), start.results), f"{call}: with {told}, zeros change the results"
+    told = trial.kind.padded(trial.types, label, old, new)
+    if told is None:
+        return
+    grown = trial.ordered(label, order, **told.get("attrs", {}))
+    assert grown is not None, f"{call} is refused with {told}"
+    grown = grown.zeroed(label, range(old, new), names)
+    factors = told.get("scale", {})
+    grown = grown.with_tensors({name: given.value * factors.get(given.name, 1) for name, given in grown.given.items()})
+    found = grown.at(label, range(old))
+    assert found is not None, f"{call} is refused with {told}"
+    times = told.get("times", 1.0)
+    assert alike([result * times for result in found], trial.results), f"{call}: with {told}, zeros change the results"
 
 
 # -- zeros -------------------------------------------------------------------------------------------------------------
