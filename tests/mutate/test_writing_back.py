@@ -28,7 +28,7 @@ def half(atom: Atom) -> int:
 
 
 def pruned(model: nn.Module, example: Any, pick: Pick = half) -> tuple[nl.Graph, nl.Graph, dict[str, Any]]:
-    """A model's graph, the graph in which atoms have the size that ``pick`` says (0: as it is), and what is left of the state."""
+    """A model's graph, that with atoms of the size that ``pick`` says (0: as it is), and what is left of the state."""
     old = nl.trace(model, example)
     dims = analyse(old)
     kept = {atom.id: range(atom.size - pick(atom), atom.size) for atom in dims.free if 0 < pick(atom) < atom.size}
@@ -297,6 +297,34 @@ def test_buffers_that_a_state_dict_leaves_out_follow() -> None:
     assert model.shift.tolist() == [3, 4, 5]
 
 
+def test_free_sizes_stay_free() -> None:
+    model, x = nn.Sequential(nn.Linear(5, 32), Attention(), nn.Linear(32, 3)), torch.randn(2, 7, 5)
+    free = {"tokens": [("input", 1)]}
+    with nl.edit(model, x, free=free) as edit:
+        edit["0"].resize(out=-16)
+    edit.apply_to(model)
+    assert model(torch.randn(3, 4, 5)).shape == (3, 4, 3) and model[1].qkv.in_features == 16
+    assert nl.trace(model, x, free=free).hash == edit.graph.hash
+
+
+def test_code_whose_source_is_not_at_hand() -> None:
+    """The attributes that its functions read are tried then; literals in it cannot be named."""
+    scope: dict[str, Any] = {"nn": nn}
+    exec(  # noqa: S102
+        "class Hidden(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.heads, self.other = 4, 4\n"
+        "        self.up, self.down = nn.Linear(6, 32), nn.Linear(8, 2)\n"
+        "    def forward(self, x):\n"
+        "        return self.down(self.up(x).view(x.shape[0], self.heads, -1).sum(1))\n",
+        scope,
+    )
+    model = scope["Hidden"]()
+    written(model, torch.randn(3, 6), lambda atom: 2 if atom.size == 4 else 0)
+    assert model.heads == 2 and model.other == 4
+
+
 # -- refusals ----------------------------------------------------------------------------------------------------------
 class Flat(nn.Module):
     def __init__(self) -> None:
@@ -383,7 +411,8 @@ class Block(nn.Module):
 
 def network() -> tuple[nn.Module, Tensor]:
     stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
-    return nn.Sequential(stem, Block(), Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), torch.randn(2, 3, 8, 8)
+    model = nn.Sequential(stem, Block(), Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    return model, torch.randn(2, 3, 8, 8)
 
 
 def applied(change: Callable[[Any], Any]) -> nn.Module:
@@ -408,6 +437,13 @@ def test_replaced_activations_and_layers() -> None:
     assert type(model[1].act) is nn.GELU and model[0][1].negative_slope == 0.3
     model = applied(lambda edit: edit.replace("2.norm", [nl.op.group_norm(2), nl.op.dropout(0.1)]))
     assert type(model[2].norm) is nn.Sequential and model[2].norm[0].num_groups == 2 and model[2].norm.training
+
+
+def test_a_replacement_beside_a_removal_keeps_its_place() -> None:
+    model = applied(lambda edit: (edit.remove("1.norm"), edit.replace("1.act", nl.op.gelu())))
+    assert type(model[1].norm) is nn.Identity and type(model[1].act) is nn.GELU
+    model = applied(lambda edit: (edit.replace("0.1", nl.op.silu()), edit.insert_after("0.0", nl.op.batch_norm())))
+    assert [type(layer) for layer in model[0]] == [nn.Conv2d, nn.BatchNorm2d, nn.SiLU]
 
 
 def test_layers_inserted_into_a_sequence() -> None:

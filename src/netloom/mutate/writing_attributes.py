@@ -280,7 +280,10 @@ def plain(size: Any) -> int:
 def owner(step: Step, modules: Container[str]) -> str:
     """The path of the module that makes a call: of a leaf without weights it is the name of the call, not its scope."""
     path = module_path(step.name)
-    return path if path in modules else step.scope
+    path = path if path in modules else step.scope
+    while path and path not in modules:  # constants have a scope of their own
+        path = path.rpartition(".")[0]
+    return path
 
 
 def alike(modules: Mapping[str, Any], place: Place, is_open: Callable[[Place], bool]) -> list[Place]:

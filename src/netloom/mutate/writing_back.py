@@ -64,7 +64,7 @@ def write_back(
     search.solve()
     for step in (configuration.follow, lambda: draft.set(_unread(draft, sizes))):
         before = step()
-        if before and search.check() is not None:
+        if before and search.check(runs=False) is not None:
             draft.set(before)
     draft.transfer()
 

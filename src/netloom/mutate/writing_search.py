@@ -34,9 +34,10 @@ class Search:
         self.draft, self.verifier, self.sizes = draft, verifier, sizes
         self.trials = 0
 
-    def check(self) -> Failure | None:
+    def check(self, runs: bool = True) -> Failure | None:
+        """What is wrong with the draft; ``runs`` is False where it was right before a change that should not matter."""
         self.trials += 1
-        return self.verifier.failure(self.draft.copy)
+        return self.verifier.failure(self.draft.copy, runs)
 
     def solve(self) -> None:
         """Raises `EditError` where no attribute helps, or too many would have to be tried."""
@@ -161,8 +162,9 @@ class Refusal:
             why = f"the literal {value} in {_quoted(place, file)} is in the way, a size that becomes {becomes}"
             return self._whole(frame, why, "make that size an attribute of the module")
         frames = [f for f in self.failure.frames if f.is_own] or self.failure.frames
-        if not frames:
-            return self._whole(None, self.failure.why, "make what its code does a matter of modules and their attributes")
+        if not frames or not self.failure.is_exact:
+            near = next(iter(frames), None)
+            return self._whole(near, self.failure.why, "make what its code does a matter of modules and their attributes")
         frame = frames[0]
         why = f"{_quoted(frame, frame.file)} does not follow the edit ({self.failure.why})"
         return self._whole(frame, why, "make what the line does a matter of modules and their attributes")

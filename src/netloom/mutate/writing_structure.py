@@ -8,7 +8,7 @@ the network is right then; here nothing is refused but what has no place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from torch import nn
 from ..errors import EditError
 from ..graph.graph import Graph, Step
 from ..graph.tree import edges, weights
-from ..ops import Edge
+from ..ops import Edge, operator
 from .writing_attributes import owner
 from .writing_draft import Draft, Modules
 from .writing_modules import made_for
@@ -41,17 +41,21 @@ class _Structure:
         self.draft, self.old, self.new = draft, draft.old, draft.new
         self.names: dict[str, str] = {}
         self.gone = [s for s in self.old.steps if s.name not in self.new or self.new[s.name].op != s.op]
+        self.gone_names = {step.name for step in self.gone}
         self.fresh = [s for s in self.new.steps if s.name not in self.old or self.old[s.name].op != s.op]
 
     def done(self) -> dict[str, str]:
         removed = self._removed()
         for chain in self._chains():
-            slot = next((path for path in removed if self._takes_place(chain, path)), None)
-            if slot is not None:
-                removed.remove(slot)
-                self._put(slot, chain)
-            else:
+            slot = self._slot(chain, removed)
+            if slot is None:
                 self._insert(chain)
+                continue
+            removed.remove(slot)
+            if len(chain.steps) > 1 and self._in_sequence(slot):
+                self._insert(replace(chain, steps=chain.steps[:-1]))
+                chain = replace(chain, steps=chain.steps[-1:])
+            self._put(slot, chain)
         for path in removed:
             self._replace(path, nn.Identity())
         return self.names
@@ -93,12 +97,39 @@ class _Structure:
             Chain(tuple(c), edges(tuple(c[0].args.values()))[0], tuple(self.new.consumers[c[-1].name])) for c in chains
         ]  # fmt: skip
 
-    def _takes_place(self, chain: Chain, path: str) -> bool:
-        """Whether a chain reads what a module read, and is read by what read the module."""
-        inside = {step.name for step in self.old.steps if _is_under(self._owner(step), path)}
-        entries = {edge for name in inside for edge in self.old[name].operands if edge.node not in inside}
-        readers = {reader for name in inside for reader in self.old.consumers[name] if reader not in inside}
-        return entries == {chain.entry} and readers == set(chain.readers)
+    def _slot(self, chain: Chain, removed: list[str]) -> str | None:
+        """The removed module in whose place a chain comes: it reads what that read, and what read that reads it.
+
+        Of several, one of the family of the chain's last call.
+        """
+        fitting = []
+        for path in removed:
+            inside = [step for step in self.old.steps if _is_under(self._owner(step), path)]
+            if self._entries(inside) == {chain.entry} and self._readers(inside) == set(chain.readers):
+                fitting.append((operator(inside[-1].op).family != operator(chain.steps[-1].op).family, path))
+        return min(fitting)[1] if fitting else None
+
+    def _entries(self, inside: list[Step]) -> set[Edge]:
+        """What calls read from outside, through calls that are gone as well."""
+        names = {step.name for step in inside}
+        found = set()
+        for edge in {edge for step in inside for edge in self.old[step.name].operands if edge.node not in names}:
+            while edge.node in self.gone_names and len(self.old[edge.node].operands) == 1:
+                edge = self.old[edge.node].operands[0]
+            found.add(edge)
+        return found
+
+    def _readers(self, inside: list[Step]) -> set[str]:
+        """What reads calls from outside, through calls that are gone as well."""
+        names = {step.name for step in inside}
+        stack, found = [reader for name in names for reader in self.old.consumers[name] if reader not in names], set()
+        while stack:
+            name = stack.pop()
+            if name in self.gone_names:
+                stack += self.old.consumers[name]
+            else:
+                found.add(name)
+        return found
 
     # -- changes of the tree -------------------------------------------------------------------------------------------
     def _put(self, path: str, chain: Chain) -> None:

@@ -33,7 +33,8 @@ class Failure:
     """Why a copy is not the edited network.
 
     ``reached`` orders failures: how far the copy ran, then how far its graph agrees. ``frames`` are the lines, the innermost
-    first, and ``suspects`` the ints that are at fault where they stand in them; None for any.
+    first, and ``suspects`` the ints that are at fault where they stand in them; None for any. ``is_exact`` is False where the
+    lines are only near: some call of the same module.
     """
 
     reached: tuple[int, int]
@@ -41,6 +42,7 @@ class Failure:
     frames: list[Frame]
     lines: Lines
     suspects: AbstractSet[int] | None = None
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,9 @@ class Verifier:
         )  # fmt: skip
         self.expected: Any = None
 
-    def failure(self, copy: torch.nn.Module) -> Failure | None:
-        """What is wrong with a copy; None where it is the edited network."""
-        run = Run(copy, self.example, writes=self.writes) if self.real else None
+    def failure(self, copy: torch.nn.Module, runs: bool = True) -> Failure | None:
+        """What is wrong with a copy; None where it is the edited network. Without ``runs`` it is only traced."""
+        run = Run(copy, self.example, writes=self.writes) if self.real and runs else None
         if run is not None and run.error is not None:
             why = f"{type(run.error).__name__}: {run.error}"
             return Failure((0, run.counter.calls), why, frames_of(run.error), run.lines)
@@ -158,25 +160,25 @@ class Verifier:
             return Failure((1, 0), str(error), frames_of(cause), Lines(dict(copy.named_modules())))
         difference = self.difference(found) or self._other_keys(found)
         if difference is not None:
-            frames, lines = self._lines(copy, found, difference)
-            return Failure((2, difference.position), difference.why, frames, lines, difference.ints)
+            frames, lines, is_exact = self._lines(copy, found, difference)
+            return Failure((2, difference.position), difference.why, frames, lines, difference.ints, is_exact)
         if run is not None and not self._same_outputs(run.outputs):
             why = "its outputs are not those of the edited network"
             return Failure((3, 0), why, [], run.lines, frozenset())
         return None
 
-    def _lines(self, copy: torch.nn.Module, found: Graph, difference: Difference) -> tuple[list[Frame], Lines]:
-        """The lines of the call that differs."""
+    def _lines(self, copy: torch.nn.Module, found: Graph, difference: Difference) -> tuple[list[Frame], Lines, bool]:
+        """The lines of the call that differs, or else of a call of the same module."""
         step = difference.step
         lines = Lines(dict(copy.named_modules()))
         if step is None or not self.real:
-            return [], lines
+            return [], lines, True
         wanted = (step.op, owner(step, lines.modules))
         run = Run(copy, self.example, wanted, self.writes)
         alike = [s.name for s in found.steps if (s.op, owner(s, lines.modules)) == wanted and s.mode != "train"]
         index = alike.index(step.name) if step.name in alike else 0
         calls = run.counter.found or run.counter.near
-        return (calls[min(index, len(calls) - 1)] if calls else []), run.lines
+        return (calls[min(index, len(calls) - 1)] if calls else []), run.lines, bool(run.counter.found)
 
     def _same_outputs(self, outputs: Any) -> bool:
         if self.expected is None:
@@ -257,7 +259,7 @@ def _unlike(new: Graph, found: Graph, wanted: Step, have: Step, renamed: Mapping
         return f"{have.op} {have.name!r} is called in another mode"
     if wanted.op == "constant":
         one, two = (graph.tensors[step.args["value"].key].constant for graph, step in ((new, wanted), (found, have)))
-        return "" if one == two else f"the constant {have.name!r} is {two}, that of the edited network {one}"
+        return "" if one == two else f"the constant {have.name!r} is {_shown(two)}, that of the edited network {_shown(one)}"
     for name, value in wanted.args.items():
         other = have.args.get(name)
         if edges(value) or edges(other):
@@ -283,6 +285,13 @@ def _other_ints(wanted: Step, have: Step) -> frozenset[int]:
 
 def _follow(leaf: Any, renamed: Mapping[str, str]) -> Any:
     return Edge(renamed.get(leaf.node, leaf.node), leaf.index) if type(leaf) is Edge else leaf
+
+
+def _shown(constant: Any) -> str:
+    """A constant in words: the number itself where it is one."""
+    if constant is None or not constant.data or constant.type.numel != 1:
+        return str(constant)
+    return str(torch.frombuffer(bytearray(constant.data), dtype=getattr(torch, constant.type.dtype)).item())
 
 
 def _text(value: Any) -> str:
