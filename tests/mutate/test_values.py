@@ -309,3 +309,15 @@ def test_lamp_ranks_layers_against_each_other_and_never_empties_one() -> None:
         model.inner.bias.mul_(1e-3)
     found = scores("magnitude", model, graph, normalize="lamp")
     assert all(each.max() == 1.0 for each in found.values())
+
+
+def test_a_function_of_one_argument_scores_the_outputs_of_every_weight() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 1))
+    images, expected = torch.randn(1, 3, 8, 8), model[0].weight.abs().flatten(1).sum(1).topk(2).indices.sort().values.tolist()
+    for value in (lambda w: w.abs().flatten(1).sum(1), lambda w: w.abs()):
+        with nl.edit(model, images, value=value) as edit:
+            edit["0"].resize(out=-2)
+        assert edit.plan.indices("0.weight") == expected
+    with pytest.raises(EditError, match="expected one for each of its 4 outputs"):
+        with nl.edit(model, images, value=lambda w: w.sum()) as edit:
+            edit["0"].resize(out=-2)

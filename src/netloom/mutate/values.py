@@ -57,7 +57,8 @@ def atom_scores(
     - a mapping: name of a node → scores of the features of its result (a name such as ``"conv:2"`` is that of an atom);
     - a function of (graph, state) that gives such a mapping, where state is key → tensor;
     - a function whose first parameter is called ``key``: of (key, tensor) it gives scores of the tensor's elements, same shape,
-      which are summed.
+      which are summed;
+    - a function of one argument: of each weight, outputs first, it gives a score for each output, or for each element.
 
     What is said of one layer adds up; ``reduce`` is how layers that are tied come together: ``"sum"``, ``"mean"`` or ``"max"``.
     Of an atom that the value says nothing about, magnitude decides, scaled to the mean of those that it does speak of; where
@@ -119,8 +120,11 @@ def _places(value: Any, subject: _Subject) -> Iterable[Found]:
         return found
     if not callable(value):
         raise EditError(f"a value is a name ({', '.join(_NAMED)}), a mapping or a function, not a {type(value).__name__}")
-    if _takes_keys(value):
+    parameters = _parameters(value)
+    if parameters[:1] == ["key"]:
         return _by_element(value, subject)
+    if len(parameters) == 1:
+        return _by_weight(value, subject)
     mapping = value(subject.graph, dict(subject.state))
     if not isinstance(mapping, Mapping):
         raise EditError(
@@ -130,12 +134,12 @@ def _places(value: Any, subject: _Subject) -> Iterable[Found]:
     return _given(mapping, subject)
 
 
-def _takes_keys(value: Callable[..., Any]) -> bool:
+def _parameters(value: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that a function needs; one for those of torch, which do not tell."""
     try:
-        parameters = list(inspect.signature(value).parameters)
+        return [name for name, p in inspect.signature(value).parameters.items() if p.default is p.empty]
     except (TypeError, ValueError):
-        return False
-    return parameters[:1] == ["key"]
+        return ["tensor"]
 
 
 def _known(name: str, table: Mapping[str, Any], what: str) -> None:
@@ -223,6 +227,25 @@ def _by_element(value: Callable[[str, Any], Any], subject: _Subject) -> Iterator
         return known[place.key]
 
     return _summed(subject, subject.weights, scores)
+
+
+def _by_weight(value: Callable[[Any], Any], subject: _Subject) -> Iterator[Found]:
+    import torch
+
+    for place in subject.weights:
+        tensor = subject.tensor(place).detach()
+        if tensor.dim() < 2:
+            continue
+        rows = tensor.movedim(place.axis, 0)
+        given = torch.as_tensor(value(rows))
+        if given.shape == rows.shape:
+            given = given.flatten(1).sum(1)
+        if given.shape != rows.shape[:1]:
+            raise EditError(
+                f"the value function gave {tuple(given.shape)} scores for {place.key!r} of shape {tuple(rows.shape)}; "
+                f"expected one for each of its {rows.shape[0]} outputs, or one for each element"
+            )
+        yield place.node, subject.fold(place, given.detach().double().cpu().numpy())
 
 
 def _random(subject: _Subject) -> Iterator[Found]:
