@@ -9,11 +9,11 @@ original (Net2Net, Chen et al. 2016). The operators say where which of these doe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..graph.graph import Argument, Graph, Step
-from ..graph.tree import edges, weights
+from ..graph.tree import edges, map_leaves, weights
 from ..ops import DType, Edge, Size, TensorType, Weight, operator
 from ..ops.dims import labels as labels_of
 from .analysis import Dimensions
@@ -77,11 +77,16 @@ def rows_of(graph: Graph, source: Edge, axis: int, chain: Sequence[Step], target
     names = {source.node, *(step.name for step in chain)}
     if any(edge.node not in names for step in chain for edge in edges(step_values(graph[step.name].step))):
         return None
-    entry = Step(source.node, "input", {"dtype": DType("float64"), "shape": type_.shape})
-    calls = [graph[step.name].step for step in chain]
-    part = Graph.make([entry, *calls], {}, [Argument("x", Edge(source.node))], target, symbols=graph.symbols)
     symbols = {**graph.symbols, "N": 2}
-    shape = [size.at(symbols) if isinstance(size, Size) else size for size in type_.shape]
+
+    def plain(leaf: Any) -> Any:
+        return leaf.at(symbols) if isinstance(leaf, Size) else leaf
+
+    shape = tuple(map(plain, type_.shape))
+    entry = Step(source.node, "input", {"dtype": DType("float64"), "shape": shape})
+    steps = [graph[step.name].step for step in chain]
+    calls = [replace(step, args={name: map_leaves(value, plain) for name, value in step.args.items()}) for step in steps]
+    part = Graph.make([entry, *calls], {}, [Argument("x", Edge(source.node))], target)
     places = torch.arange(shape[axis], dtype=torch.float64).reshape(-1, *(1,) * (len(shape) - axis - 1))
     found = build(part)(places.expand(shape).contiguous())
     return np.unique(found.numpy().astype(np.int64))
@@ -149,8 +154,9 @@ class _Growing:
             harms = [harm for harm in self._harms() if harm not in given_up]
             if not harms:
                 break
-            if not self._mended(harms[0]):
-                given_up.add(harms[0])
+            # Of every atom the first: those after it often come of it, and other atoms hardly do.
+            first = {harm.atom: harm for harm in reversed(harms)}
+            given_up.update(harm for harm in first.values() if not self._mended(harm))
         left = self._harms()
         self.growth.reasons += list(dict.fromkeys(harm.why for harm in left))
         self.growth.harmed = {harm.atom for harm in left}
