@@ -179,11 +179,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=10)
     parser.add_argument("--tune", type=float, default=2)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="beginnings of the names of the networks to train; all without")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.folder.mkdir(parents=True, exist_ok=True)
     runs, x = Runs(given.folder), torch.randn(2, 3, 32, 32)
     done = {json.loads(line)["name"] for line in RESULTS.read_text().splitlines()} if RESULTS.exists() else set()
+
+    def wanted(title: str) -> bool:
+        return title not in done and (given.only is None or title.startswith(tuple(given.only)))
 
     def note(name: str, model: torch.nn.Module, before: float | None, started: float) -> None:
         graph = nl.trace(model, x)
@@ -209,7 +213,7 @@ def main() -> None:
     for name, value in values(runs, model).items():
         for ranking in ("layer", "global") if name in ranked else ("layer",):
             title = f"{name}, {ranking}"
-            if title not in done:
+            if wanted(title):
                 started = time.process_time()
                 small = nl.prune(model, x, flops=0.5, value=value(), ranking=ranking).network
                 before = runs.accuracy(small)
@@ -219,10 +223,10 @@ def main() -> None:
         ("half the size from scratch, as long as fine-tuning", given.tune, 0.2),
         ("half the size from scratch, as long as all", given.epochs + given.tune, 0.2),
     ):
-        if title not in done:
+        if wanted(title):
             started = time.process_time()
             note(title, runs.fit(nl.build(small_graph, seed=0), epochs, rate, seed=1), None, started)
-    if "Torch-Pruning magnitude" not in done:
+    if wanted("Torch-Pruning magnitude"):
         import torch_pruning as tp
 
         values(runs, model)["taylor"]()
@@ -234,7 +238,7 @@ def main() -> None:
             small = peer(model, 0.5, importance, runs)
             before = runs.accuracy(small)
             note(title, runs.fit(small, given.tune, 0.05, seed=1), before, started)
-    if "original, tuned as well" not in done:
+    if wanted("original, tuned as well"):
         started = time.process_time()
         note("original, tuned as well", runs.fit(model, given.tune, 0.05, seed=1), None, started)
 

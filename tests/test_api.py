@@ -16,11 +16,11 @@ import netloom as nl
 
 #: Every public name except operators (which tests/golden or `REGISTRY` list): adding one is a decision, so is removing one.
 NAMES = {
-    "Graph", "NetloomError", "Network", "Node", "Size", "Store", "Value", "build", "diff", "input", "load_network", "op",
-    "parameter", "report", "search", "to_onnx", "trace", "train",
+    "Graph", "NetloomError", "Network", "Node", "Size", "Store", "Value", "build", "diff", "edit", "grow", "input",
+    "load_network", "op", "parameter", "prune", "report", "search", "to_onnx", "trace", "train",
 }  # fmt: skip
 ROOMS = {
-    "building", "errors", "graph", "ops", "reporting", "searching", "spaces", "store", "tasks", "tracing", "training",
+    "building", "errors", "graph", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks", "tracing", "training",
 }  # fmt: skip
 
 

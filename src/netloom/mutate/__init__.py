@@ -7,17 +7,42 @@
 ['hidden']
 """
 
-from .analysis import Dimensions, analyse
-from .atoms import Atom, Member, Take
-from .editing import Edit, edit
-from .gathering import ActivationContribution, Fisher, SeReNe, Taylor
-from .plan import Move, Plan, Stage
-from .pruning import Pruned, grow, prune
-from .resizing import resize
-from .shrinking import gather, shrink
-from .values import atom_scores
+from __future__ import annotations
 
-__all__ = [
-    "ActivationContribution", "Atom", "Dimensions", "Edit", "Fisher", "Member", "Move", "Plan", "Pruned", "SeReNe",
-    "Stage", "Take", "Taylor", "analyse", "atom_scores", "edit", "gather", "grow", "prune", "resize", "shrink",
-]  # fmt: skip
+from typing import Any
+
+#: File → the names that it gives; loaded when first asked for, since values and transfers need torch.
+_NAMES = {
+    "analysis": "Dimensions analyse",
+    "atoms": "Atom Member Take",
+    "combinators": "ByValue Chain Each Filter OneOf Record Recorded Shield When WithProbability Within",
+    "crossover": "Crossed Crossover crossing_points pairing swapped",
+    "edge_mutations": "AddEdge RemoveEdge edge_targets",
+    "editing": "Edit edit",
+    "gathering": "ActivationContribution Fisher SeReNe Taylor",
+    "mutations": "Activation AddNode Kernel Mutation NodeMutation Pooling RemoveNode Replace Resize Where mutated",
+    "plan": "Move Plan Stage",
+    "pruning": "Pruned grow prune",
+    "regularising": "GroupLasso GrowingRegularization ScaleLasso",
+    "resizing": "resize",
+    "samplers": "AnyLayer ConvLayer LinearLayer ResidualBlock",
+    "shrinking": "gather shrink",
+    "values": "atom_scores",
+}
+_FILES = {name: file for file, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted(_FILES)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _FILES:
+        raise AttributeError(f"module 'netloom.mutate' has no attribute {name!r}")
+    value = getattr(import_module(f"netloom.mutate.{_FILES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FILES})

@@ -293,6 +293,8 @@ class Edit:
         from .writing_back import write_back
 
         plan, subject = self.plan, self.subject
+        if model is subject.model:
+            self.result  # noqa: B018  (made now: it takes its weights from the model, which is about to have others)
         write_back(model, plan.before, plan.graph, plan.apply(_full_state(model)), subject.example_inputs, subject.free)
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
