@@ -186,7 +186,7 @@ def _load(network: Network, weights: Any) -> None:
     for key, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise BuildError(f"weights[{key!r}] is a {type(value).__name__}; expected a tensor")
-    caches = _caches(graph)
+    caches = caches_of(graph)
     _refuse_misfit(graph, state, caches)
 
     def copied(key: str, entry: TensorEntry) -> Any:
@@ -249,7 +249,7 @@ def full_state(module: torch.nn.Module) -> dict[str, Any]:
     return state
 
 
-def _caches(graph: Graph) -> set[str]:
+def caches_of(graph: Graph) -> set[str]:
     """Buffers that no checkpoint holds and no call reads: each call of the network writes them anew, whatever they were."""
     read = {weight.key for step in graph.steps if step.op != "assign" for weight in weights_in(tuple(step.args.values()))}
     return {key for key, entry in graph.tensors.items() if not entry.persistent and (entry.alias_of or key) not in read}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..building.initialising import fresh
+from ..building.network import caches_of
 from ..errors import EditError
 from ..graph.table import TensorEntry
 from ..ops import TensorType
@@ -120,10 +121,14 @@ def _generator(seed: str, key: str) -> torch.Generator:
 def _canonical(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The state by the keys that hold tensors, aliases left out; `EditError` where it is not that of the plan's network."""
     found: dict[str, torch.Tensor] = {}
+    caches = caches_of(plan.before)
     for key, entry in plan.before.tensors.items():
         head = entry.alias_of or key
         if key in state:
             if tuple(state[key].shape) != tuple(entry.type.shape):
+                if key in caches:
+                    found[head] = fresh(key, entry, None, "cpu")
+                    continue
                 raise EditError(
                     f"the state has {key!r} of shape {tuple(state[key].shape)} where the plan's network has "
                     f"{tuple(entry.type.shape)}; a plan fits the network it was made for"
