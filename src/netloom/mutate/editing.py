@@ -289,8 +289,8 @@ class Edit:
     # -- giving it back --------------------------------------------------------------------------------------------------
     def apply_to(self, model: torch.nn.Module) -> None:
         """Write sizes and weights into the model itself, an object of the user's own class, where that is safe; see
-        `netloom.mutate.writing_back`. `EditError` names what stands in the way; the model is untouched then."""
-        from .writing_back import write_back
+        `netloom.mutate.writing`. `EditError` names what stands in the way; the model is untouched then."""
+        from .writing.back import write_back
 
         plan, subject = self.plan, self.subject
         if model is subject.model:
