@@ -159,6 +159,17 @@ def test_requests_at_once() -> None:
     check_edit(edit, inputs)
 
 
+def test_of_several_sizes_none_is_asked_for_where_one_cannot_be_had() -> None:
+    net, _ = prepared("unet")
+    edit = nl.edit(net)
+    edit["mid"].resize(out=+1)
+    with pytest.raises(EditError, match="the size of 'out' may not change"):
+        edit.resize({"e1": +2, "out": +1})
+    with pytest.raises(EditError, match="keep at least one"):
+        edit["cat"].resize(in_=(+1, -4))
+    assert sizes(edit, "e1", "up", "mid") == [4, 4, 9]
+
+
 def test_each_input_of_a_node() -> None:
     net, inputs = prepared("unet")
     edit = nl.edit(net)

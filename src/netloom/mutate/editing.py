@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +132,21 @@ class Edit:
         self, out: Mapping[str, int] | None = None, out_to: Mapping[str, int] | None = None, *, relax: bool = False
     ) -> None:
         """Several sizes at once, by node: changes in ``out``, sizes in ``out_to``; ``relax`` makes them wishes."""
-        for name, change in (out or {}).items():
-            self[name].resize(out=change, relax=relax)
-        for name, size in (out_to or {}).items():
-            self[name].resize(out_to=size, relax=relax)
+        with self.as_a_whole():
+            for name, change in (out or {}).items():
+                self[name].resize(out=change, relax=relax)
+            for name, size in (out_to or {}).items():
+                self[name].resize(out_to=size, relax=relax)
+
+    @contextmanager
+    def as_a_whole(self) -> Iterator[None]:
+        """Of sizes that are asked for inside none is, where one of them cannot be had."""
+        before = self._requests
+        try:
+            yield
+        except BaseException:
+            self._requests = before
+            raise
 
     def limit(
         self, name: str, *, at_least: int = 1, at_most: int | None = None, multiple_of: int = 1, step: int = 1,

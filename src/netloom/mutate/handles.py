@@ -29,16 +29,17 @@ class Handle:
         if not given:
             raise EditError(f"resize of {self.name!r} needs out=, out_to=, in_= or in_to=")
         dims = self.edit._dimensions(self.edit._plan.graph)
-        for word, amount in given:
-            relative = word in ("out", "in_")
-            if word.startswith("out"):
-                axes = [(self._axis(dims), repr(self.name), amount)]
-            else:
-                axes = self._in_axes(dims, amount)
-            for axis, what, number in axes:
-                if isinstance(number, bool) or not isinstance(number, int):
-                    raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
-                self.edit.ask(axis, what, number if relative else None, None if relative else number, relax)
+        with self.edit.as_a_whole():
+            for word, amount in given:
+                relative = word in ("out", "in_")
+                if word.startswith("out"):
+                    axes = [(self._axis(dims), repr(self.name), amount)]
+                else:
+                    axes = self._in_axes(dims, amount)
+                for axis, what, number in axes:
+                    if isinstance(number, bool) or not isinstance(number, int):
+                        raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
+                    self.edit.ask(axis, what, number if relative else None, None if relative else number, relax)
 
     def _axis(self, dims: Dimensions) -> Any:
         return self.name if self.name not in dims.graph else feature_axis(dims, self.name)
