@@ -310,6 +310,14 @@ def test_half_precision_stays_half() -> None:
     assert {tensor.dtype for tensor in edit.result.state_dict().values()} == {torch.bfloat16}
 
 
+def test_what_takes_the_place_of_all_weights_has_their_dtype() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).double()
+    edit = nl.edit(model, torch.randn(2, 4).double())
+    edit.remove("0")
+    edit.insert_before("1", nl.op.linear(4))
+    assert {tensor.dtype for tensor in edit.result.state_dict().values()} == {torch.float64}
+
+
 # -- one after another -----------------------------------------------------------------------------------------------------
 def test_undo_takes_back_one_thing_at_a_time() -> None:
     net, inputs = prepared("residual")

@@ -12,6 +12,7 @@ import torch
 from ..building.initialising import fresh
 from ..building.network import caches_of
 from ..errors import EditError
+from ..graph.graph import Graph
 from ..graph.table import TensorEntry
 from ..ops import TensorType
 from .atoms import NEW, sources
@@ -22,23 +23,38 @@ from .resizing import edge_repeated
 
 def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """See `Plan.apply`."""
-    current = _canonical(plan, state)
+    return _states(plan, state)[-1]
+
+
+def _states(plan: Plan, state: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The state before the first stage and after each."""
+    found = [_canonical(plan, state)]
+    cast = _cast(plan.before, found[0])
     for number, stage in enumerate(plan.stages):
-        current = apply_stage(stage, current, seed=f"{plan.seed}/{number}")
-    return current
+        found.append(apply_stage(stage, found[-1], f"{plan.seed}/{number}", cast))
+    return found
 
 
-def apply_stage(stage: Stage, state: Mapping[str, torch.Tensor], seed: str = "0") -> dict[str, torch.Tensor]:
-    """The state after one stage; tensors that do not change are shared with the old state."""
+def _cast(graph: Graph, state: Mapping[str, torch.Tensor]) -> tuple[torch.device, dict[str, torch.dtype]]:
+    """Where a model is, and what its dtypes have become: it may have been cast since it was traced."""
     device = next((tensor.device for tensor in state.values()), torch.device("cpu"))
-    dtypes = {entry.type.dtype: state[key].dtype for key, entry in stage.graph.tensors.items() if key in state}
+    return device, {entry.type.dtype: state[key].dtype for key, entry in graph.tensors.items() if key in state}
+
+
+def apply_stage(
+    stage: Stage, state: Mapping[str, torch.Tensor], seed: str = "0", cast: tuple[Any, Mapping[str, Any]] | None = None
+) -> dict[str, torch.Tensor]:
+    """The state after one stage; tensors that do not change are shared with the old state.
+
+    What is new is on the device and of the dtypes in ``cast``, without it on those of the other tensors.
+    """
+    device, dtypes = cast or _cast(stage.graph, state)
     found: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for key, entry in stage.graph.tensors.items():
             if entry.alias_of is not None:
                 continue
             if key in stage.fresh:
-                # A model may have been cast since it was traced; what is new goes with it.
                 found[key] = _made(key, entry, stage.fresh[key], seed).to(device, dtypes.get(entry.type.dtype))
             elif key in stage.moves:
                 found[key] = moved(state[key].detach(), stage.moves[key], entry, _generator(seed, key))
@@ -145,9 +161,7 @@ def _canonical(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch
 
 def undo_plan(plan: Plan, state: Mapping[str, torch.Tensor], old: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """See `Plan.undo`."""
-    states = [_canonical(plan, old)]
-    for number, stage in enumerate(plan.stages):
-        states.append(apply_stage(stage, states[-1], seed=f"{plan.seed}/{number}"))
+    states = _states(plan, old)
     current = {key: tensor.detach() for key, tensor in state.items()}
     for stage, before in zip(reversed(plan.stages), reversed(states[:-1])):
         restored = {}
