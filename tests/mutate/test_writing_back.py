@@ -17,8 +17,8 @@ from benchmarks import torchvision_shim  # noqa: F401  (before torchvision)
 from netloom.building.network import full_state
 from netloom.errors import EditError
 from netloom.mutate import Atom, analyse, gather, shrink
-from netloom.mutate.writing_attributes import own_ints
-from netloom.mutate.writing_back import write_back
+from netloom.mutate.writing.attributes import own_ints
+from netloom.mutate.writing.back import write_back
 
 Pick = Callable[[Atom], int]
 

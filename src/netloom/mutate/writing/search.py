@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EditError
-from .writing_attributes import Place, Sizes, alike, is_int, names_a_size, own_ints
-from .writing_lines import Frame, Lines
-from .writing_modules import has_rule
-from .writing_verifying import Failure, Verifier
+from ...errors import EditError
+from .attributes import Place, Sizes, alike, is_int, names_a_size, own_ints
+from .lines import Frame, Lines
+from .modules import has_rule
+from .verifying import Failure, Verifier
 
 if TYPE_CHECKING:
-    from .writing_draft import Draft
+    from .draft import Draft
 
 #: Copies that are run and traced at most.
 MAX_TRIALS = 40

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..errors import NetloomError
-from ..graph.graph import Graph, Step
-from ..graph.hashing import canonical_walk
-from ..graph.tree import edges, leaves, map_leaves, same, weights
-from ..ops import Edge, Weight
-from ..tracing.calls import resolve
-from ..tracing.cloning import Cloner
-from ..tracing.trace import trace
-from .writing_attributes import owner, paired_ints
-from .writing_draft import Placing
-from .writing_lines import Frame, Lines, frames_here, frames_of
-from .writing_views import IDLE, without_idle
+from ...errors import NetloomError
+from ...graph.graph import Graph, Step
+from ...graph.hashing import canonical_walk
+from ...graph.tree import edges, leaves, map_leaves, same, weights
+from ...ops import Edge, Weight
+from ...tracing.calls import resolve
+from ...tracing.cloning import Cloner
+from ...tracing.trace import trace
+from .attributes import owner, paired_ints
+from .draft import Placing
+from .lines import Frame, Lines, frames_here, frames_of
+from .views import IDLE, without_idle
 
 #: Arguments of a step in error messages are cut to this length.
 _SHOWN = 80
@@ -182,7 +182,7 @@ class Verifier:
 
     def _same_outputs(self, outputs: Any) -> bool:
         if self.expected is None:
-            from ..building.network import build
+            from ...building.network import build
 
             network = build(self.new, weights=self.state).eval()
             args, keywords = _arguments(Cloner(meta=False).clone(self.example))

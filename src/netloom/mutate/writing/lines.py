@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from .writing_attributes import Place, fetch, is_int, is_plain
+from .attributes import Place, fetch, is_int, is_plain
 
 _TORCH = str(Path(torch.__file__).parent) + "/"
 _PYTHON = sysconfig.get_path("stdlib") + "/"

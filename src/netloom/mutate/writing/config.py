@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from .writing_attributes import Place, Sizes, ints_in, is_plain, names_a_size, own_ints, put
-from .writing_draft import Draft
+from .attributes import Place, Sizes, ints_in, is_plain, names_a_size, own_ints, put
+from .draft import Draft
 
 #: Models that are made at most.
 MAX_MODELS = 60

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ..errors import EditError
-from ..graph.graph import Graph, Step
-from ..graph.tree import edges, weights
-from ..ops import Edge, operator
-from .writing_attributes import owner
-from .writing_draft import Draft, Modules
-from .writing_modules import made_for
+from ...errors import EditError
+from ...graph.graph import Graph, Step
+from ...graph.tree import edges, weights
+from ...ops import Edge, operator
+from .attributes import owner
+from .draft import Draft, Modules
+from .modules import made_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from ..graph.graph import Graph, Step
-from ..graph.tree import map_leaves
-from ..ops import Edge, Slice
+from ...graph.graph import Graph, Step
+from ...graph.tree import map_leaves
+from ...ops import Edge, Slice
 
 #: Operators that give their operand's elements in the same order, where their number stays the same.
 VIEWS = frozenset({"reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "getitem"})

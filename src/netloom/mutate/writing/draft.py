@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from ..errors import EditError
-from ..graph.graph import Graph
-from ..tracing.cloning import Cloner
-from ..tracing.state import held
-from .writing_attributes import Place, fetch, read, write
+from ...errors import EditError
+from ...graph.graph import Graph
+from ...tracing.cloning import Cloner
+from ...tracing.state import held
+from .attributes import Place, fetch, read, write
 
 Modules = dict[str, torch.nn.Module]
 #: A change of the module tree, done to whatever tree it is given.

@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 
-from ..building.network import Network, build, full_state
-from ..errors import EditError
-from ..graph.graph import Graph
-from ..tracing.state import held
-from .writing_attributes import Place, Sizes, names_a_size, own_ints, owner
-from .writing_config import Configuration
-from .writing_draft import Draft
-from .writing_modules import fitted
-from .writing_search import Search
-from .writing_structure import has_new_structure, restructure
-from .writing_verifying import Verifier
+from ...building.network import Network, build, full_state
+from ...errors import EditError
+from ...graph.graph import Graph
+from ...tracing.state import held
+from .attributes import Place, Sizes, names_a_size, own_ints, owner
+from .config import Configuration
+from .draft import Draft
+from .modules import fitted
+from .search import Search
+from .structure import has_new_structure, restructure
+from .verifying import Verifier
 
 
 def write_back(

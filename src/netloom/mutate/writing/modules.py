@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..graph.graph import Graph, Step
-from ..graph.tree import same
+from ...graph.graph import Graph, Step
+from ...graph.tree import same
 
 #: Arguments of operators that torch's modules call otherwise.
 _RENAMED = {"kernel": "kernel_size", "sizes": "unflattened_size", "factor": "upscale_factor"}

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from ..graph.graph import Graph, Step
-from ..graph.step import module_path
-from ..graph.tree import edges, weights
-from ..ops import Size, operator
+from ...graph.graph import Graph, Step
+from ...graph.step import module_path
+from ...graph.tree import edges, weights
+from ...ops import Size, operator
 
 #: Containers nested deeper than this are not searched.
 MAX_DEPTH = 4
