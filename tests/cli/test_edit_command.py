@@ -25,7 +25,9 @@ def file(tmp_path: Path, name: str = "net.safetensors") -> str:
     return str(tmp_path / name)
 
 
-def test_edits_in_order_with_the_weights_that_stay(network: nl.Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_edits_in_order_with_the_weights_that_stay(
+    network: nl.Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = file(tmp_path, "out.safetensors")
     edits = ["--drop", "hidden=0,2-3", "--resize", "hidden=+2", "--insert-after", "act=linear(7)|relu"]
     assert main(["edit", file(tmp_path), *edits, "-o", out]) == 0
