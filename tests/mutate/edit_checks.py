@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import netloom as nl
 from netloom.building.network import full_state
 from netloom.mutate import Edit, Plan
 from netloom.mutate.atoms import NEW
+from tests.mutate.small_models import small
 
 #: Relative error at which two networks in double precision compute the same.
 BOUND = 1e-9
@@ -20,6 +22,13 @@ BOUND = 1e-9
 def network(model: torch.nn.Module, example: Any) -> nl.Network:
     """The model as a network of netloom in evaluation mode, with its weights."""
     return nl.build(nl.trace(model, example), weights=model).eval()
+
+
+@cache
+def prepared(name: str) -> tuple[nl.Network, Any]:
+    """A small model as a network, and inputs; edits leave it as it is."""
+    model, inputs = small(name)
+    return network(model, inputs), inputs
 
 
 def outputs(model: torch.nn.Module, inputs: Any) -> list[Tensor]:

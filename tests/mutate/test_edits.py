@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
@@ -12,16 +11,9 @@ from torch import nn
 import netloom as nl
 from netloom.errors import EditError, NetloomWarning
 from netloom.mutate import Edit, analyse
-from tests.mutate.edit_checks import BOUND, check_edit, distance, equal, network, outputs, same_state, state
+from tests.mutate.edit_checks import BOUND, check_edit, distance, equal, outputs, prepared, same_state, state
 from tests.mutate.mask_oracle import is_exact, masked
 from tests.mutate.small_models import MODELS, small
-
-
-@cache
-def prepared(name: str) -> tuple[nl.Network, Any]:
-    """A small model as a network, and inputs; edits leave it as it is."""
-    model, inputs = small(name)
-    return network(model, inputs), inputs
 
 
 def sizes(edit: Edit, *names: str) -> list[int]:

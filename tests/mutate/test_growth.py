@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 import netloom as nl
 from netloom.errors import NetloomError
 from netloom.mutate import Edit
-from tests.mutate.edit_checks import BOUND, check_undo, distance, flat, network, new_part, outputs, same_state, state
+from tests.mutate.edit_checks import BOUND, check_undo, distance, flat, network, new_part, outputs, prepared, same_state, state
 from tests.mutate.small_models import MODELS, small, stir
 
 #: How much an atom grows by: one index, a quarter, as much again.
@@ -53,13 +52,6 @@ CHANGES: dict[str, dict[str, dict[str, str]]] = {
 
 #: Model → atom → the amounts that are refused: a projection stays narrower than the state it is of.
 REFUSED: dict[str, dict[str, str]] = {"lstm_projected": {"r": "double"}}
-
-
-@cache
-def prepared(name: str) -> tuple[nl.Network, Any]:
-    """A small model as a network, and inputs; edits leave it as it is."""
-    model, inputs = small(name)
-    return network(model, inputs), inputs
 
 
 def grown(net: nl.Network, atom: str, size: int, **options: Any) -> Edit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import Any
 
 import pytest
@@ -13,15 +12,7 @@ from torch import nn
 import netloom as nl
 from netloom.errors import EditError, FormatError, VersionError
 from netloom.mutate import Edit, Plan
-from tests.mutate.edit_checks import check_edit, distance, equal, network, outputs, same_state, state
-from tests.mutate.small_models import small
-
-
-@cache
-def prepared(name: str) -> tuple[nl.Network, Any]:
-    """A small model as a network, and inputs; edits leave it as it is."""
-    model, inputs = small(name)
-    return network(model, inputs), inputs
+from tests.mutate.edit_checks import check_edit, distance, equal, outputs, prepared, same_state, state
 
 
 def several(net: nl.Network) -> Edit:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import pytest
@@ -16,15 +15,8 @@ import netloom as nl
 from netloom.errors import EditError, ShapeError
 from netloom.mutate import Edit
 from netloom.ops import Edge
-from tests.mutate.edit_checks import BOUND, check_edit, distance, equal, network, outputs, state
+from tests.mutate.edit_checks import BOUND, check_edit, distance, equal, network, outputs, prepared, state
 from tests.mutate.small_models import Function, small, stir
-
-
-@cache
-def prepared(name: str) -> tuple[nl.Network, Any]:
-    """A small model as a network, and inputs; edits leave it as it is."""
-    model, inputs = small(name)
-    return network(model, inputs), inputs
 
 
 def reads(edit: Edit, name: str) -> tuple[str, ...]:
