@@ -167,7 +167,11 @@ class Calling:
             return layout.make(recorder.aliases, self._record(plan, filled, autocast).number)
         if recorder.prime and len(plan.types) > MAX_PARTS:
             raise NeedsRealTensors(f"{kind.name} into {len(plan.types)} parts: a Python loop over the batch")
-        actual = self.execute(func, args, kwargs)
+        if plan.inplace and self._keeps_look(plan, places, out):
+            actual = places[0].handle.tensor
+            torch.autograd.graph.increment_version(actual)
+        else:
+            actual = self.execute(func, args, kwargs)
         if plan.viewed:
             number = self._record(plan, filled, autocast).number
             for index, tensor in enumerate((actual,) if isinstance(actual, torch.Tensor) else actual):
@@ -182,6 +186,12 @@ class Calling:
         for index, target in enumerate(targets):
             recorder.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
         return actual
+
+    def _keeps_look(self, plan: Plan, places: list[Place], out: Any) -> bool:
+        """Whether an in-place call changes the numbers of its only tensor alone: on meta there is nothing to do then."""
+        if not self.recorder.meta or out is not None or len(places) != 1 or plan.kind.family not in _ELEMENTWISE:
+            return False
+        return plan.types[0] == places[0].handle.look().type
 
     def _record(self, plan: Plan, args: dict[str, Any], autocast: str, types: Any = None) -> Record:
         recorder = self.recorder

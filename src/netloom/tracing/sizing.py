@@ -10,6 +10,8 @@ from ..ops import Size
 _REST = 4096
 #: Divisors of the batch that are recognised.
 _SHARES = 65
+#: Floats beyond are whole, whatever they are made of: the smallest float32, which masks are made of.
+_WHOLE = 2.0**53
 
 
 def from_prime(value: int, prime: int, symbol: Size) -> Any:
@@ -36,8 +38,14 @@ def _share(value: int, prime: int, symbol: Size) -> Any:
 
 
 def follows(value: float, prime: int) -> bool:
-    """Whether a float looks like a multiple, a share or a reciprocal of the prime that stands for the batch."""
+    """Whether a float looks like a multiple, a share or a reciprocal of the prime that stands for the batch.
+
+    >>> follows(2.5 * 1_000_003, 1_000_003), follows(0.125, 1_000_003), follows(-3.4028234663852886e38, 1_000_003)
+    (True, False, False)
+    """
     size = abs(value)
+    if size > _WHOLE:
+        return False
     if size * _SHARES > prime:
         ratio = size / prime
     elif 0 < size * prime < _REST:
