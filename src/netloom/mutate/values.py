@@ -154,7 +154,11 @@ def _l2(subject: _Subject) -> Iterator[Found]:
     import torch
 
     def norm(w: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
-        return torch.linalg.vector_norm(w, dim=axes)
+        if axes != (0,):
+            return torch.linalg.vector_norm(w, dim=axes)
+        # Of columns, parts that fit a cache are many times as fast.
+        squares = [(part * part).sum(0) for part in w.split(2048)]
+        return torch.stack(squares).sum(0).sqrt()
 
     norms = [along_axis(subject.tensor(place), place.axis, norm) for place in subject.weights]
     for place, along in zip(subject.weights, arrays(norms)):
