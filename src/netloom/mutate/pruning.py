@@ -116,6 +116,8 @@ def prune(
     parameters      58  30  (51.7%)
     FLOPs           96  48  (50.0%)
     """
+    from ..tracing.trace import no_collection
+
     function, share = _budget(keep, flops, params, cost)
     if ranking not in RANKINGS:
         raise EditError(f"ranking = {ranking!r}; expected one of {', '.join(RANKINGS)}")
@@ -125,11 +127,12 @@ def prune(
     first: Graph | None = None
     current: Any = model
     for step in range(1, steps + 1):
-        edit = Edit(current, example_inputs, value=options.value, seed=seed, free=free if step == 1 else None)
-        first = first or edit.graph
-        target = share ** (step / steps) * (function(first) if function else 1.0)
-        _Pruning(edit, options, function, target if function else share ** (1 / steps)).run()
-        current = edit.result
+        with no_collection():
+            edit = Edit(current, example_inputs, value=options.value, seed=seed, free=free if step == 1 else None)
+            first = first or edit.graph
+            target = share ** (step / steps) * (function(first) if function else 1.0)
+            _Pruning(edit, options, function, target if function else share ** (1 / steps)).run()
+            current = edit.result
         if train is not None:
             found = train(current)
             options = options if found is None else _Options(found, ranking, heads, multiple_of, at_least, tuple(protect), seed)
@@ -166,12 +169,15 @@ def grow(
     >>> grown.graph["0"].out_size, torch.equal(grown.network(x), model(x))
     (10, True)
     """
+    from ..tracing.trace import no_collection
+
     function, share = _budget(None if by is None else 1 + by, flops, params, cost, growing=True)
-    edit = Edit(model, example_inputs, new=new, seed=seed, free=free)
-    options = _Options("magnitude", "layer", heads, multiple_of, 0.0, tuple(protect), seed)
-    first = edit.graph
-    _Growth(edit, options, function, share * (function(first) if function else 1.0), preserve).run()
-    return Pruned(first, edit.result, edit)
+    with no_collection():
+        edit = Edit(model, example_inputs, new=new, seed=seed, free=free)
+        options = _Options("magnitude", "layer", heads, multiple_of, 0.0, tuple(protect), seed)
+        first = edit.graph
+        _Growth(edit, options, function, share * (function(first) if function else 1.0), preserve).run()
+        return Pruned(first, edit.result, edit)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from .growing import INIT, UNDER, ZERO
 from .plan import Move, Plan, Stage
 from .resizing import edge_repeated
 
+#: Elements from which a tensor is gathered by parts, and the rows of a part.
+_LARGE, _ROWS = 2**19, 128
+
 
 def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """See `Plan.apply`."""
@@ -57,20 +60,19 @@ def apply_stage(
             if key in stage.fresh:
                 found[key] = _made(key, entry, stage.fresh[key], seed).to(device, dtypes.get(entry.type.dtype))
             elif key in stage.moves:
-                found[key] = moved(state[key].detach(), stage.moves[key], entry, _generator(seed, key))
+                move = stage.moves[key]
+                found[key] = moved(state[key].detach(), move, entry, _generator(seed, key) if move.grows else None)
             elif key in state:
                 found[key] = state[key].detach()
     return found
 
 
-def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch.Generator) -> torch.Tensor:
-    """The tensor with its axes gathered and its new indices filled."""
-    for axis, codes in enumerate(move.axes):
-        if codes is not None:
-            tensor = tensor.index_select(axis, torch.from_numpy(edge_repeated(codes, tensor.shape[axis])).to(tensor.device))
+def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch.Generator | None = None) -> torch.Tensor:
+    """The tensor with its axes gathered and its new indices filled; growing ones need a generator."""
+    tensor = _gathered(tensor, move)
     if move.scale != 1.0:
         tensor = tensor * move.scale
-    if not move.grows:
+    if generator is None:
         return tensor
     for how in (UNDER, ZERO, INIT):
         for axis, codes in enumerate(move.axes):
@@ -87,6 +89,24 @@ def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch
         if codes is not None and move.shared[axis]:
             tensor *= _shares(codes, tensor, axis, None if move.shared[axis] == "even" else generator)
     return tensor
+
+
+def _gathered(tensor: torch.Tensor, move: Move) -> torch.Tensor:
+    """The tensor with its axes gathered; a large one by parts, so that what lies between two axes stays in the cache."""
+    changed = [
+        (axis, torch.from_numpy(edge_repeated(codes, tensor.shape[axis])).to(tensor.device))
+        for axis, codes in enumerate(move.axes)
+        if codes is not None
+    ]
+    if len(changed) != 2 or changed[0][0] != 0 or tensor.numel() < _LARGE:
+        for axis, index in changed:
+            tensor = tensor.index_select(axis, index)
+        return tensor
+    (_, rows), (axis, index) = changed
+    found = tensor.new_empty((len(rows), *tensor.shape[1:axis], len(index), *tensor.shape[axis + 1 :]))
+    for part, some in zip(found.split(_ROWS), rows.split(_ROWS)):
+        torch.index_select(tensor.index_select(0, some), axis, index, out=part)
+    return found
 
 
 def _block(tensor: torch.Tensor, axis: int, size: int, entry: TensorEntry, generator: torch.Generator) -> torch.Tensor:

@@ -79,7 +79,7 @@ def atom_scores(
     _known(normalize, _NORMALIZERS, "normalize")
     subject = _Subject(model, graph, dims, rng)
     found = _reduced(_places(value, subject), reduce, subject)
-    _fill(found, subject, reduce)
+    _fill(found, subject, reduce, value)
     return {atom.id: _finite(found[atom.id], _NORMALIZERS[normalize]) for atom in dims.free}
 
 
@@ -374,13 +374,14 @@ _REDUCTIONS: dict[str, Callable[[list[np.ndarray]], np.ndarray]] = {
 }
 
 
-def _fill(found: Scores, subject: _Subject, reduce: str) -> None:
+def _fill(found: Scores, subject: _Subject, reduce: str, value: Any) -> None:
     """Scores for the atoms of which the value says nothing: magnitude, on average as high as what it does say."""
     missing = [atom for atom in subject.dims.free if atom.id not in found]
     if not missing:
         return
     level = _level(found.values())
-    others = {} if subject.model is None else _reduced(_l2(subject), reduce, subject)
+    silent = subject.model is None or (isinstance(value, str) and _NAMED[value] is _l2)  # magnitude has been asked
+    others = {} if silent else _reduced(_l2(subject), reduce, subject)
     scale = _level(others[atom.id] for atom in missing if atom.id in others)
     for atom in missing:
         known = others.get(atom.id)

@@ -56,7 +56,7 @@ def trace(
         raise TraceError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
     if mode not in MODES:
         raise TraceError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    with _lock, _no_collection():
+    with _lock, no_collection():
         tracing = _Tracing(model, example_inputs, free, specialize)
         try:
             return tracing.graph(mode)
@@ -65,8 +65,8 @@ def trace(
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Python's search for garbage cycles waits: a trace makes many small objects, nearly all of which stay until its end."""
+def no_collection() -> Iterator[None]:
+    """Python's search for garbage cycles waits: for work that makes many small objects, nearly all of which stay to its end."""
     enabled = gc.isenabled()
     gc.disable()
     try:
