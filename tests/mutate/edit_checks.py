@@ -94,7 +94,7 @@ def check_survivors(plan: Plan, old: Mapping[str, Tensor], new: Mapping[str, Ten
         if factor == 1.0:
             assert torch.equal(now, was), key
         else:
-            torch.testing.assert_close(now, was * factor, rtol=1e-12, atol=0)
+            assert torch.allclose(now, was * factor, rtol=1e-12, atol=0), key
 
 
 def check_plan(edit: Edit, old: Mapping[str, Tensor]) -> None:
@@ -119,7 +119,7 @@ def check_undo(edit: Edit, old: Mapping[str, Tensor]) -> None:
             continue
         moves = [stage.moves[key] for stage in plan.stages if key in stage.moves]
         if any(any(move.shared) or move.scale != 1.0 for move in moves):
-            torch.testing.assert_close(back[key], old[key], rtol=1e-12, atol=1e-14)
+            assert torch.allclose(back[key], old[key], rtol=1e-12, atol=1e-14), key
         else:
             assert torch.equal(back[key], old[key]), key
 
