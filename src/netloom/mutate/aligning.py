@@ -123,8 +123,10 @@ class Aligner:
 def _top(left: list[int], scores: Any, size: int) -> list[int]:
     if scores is None:
         return left[:size]
-    order = sorted(left, key=lambda i: -float(scores[i]))  # stable: of equal values the first stay
-    return sorted(order[:size])
+    import numpy as np
+
+    order = np.argsort(-np.asarray(scores, dtype=float)[left], kind="stable")  # of equal values the first stay
+    return sorted(left[i] for i in order[:size])
 
 
 def _losses(dims: Dimensions, codes: Mapping[str, list[int]]) -> list[str]:

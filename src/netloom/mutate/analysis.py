@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -99,7 +99,7 @@ class Dimensions:
     def axes(self) -> tuple[Expression, ...]:
         """All axes of values and tensors that are not fixed, each once."""
         found: dict[Expression, None] = {}
-        for _, _, row in self._places():
+        for _, _, row in self._places:
             found.update(dict.fromkeys(map(self._expression, row)))
         return tuple(axis for axis in found if any(not self._by_id[atom].frozen for atom in atoms_of(axis)))
 
@@ -210,23 +210,26 @@ class Dimensions:
             return tuple(map(self._tree, tree))
         return None if tree is None else self._expression(tree)
 
-    def _places(self) -> Iterator[tuple[str, Edge | str, tuple[int, ...]]]:
+    @cached_property
+    def _places(self) -> list[tuple[str, Edge | str, tuple[int, ...]]]:
         """(node, value or key, its variables) in the order of execution: the weights of a node, then its results."""
+        found: list[tuple[str, Edge | str, tuple[int, ...]]] = []
         seen: set[str] = set()
         for step in self.graph.steps:
             for weight in weights(tuple(step.args.values())):
                 key = self._ties.head(weight.key)
                 if key not in seen and key in self._ties.tensors:
                     seen.add(key)
-                    yield step.name, key, self._ties.tensors[key]
-            for k in range(len(self.graph.types(step.name))):
-                yield step.name, Edge(step.name, k), self._ties.values[Edge(step.name, k)]
+                    found.append((step.name, key, self._ties.tensors[key]))
+            edges = [Edge(step.name, k) for k in range(len(self.graph.types(step.name)))]
+            found += [(step.name, edge, self._ties.values[edge]) for edge in edges]
+        return found
 
     def _name_atoms(self) -> None:
         """Names for all atoms, of the nodes that own parameters with them: free ones first, which get the plain names."""
         first: dict[int, str] = {}
         owner: dict[int, str] = {}
-        for node, ref, row in self._places():
+        for node, ref, row in self._places:
             owns = isinstance(ref, str) and self.graph.tensors[ref].kind == "parameter"
             for variable in row:
                 for leaf in self._axes.leaves(variable):
@@ -267,7 +270,7 @@ class Dimensions:
         """Atoms of one index that stand in the same axes equally often are one atom of several indices."""
         units = {leaf for leaf in first if self._axes.size[leaf] == 1}
         signatures: dict[int, list[tuple[int, int, int]]] = {unit: [] for unit in units}
-        joined = [row for _, _, row in self._places()] if units else []
+        joined = [row for _, _, row in self._places] if units else []
         for place, row in enumerate(joined):
             for axis, variable in enumerate(row):
                 counts: dict[int, int] = defaultdict(int)
@@ -316,7 +319,7 @@ class Dimensions:
 
     def _collect(self) -> tuple[Atom, ...]:
         members: dict[str, list[Member]] = {name: [] for name in self._sizes}
-        for _, ref, row in self._places():
+        for _, ref, row in self._places:
             for axis, variable in enumerate(row):
                 how = self._expression(variable)
                 for atom in atoms_of(how):
@@ -327,7 +330,7 @@ class Dimensions:
 
     def check(self) -> None:
         """Every axis has the size that its expression gives; for tests."""
-        for _, ref, row in self._places():
+        for _, ref, row in self._places:
             shape = self.graph.tensors[ref].type.shape if isinstance(ref, str) else self.graph.type_of(ref).shape
             given = tuple(resized(self._expression(variable), self._sizes) for variable in row)
             assert given == shape, f"{ref}: {shape} is {given} by its atoms"

@@ -49,7 +49,7 @@ class Growth:
 
 def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], resized: tuple[Graph, TensorCodes]) -> Growth:
     """How the tensors of a resized graph are filled when the atoms in ``chosen`` have those codes; see `resizing.resize`."""
-    grown = any(code < 0 for codes in chosen.values() for code in codes)
+    grown = any(min(codes, default=0) < 0 for codes in chosen.values())
     return _Growing(dims, chosen, *resized).settle() if grown else _unchanged(resized[1])
 
 

@@ -14,7 +14,7 @@ from ..ops import Edge, Size, TensorType, Weight, operator
 from ..ops.arguments import Slice
 from ..ops.dtypes import DTYPES
 from .analysis import Dimensions
-from .atoms import NEW, atoms_of, axis_codes, resized, sources
+from .atoms import NEW, atoms_of, axis_codes, copy_of, resized, sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,11 +47,11 @@ def _checked(dims: Dimensions, name: str, codes: Sequence[int]) -> list[int]:
     atom, found = dims[name], [int(code) for code in codes]
     if atom.frozen and found != list(range(atom.size)):
         raise EditError(f"the size of {name!r} may not change: {atom.frozen}")
-    for code in found:
-        index = code if code >= 0 else -(code + 2)
-        if code != NEW and not 0 <= index < atom.size:
-            raise EditError(f"{name!r} has indices 0 to {atom.size - 1}, not {index}")
-    if any(code < 0 for code in found) and (taken := dims.taken(name)):
+    lowest, highest = min(found, default=0), max(found, default=0)
+    if highest >= atom.size or copy_of(atom.size) >= lowest:
+        index = highest if highest >= atom.size else copy_of(lowest)
+        raise EditError(f"{name!r} has indices 0 to {atom.size - 1}, not {index}")
+    if lowest < 0 and (taken := dims.taken(name)):
         raise EditError(f"{name!r} cannot grow: {taken} is fixed")
     return found
 
