@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import pkgutil
+import signal
 import statistics
 import sys
 import warnings
@@ -56,9 +57,14 @@ def _made(name: str) -> tuple[Any, Any]:
 
 
 def examine_peer(name: str) -> dict[str, Any]:
-    """What Torch-Pruning makes of a model (``torch-pruning/NAME``)."""
+    """What Torch-Pruning makes of a model (``torch-pruning/NAME``) in `PEER_SECONDS` of CPU time."""
     from benchmarks.peers_pruning import examine
 
+    def ring(*_: Any) -> None:
+        raise TimeoutError(f"no result in {PEER_SECONDS} s")
+
+    signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, PEER_SECONDS)
     return examine(name.removeprefix("torch-pruning/"))
 
 
@@ -176,7 +182,7 @@ def _peer_table(names: list[str], records: dict[str, dict[str, Any]]) -> list[st
         "## Beside Torch-Pruning",
         "",
         "55 models in one run: Torch-Pruning 1.6.1 with its default settings, L2 group magnitude, ratio 0.5, the classifier",
-        f"ignored, {PEER_SECONDS} s in a process of its own. *Equal*: its pruned model computes what the masked original does",
+        f"ignored, {PEER_SECONDS} s of CPU time in a process of its own. *Equal*: its pruned model computes what the masked original does",
         "(within 1e-3, float32); *runs*: nothing tells against it, and a norm keeps it from being compared; *mixes heads*: it",
         "runs, and what stays of queries and keys is regrouped into other heads. netloom's column is held to the checks above.",
         "",
@@ -248,7 +254,7 @@ def main() -> int:
         if arguments.peers:
             _run([f"peers/{name}" for name in chosen], examine, arguments.seconds, records, again)
             theirs = [f"torch-pruning/{name}" for name in chosen]
-            _run(theirs, examine_peer, PEER_SECONDS, records, lambda name: arguments.fresh or arguments.only != "*")
+            _run(theirs, examine_peer, arguments.seconds, records, lambda name: arguments.fresh or arguments.only != "*")
         else:
             _run(chosen, examine, arguments.seconds, records, again)
     write_page(names, peers, records)

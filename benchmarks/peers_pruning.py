@@ -185,6 +185,8 @@ def examine(name: str) -> dict[str, Any]:
     before, started = _num_params(model), time.process_time()
     try:
         left = pruned_by_peer(model, example, output, original)
+    except TimeoutError:
+        raise
     except Exception as error:
         return {"failed": "pruning", "why": f"{type(error).__name__}: {str(error)[:160]}"}
     record: dict[str, Any] = {"seconds_cpu": round(time.process_time() - started, 3), "kept": _num_params(model) / before}
