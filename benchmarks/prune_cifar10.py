@@ -226,16 +226,14 @@ def main() -> None:
         if wanted(title):
             started = time.process_time()
             note(title, runs.fit(nl.build(small_graph, seed=0), epochs, rate, seed=1), None, started)
-    if wanted("Torch-Pruning magnitude"):
-        import torch_pruning as tp
+    theirs = {"Torch-Pruning magnitude": "GroupMagnitudeImportance", "Torch-Pruning taylor": "GroupTaylorImportance"}
+    for title, importance in theirs.items():
+        if wanted(title):
+            import torch_pruning as tp
 
-        values(runs, model)["taylor"]()
-        for title, importance in (
-            ("Torch-Pruning magnitude", tp.importance.GroupMagnitudeImportance(p=2)),
-            ("Torch-Pruning taylor", tp.importance.GroupTaylorImportance()),
-        ):
+            values(runs, model)["taylor"]()
             started = time.process_time()
-            small = peer(model, 0.5, importance, runs)
+            small = peer(model, 0.5, getattr(tp.importance, importance)(), runs)
             before = runs.accuracy(small)
             note(title, runs.fit(small, given.tune, 0.05, seed=1), before, started)
     if wanted("original, tuned as well"):
