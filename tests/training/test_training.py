@@ -9,8 +9,8 @@ import torch
 
 import netloom as nl
 from netloom.errors import TrainingError
-from netloom.training import Recipe, evaluate, recipe, run_epochs
-from netloom.training.recipe import batches_per_epoch
+from netloom.training import Recipe, evaluate, recipe, run_epochs, schedules
+from netloom.training.recipes import batches_per_epoch
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,10 @@ def test_recipe_hash_is_of_everything_but_epochs() -> None:
 
 
 def test_rate_rises_then_falls_to_nothing() -> None:
-    rates = [Recipe(learning_rate=1.0, warmup=0.1).rate(i, 100) for i in range(100)]
+    rates = [schedules.rates(Recipe(learning_rate=1.0, warmup=0.1, epochs=10), 10)(i) for i in range(100)]
     assert rates[:3] == [0.1, 0.2, 0.3] and max(rates) == 1.0 and 0 < rates[-1] < 0.001
     assert all(a >= b for a, b in zip(rates[9:], rates[10:]))
-    assert Recipe(learning_rate=1.0, warmup=0.0, schedule="constant").rate(50, 100) == 1.0
+    assert schedules.rates(Recipe(learning_rate=1.0, warmup=0.0, schedule="constant"), 10)(50) == 1.0
 
 
 def test_no_batch_of_a_single_sample() -> None:
@@ -91,7 +91,7 @@ def test_no_batch_of_a_single_sample() -> None:
     [
         ({"epochs": 0}, "epochs = 0; expected an integer ≥ 1"),
         ({"epochs": 2.0}, "epochs = 2.0"),
-        ({"batch_size": 1}, "batch_size = 1"),
+        ({"batch_size": 0}, "batch_size = 0"),
         ({"optimizer": "adam"}, "one of adamw, sgd"),
         ({"learning_rate": math.nan}, "learning_rate = nan"),
         ({"learning_rate": "fast"}, "learning_rate = 'fast'"),

@@ -8,6 +8,6 @@
 from .evaluation import Evaluation, evaluate
 from .fit import TrainingResult, train
 from .loop import Epoch, LoopResult, run_epochs
-from .recipe import Recipe, recipe
+from .recipes import Recipe, recipe
 
 __all__ = ["Epoch", "Evaluation", "LoopResult", "Recipe", "TrainingResult", "evaluate", "recipe", "run_epochs", "train"]

@@ -11,8 +11,9 @@ from ..errors import TrainingError
 from ..graph.graph import Graph
 from .evaluation import check_logits, evaluate
 from .loop import Epoch, run_epochs
-from .recipe import Recipe, batches_per_epoch
-from .recipe import recipe as find_recipe
+from .recipes import Recipe, batches_per_epoch
+from .recipes import recipe as find_recipe
+from .schedules import rates
 
 if TYPE_CHECKING:
     import pandas
@@ -122,13 +123,13 @@ def _stepper(network: Any, task: Task, recipe: Recipe) -> Callable[[tuple[Tensor
         optimizer = torch.optim.SGD(
             weights, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
-    total, done = recipe.steps(len(task.train)), 0
+    rate, done = rates(recipe, batches_per_epoch(len(task.train), recipe.batch_size)), 0
 
     def step(batch: tuple[Tensor, Tensor]) -> float:
         nonlocal done
         x, y = batch
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(done, total)
+            group["lr"] = rate(done)
         done += 1
         optimizer.zero_grad(set_to_none=True)
         loss = cross_entropy(check_logits(network(x), len(y)), y, label_smoothing=recipe.label_smoothing)
