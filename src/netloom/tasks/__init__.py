@@ -6,9 +6,12 @@
 ((1, 8, 8), 10)
 """
 
+from .arrays import from_arrays
+from .augmentation import cutout, flip, pad_crop
 from .digits import digits
 from .loading import load, names
-from .splitting import from_arrays
-from .task import Split, Task
+from .parts import Part, Split
+from .targets import decide_kind
+from .task import Task
 
-__all__ = ["Split", "Task", "digits", "from_arrays", "load", "names"]
+__all__ = ["Part", "Split", "Task", "cutout", "decide_kind", "digits", "flip", "from_arrays", "load", "names", "pad_crop"]

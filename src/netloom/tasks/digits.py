@@ -6,7 +6,7 @@ Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", 
 
 from __future__ import annotations
 
-from .splitting import from_arrays
+from .arrays import from_arrays
 from .task import Task
 
 

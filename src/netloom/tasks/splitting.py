@@ -1,108 +1,117 @@
-"""From arrays to a task: stratified parts and normalisation."""
+"""Which rows go to which part: shares or numbers, by class, drawn from a seed."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import TaskError
-from .task import Split, Task
 
 if TYPE_CHECKING:
     import numpy
 
+#: Strata of a regression: parts get their share of every tenth of the sorted targets, where there are enough rows.
+_MAX_STRATA, _ROWS_PER_STRATUM = 10, 20
 
-def from_arrays(
-    x: Any,
-    y: Any,
-    *,
-    name: str = "arrays",
-    spec: str = "",
-    valid: float = 0.2,
-    test: float = 0.2,
-    seed: int = 0,
-    normalize: bool = True,
-    class_names: tuple[str, ...] | None = None,
-) -> Task:
-    """The task of arrays ``x`` (N, …) of numbers and ``y`` (N,) of labels of any kind.
 
-    Labels become indices in sorted order. The parts are drawn per class (stratified) from ``seed``; ``valid`` and
-    ``test`` are shares of all samples. With ``normalize`` each channel (axis 1, where ``x`` has one) is shifted and
-    scaled by the mean and standard deviation of the train part. Raises `TaskError` where the arrays do not fit.
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the parts are: each a share of all samples (a float between 0 and 1) or a number of them (an int).
 
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> from_arrays(rng.normal(size=(50, 4)), np.repeat(["cat", "dog"], 25))
-    <Task arrays: 4, 2 classes, 30 train, 10 valid, 10 test>
+    ``train`` takes so many of what is left (None: everything). A ``test`` of 0 leaves the task without a test part.
+
+    >>> Sizes(valid=0.25, test=10).counts(100)
+    Counts(train=65, valid=25, test=10)
     """
+
+    valid: float | int = 0.2
+    test: float | int = 0.2
+    train: float | int | None = None
+
+    def __post_init__(self) -> None:
+        _check("valid", self.valid, zero=False)
+        _check("test", self.test, zero=True)
+        if self.train is not None:
+            _check("train", self.train, zero=False)
+
+    def counts(self, n: int, ready: Collection[str] = ()) -> Counts:
+        """Of ``n`` samples, ``ready`` parts taken from elsewhere. Raises `TaskError` where nothing is left to train on."""
+        valid = 0 if "valid" in ready else _count(self.valid, n)
+        test = 0 if "test" in ready else _count(self.test, n)
+        rest = n - valid - test
+        train = rest if self.train is None else _count(self.train, n)
+        if rest < 1 or train > rest:
+            train_asked = "" if self.train is None else f" and train = {self.train}"
+            asked = f"valid = {self.valid} and test = {self.test}{train_asked}"
+            raise TaskError(
+                f"{asked} of {n} samples leave {max(rest, 0)} to train on; "
+                "give shares that add up to less than 1, or smaller numbers"
+            )
+        return Counts(train, valid, test)
+
+
+class Counts(NamedTuple):
+    """Samples of each part."""
+
+    train: int
+    valid: int
+    test: int
+
+
+def _check(name: str, size: float | int, *, zero: bool) -> None:
+    whole = isinstance(size, int) and not isinstance(size, bool) and (size >= 1 or (zero and size == 0))
+    share = isinstance(size, float) and (0 < size < 1 or (zero and size == 0))
+    if not whole and not share:
+        none = ", or 0 for none" if zero else ""
+        raise TaskError(
+            f"{name} = {size!r}; expected a share of the samples above 0 and below 1, or a number of them such as 1024{none}"
+        )
+
+
+def _count(size: float | int, n: int) -> int:
+    return size if isinstance(size, int) else math.ceil(round(size * n, 6))
+
+
+def partition(strata: numpy.ndarray, sizes: Counts, seed: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """Row numbers of train, valid and test, each with the strata (N,) in the proportions of the whole."""
     import numpy as np
-    import torch
 
-    inputs, labels = _checked(name, x, y)
-    if not (0 < valid < 1 and 0 < test < 1 and valid + test < 1):
-        raise TaskError(f"valid = {valid} and test = {test} must be shares above 0 that leave something to train on")
-    classes, indices = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise TaskError(f"task {name!r} has one class only, {classes[0]!r}; a classifier needs at least two")
-    parts = stratified(indices, valid, test, seed)
-    if normalize:
-        inputs = _normalized(inputs, parts[0])
-    splits = [Split(torch.from_numpy(inputs[rows].copy()), torch.from_numpy(indices[rows].astype(np.int64))) for rows in parts]
-    names = class_names or tuple(str(label) for label in classes.tolist())
-    return Task(name, splits[0], splits[1], splits[2], len(classes), spec, names)
-
-
-def stratified(labels: numpy.ndarray, valid: float, test: float, seed: int) -> tuple[numpy.ndarray, ...]:
-    """Row numbers of train, valid and test, each with the classes in the proportions of the whole."""
-    import numpy as np
-
+    check_seed(seed)
     rng = np.random.default_rng([seed, 0x5711])
-    order = rng.permutation(len(labels))
+    order = rng.permutation(len(strata))
     # Sorting a random order by class puts each class's rows next to each other, shuffled; taking every part at even
     # distances through that list gives it the same proportions to within one sample.
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    n = len(labels)
-    n_test, n_valid = math.ceil(test * n), math.ceil(valid * n)
-    part = np.zeros(n, dtype=np.int8)
-    part[_evenly(np.arange(n), n_test)] = 2
-    rest = np.flatnonzero(part == 0)
-    part[_evenly(rest, n_valid)] = 1
-    shuffled = [by_class[part == k] for k in range(3)]
-    return tuple(rng.permutation(rows) for rows in shuffled)
+    by_class = order[np.argsort(strata[order], kind="stable")]
+    part = np.full(len(strata), 3, dtype=np.int8)
+    for number, count in ((2, sizes.test), (1, sizes.valid), (0, sizes.train)):
+        rest = np.flatnonzero(part == 3)
+        part[_evenly(rest, count)] = number
+    train, valid, test = (rng.permutation(by_class[part == number]) for number in range(3))
+    return train, valid, test
 
 
 def _evenly(rows: numpy.ndarray, count: int) -> numpy.ndarray:
     import numpy as np
 
-    positions = np.floor((np.arange(count) + 0.5) * len(rows) / count).astype(int)
+    positions = np.floor((np.arange(count) + 0.5) * len(rows) / max(count, 1)).astype(int)
     return np.asarray(rows[positions])
 
 
-def _checked(name: str, x: Any, y: Any) -> tuple[numpy.ndarray, numpy.ndarray]:
+def strata_of(targets: numpy.ndarray, *, classes: bool) -> numpy.ndarray:
+    """What a split keeps in proportion: the classes (N,), or tenths of the first column of targets (N, targets)."""
     import numpy as np
 
-    try:
-        inputs = np.ascontiguousarray(np.asarray(x), dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise TaskError(f"task {name!r}: x is not an array of numbers ({error})") from None
-    labels = np.asarray(y)
-    if inputs.ndim < 2:
-        raise TaskError(f"task {name!r}: x has shape {inputs.shape}; expected (samples, features) or (samples, channels, …)")
-    if labels.shape != inputs.shape[:1]:
-        raise TaskError(f"task {name!r}: y has shape {labels.shape}; expected ({inputs.shape[0]},), one label for each sample")
-    if inputs.shape[0] < 10:
-        raise TaskError(f"task {name!r} has {inputs.shape[0]} samples; at least 10 are needed to split it in three")
-    if not np.isfinite(inputs).all():
-        raise TaskError(f"task {name!r}: x has values that are not finite; fill or drop them first")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise TaskError(f"task {name!r}: y has missing labels; drop those samples first")
-    return inputs, labels
+    if classes:
+        return targets
+    values = targets.reshape(len(targets), -1)[:, 0]
+    count = max(1, min(_MAX_STRATA, len(values) // _ROWS_PER_STRATUM))
+    ranks = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return ranks * count // max(len(values), 1)
 
 
-def _normalized(inputs: numpy.ndarray, train: numpy.ndarray) -> numpy.ndarray:
-    """Per channel for images (N, C, …), per feature for tables (N, F); a constant channel is only shifted."""
-    axes = (0, *range(2, inputs.ndim))
-    mean = inputs[train].mean(axis=axes, keepdims=True, dtype="float64")
-    sd = inputs[train].std(axis=axes, keepdims=True, dtype="float64")
-    sd[sd < 1e-12] = 1.0
-    return ((inputs - mean) / sd).astype("float32")
+def check_seed(seed: int) -> None:
+    """`TaskError` unless a seed is a whole number in [0, 2**63)."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise TaskError(f"seed = {seed!r}; expected a whole number in [0, 2**63)")
