@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import netloom as nl
-from netloom.errors import EditError, NetloomWarning
+from netloom.errors import NetloomWarning
 from tests.mutate.conformance import (
     NEW,
     add,
@@ -61,11 +61,46 @@ def test_each_group_loses_the_filters_at_one_place() -> None:
     checked(edit)
 
 
-@pytest.mark.xfail(raises=EditError, strict=True, reason="a factor of one is no axis: one filter per group stays one")
 def test_one_filter_per_group_becomes_two() -> None:
     edit = edited(depthwise(4, 4))
     edit["dw"].resize(out=+4)
     assert edit.plan.indices("dw.weight") == [0, NEW, 1, NEW, 2, NEW, 3, NEW]
+    assert edit.plan.indices("head.weight", 1) == [0, NEW, 1, NEW, 2, NEW, 3, NEW]
+    assert edit.graph["dw"].attrs["groups"] == 4
+    preserved(edit)
+    refused(edited(depthwise(4, 4)), lambda edit: edit["dw"].resize(out=+3), "ask for 4 or 8")
+
+
+def stem_and_depthwise(beside: str = "") -> nl.Graph:
+    image_in = image(3)
+    x = conv(image_in, 4, "stem")
+    y = conv(x, 4, "dw", 3, groups=4, padding=1)
+    if beside:
+        y = add(y, x, "sum") if beside == "stem" else add(conv(y, 4, "dw2", groups=4), y, "sum")
+    return nl.Graph(image_in, conv(y, 2, "head"))
+
+
+def test_one_filter_per_group_stays_where_no_more_are_asked_for() -> None:
+    edit = edited(stem_and_depthwise())
+    edit["dw"].resize(out=+4)
+    assert sizes(edit, "stem", "dw") == (8, 8) and edit.graph["dw"].attrs["groups"] == 8
+    preserved(edit)
+
+
+@pytest.mark.parametrize("beside", ["", "dw"])
+@pytest.mark.parametrize(("stem", "dw"), [(4, 8), (5, 10), (3, 6)])
+def test_groups_and_filters_per_group_at_once(beside: str, stem: int, dw: int) -> None:
+    edit = edited(stem_and_depthwise(beside))
+    edit.resize(out_to={"stem": stem, "dw": dw})
+    assert sizes(edit, "stem", "dw") == (stem, dw) and edit.graph["dw"].attrs["groups"] == stem
+    if stem >= 4:
+        preserved(edit)
+    else:
+        checked(edit)
+
+
+def test_one_filter_per_group_stays_beside_what_it_reads() -> None:
+    refused(edited(stem_and_depthwise("stem")), lambda edit: edit.resize(out_to={"stem": 4, "dw": 8}), "no sizes give")
 
 
 def test_each_group_gains_as_many_filters() -> None:

@@ -186,7 +186,7 @@ def test_9_a_multiple_of_three() -> None:
     x = source()
     v1 = layer(x, 4, "v1")
     graph = graph_of(x, cat(*(inv(v1, f"p{i}") for i in range(3)), name="v2"))
-    refused(edited(graph), lambda edit: edit["v2"].resize(out=+2), "3 times the size of 'v1'; ask for 15 or 18")
+    refused(edited(graph), lambda edit: edit["v2"].resize(out=+2), "3 times the size of 'v1'; ask for 12 or 15")
     edit = edited(graph, relax=True)
     edit["v2"].resize(out=+2)
     with pytest.warns(NetloomWarning, match="'v2' cannot have 14 features; it has 15"):

@@ -42,8 +42,9 @@ class Aligner:
         equal: Sequence[Equal] = (),
         held: Mapping[str, str] | None = None,
         dropped: Mapping[str, set[int]] | None = None,
+        relax: bool = True,
     ) -> dict[str, int]:
-        """New sizes of atoms; `EditError` where there are none."""
+        """New sizes of atoms; `EditError` where there are none, also where others would be near unless ``relax``."""
         bounds = self.bounds(dims)
         asked = {atom for request in requests for atom in atoms_of(request.axis)}
         for atom, gone in (dropped or {}).items():
@@ -54,7 +55,7 @@ class Aligner:
         try:
             return problem.solve()
         except EditError:
-            if not self.relax or all(request.relax for request in requests):
+            if not (self.relax and relax) or all(request.relax for request in requests):
                 raise
         problem.requests = [replace(request, relax=True) for request in requests]
         return problem.solve()

@@ -16,11 +16,14 @@ from .resolving import Ties, variables_of
 from .unify import CONCAT
 
 
-def analyse(graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> Dimensions:
+def analyse(
+    graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+) -> Dimensions:
     """How all sizes of a network hang together, from what its operators say of their axes.
 
     The axes of inputs are frozen, but for those of the input nodes in ``open_inputs``; so are those of outputs unless
-    ``open_outputs``.
+    ``open_outputs``. A grouped convolution of one filter per group keeps to that, so that its channels are those of its input,
+    unless it is in ``multiplied``.
 
     >>> import netloom as nl
     >>> x = nl.input(3, 8, 8)
@@ -33,7 +36,7 @@ def analyse(graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool 
     >>> dims.of("head.weight")
     ('head', Concat(parts=('stem', 'stem')))
     """
-    return Dimensions(graph, open_inputs, open_outputs)
+    return Dimensions(graph, open_inputs, open_outputs, multiplied)
 
 
 class Dimensions:
@@ -42,9 +45,11 @@ class Dimensions:
     ``atoms`` lists them in order of appearance, ``free`` those that may change.
     """
 
-    def __init__(self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+    ) -> None:
         self.graph = graph
-        self._ties = Ties(graph, open_inputs, open_outputs)
+        self._ties = Ties(graph, open_inputs, open_outputs, multiplied)
         self._axes = self._ties.axes
         self._expressions: dict[int, Expression] = {}
         self._names: dict[int, str] = {}
@@ -115,6 +120,11 @@ class Dimensions:
                     if any(not self._by_id[atom].frozen for atom in atoms_of(axis)):
                         found[axis] += 1
         return found
+
+    @property
+    def singles(self) -> tuple[str, ...]:
+        """The grouped convolutions of one filter per group, which `analyse` could take as ``multiplied``."""
+        return tuple(self._ties.singles)
 
     def always_beside_others(self, name: str) -> bool:
         """Whether every axis that has the atom has something beside it, so that it may vanish."""
@@ -268,7 +278,7 @@ class Dimensions:
 
     def _unit_groups(self, first: dict[int, str]) -> list[tuple[int, ...]]:
         """Atoms of one index that stand in the same axes equally often are one atom of several indices."""
-        units = {leaf for leaf in first if self._axes.size[leaf] == 1}
+        units = {leaf for leaf in first if self._axes.size[leaf] == 1} - self._axes.growing()
         signatures: dict[int, list[tuple[int, int, int]]] = {unit: [] for unit in units}
         joined = [row for _, _, row in self._places] if units else []
         for place, row in enumerate(joined):

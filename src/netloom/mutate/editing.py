@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError, NetloomWarning
@@ -16,7 +16,7 @@ from .aligning import Aligner, dropped_atoms
 from .analysis import Dimensions, analyse
 from .atoms import atoms_of, resized
 from .attributes import changed
-from .handles import Handle, feature_axis, in_axis, whole_numbers
+from .handles import Handle, asked_axis, feature_axis, in_axis, whole_numbers
 from .plan import Plan, Stage
 from .rewiring import named
 from .sizing import Bound, Request
@@ -65,6 +65,16 @@ _DEFAULTS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A size that is asked for, and not settled yet."""
+
+    what: str
+    place: Edge | str
+    size: int
+    relax: bool
+
+
 class Edit:
     """Changes of a network, one after another, as a plan; see `edit`.
 
@@ -82,8 +92,8 @@ class Edit:
         self.io = options["io"]
         self.subject = Subject(model, example_inputs, options["value"], options["seed"], options["free"])
         self._plan = Plan(self.subject.graph, (), options["seed"])
-        self._requests: list[Request] = []
-        self._drops: list[tuple[Any, tuple[int, ...], str]] = []
+        self._requests: list[_Asked] = []
+        self._drops: list[tuple[Edge | str, tuple[int, ...], str]] = []
         self._limits: list[tuple[str, str, dict[str, Any]]] = []
         self._dims: tuple[Graph, Dimensions] | None = None
         self._result: tuple[Graph, Network] | None = None
@@ -163,12 +173,13 @@ class Edit:
         found = {"low": at_least, "high": at_most, "multiple_of": multiple_of, "step": step}
         self._limits.append((name, axis, found))
 
-    def ask(self, axis: Any, what: str, change: int | None, size: int | None, relax: bool) -> None:
-        """Ask for a change or a size of an axis over atoms; what is asked of one thing twice adds up, or replaces it."""
+    def ask(self, place: Edge | str, what: str, change: int | None, size: int | None, relax: bool) -> None:
+        """Ask for a change or a size; what is asked of one thing twice adds up, or replaces it."""
         dims = self._dimensions(self._plan.graph)
-        same = [request for request in self._requests if request.axis == axis and request.what == what]
-        earlier = same[0] if same else None
+        axis = asked_axis(dims, place)
         old = resized(axis, dims.sizes)
+        same = [request for request in self._requests if request.place == place and request.what == what]
+        earlier = same[0] if same else None
         if size is None:
             base = earlier.size if earlier is not None else old
             size = base + int(change or 0)
@@ -177,21 +188,21 @@ class Edit:
         if size < 1:
             raise EditError(f"{what} has {old} features; {size} is no size: keep at least one")
         atoms = atoms_of(axis)
-        if size != old and all(dims[atom].frozen for atom in atoms):
+        if size != old and self._is_frozen(dims, place) and not self._may_multiply(dims, place):
             raise EditError(f"the size of {what} may not change: {dims[atoms[0]].frozen}" + self._how_to_open(atoms))
         self._requests = [request for request in self._requests if request not in same]
-        self._requests.append(Request(what, axis, size, relax))
+        self._requests.append(_Asked(what, place, size, relax))
 
     def _how_to_open(self, atoms: Sequence[str]) -> str:
         dims = self._dimensions(self._plan.graph)
         border = any("output" in dims[a].frozen or "input" in dims[a].frozen for a in atoms)
         return "; nl.edit(…, io=True) lets inputs and outputs change" if border and not self.io else ""
 
-    def drop(self, axis: Any, positions: Iterable[int], what: str) -> None:
+    def drop(self, place: Edge | str, positions: Iterable[int], what: str) -> None:
         dims = self._dimensions(self._plan.graph)
         gone = tuple(sorted(whole_numbers(positions, what)))
-        dropped_atoms(dims, axis, gone, what)
-        self._drops.append((axis, gone, what))
+        dropped_atoms(dims, asked_axis(dims, place), gone, what)
+        self._drops.append((place, gone, what))
 
     def prune_worthless(self) -> None:
         """Drop every neuron whose value is negative, but for one of each layer."""
@@ -338,14 +349,31 @@ class Edit:
     def _settle(self) -> None:
         if not (self._requests or self._drops):
             return
-        requests, drops = self._requests, self._drops
+        asked, drops = self._requests, self._drops
         self._forget()
         dims = self._dimensions(self._plan.graph)
+        multiplied = self._multiplied(dims, [each.place for each in asked])
+        if multiplied is None:
+            self._settle_sizes(dims, asked, drops)
+            return
+        # As many filters per group as there are come first, then others, then whatever is near.
+        attempts = [(dims, False), (multiplied, False), *([(dims, True)] if self._aligner.relax else [])]
+        failures: list[EditError] = []
+        for possible, relax in attempts:
+            try:
+                self._settle_sizes(possible, asked, drops, relax)
+                return
+            except EditError as error:
+                failures.append(error)
+        raise failures[1 if any(self._is_frozen(dims, each.place) for each in asked) else 0]
+
+    def _settle_sizes(self, dims: Dimensions, asked: Sequence[_Asked], drops: Sequence[Any], relax: bool = True) -> None:
         dropped: dict[str, set[int]] = {}
-        for axis, positions, what in drops:
-            for atom, gone in dropped_atoms(dims, axis, positions, what).items():
+        for place, positions, what in drops:
+            for atom, gone in dropped_atoms(dims, asked_axis(dims, place), positions, what).items():
                 dropped.setdefault(atom, set()).update(gone)
-        sizes = self._aligner.sizes(dims, requests, dropped=dropped)
+        requests = [Request(each.what, asked_axis(dims, each.place), each.size, each.relax) for each in asked]
+        sizes = self._aligner.sizes(dims, requests, dropped=dropped, relax=relax)
         self._warn(dims, requests, sizes)
         codes = self._aligner.codes(dims, sizes, dropped)
         if codes:
@@ -361,9 +389,24 @@ class Edit:
 
     def _dimensions(self, graph: Graph) -> Dimensions:
         if self._dims is None or self._dims[0] is not graph:
-            opened = [node.name for node in graph.inputs] if self.io else ()
-            self._dims = (graph, analyse(graph, opened, self.io))
+            self._dims = (graph, self._analysed(graph))
         return self._dims[1]
+
+    def _analysed(self, graph: Graph, multiplied: Collection[str] = ()) -> Dimensions:
+        return analyse(graph, [node.name for node in graph.inputs] if self.io else (), self.io, multiplied)
+
+    def _multiplied(self, dims: Dimensions, places: Sequence[Edge | str]) -> Dimensions | None:
+        """The analysis in which convolutions of one filter per group that are asked for may have several, None without such."""
+        asked = {atom for place in places for atom in atoms_of(asked_axis(dims, place))} if dims.singles else set()
+        names = [name for name in dims.singles if asked.intersection(atoms_of(feature_axis(dims, name)))]
+        return self._analysed(dims.graph, names) if names else None
+
+    def _may_multiply(self, dims: Dimensions, place: Edge | str) -> bool:
+        multiplied = self._multiplied(dims, [place])
+        return multiplied is not None and not self._is_frozen(multiplied, place)
+
+    def _is_frozen(self, dims: Dimensions, place: Edge | str) -> bool:
+        return all(dims[atom].frozen for atom in atoms_of(asked_axis(dims, place)))
 
     def _scores(self, dims: Dimensions) -> Mapping[str, Any]:
         return self.subject.scores(self._plan, dims)

@@ -33,24 +33,24 @@ class Handle:
             for word, amount in given:
                 relative = word in ("out", "in_")
                 if word.startswith("out"):
-                    axes = [(self._axis(dims), repr(self.name), amount)]
+                    places = [(self._place(dims), repr(self.name), amount)]
                 else:
-                    axes = self._in_axes(dims, amount)
-                for axis, what, number in axes:
+                    places = self._in_places(dims, amount)
+                for place, what, number in places:
                     if isinstance(number, bool) or not isinstance(number, int):
                         raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
-                    self.edit.ask(axis, what, number if relative else None, None if relative else number, relax)
+                    self.edit.ask(place, what, number if relative else None, None if relative else number, relax)
 
-    def _axis(self, dims: Dimensions) -> Any:
-        return self.name if self.name not in dims.graph else feature_axis(dims, self.name)
+    def _place(self, dims: Dimensions) -> Edge | str:
+        return Edge(self.name) if self.name in dims.graph else self.name
 
-    def _in_axes(self, dims: Dimensions, amount: Any) -> list[tuple[Any, str, Any]]:
+    def _in_places(self, dims: Dimensions, amount: Any) -> list[tuple[Edge | str, str, Any]]:
         reads = dims.graph[self.name].operands
         amounts = amount if isinstance(amount, tuple | list) else (amount,)
         if len(amounts) != len(reads):
             raise EditError(f"{self.name!r} reads {len(reads)} values; give a change for each of them, or None")
         return [
-            (feature_axis(dims, edge.node, edge.index), f"input {i} of {self.name!r}", number)
+            (edge, f"input {i} of {self.name!r}", number)
             for i, (edge, number) in enumerate(zip(reads, amounts))
             if number is not None
         ]
@@ -58,17 +58,17 @@ class Handle:
     def drop(self, indices: Iterable[int]) -> None:
         """Let exactly these features go."""
         dims = self.edit._dimensions(self.edit._plan.graph)
-        self.edit.drop(self._axis(dims), indices, repr(self.name))
+        self.edit.drop(self._place(dims), indices, repr(self.name))
 
     def keep(self, indices: Iterable[int]) -> None:
         """Let all features go but these."""
         dims = self.edit._dimensions(self.edit._plan.graph)
-        axis = self._axis(dims)
+        place = self._place(dims)
         kept = whole_numbers(indices, repr(self.name))
-        size = resized(axis, dims.sizes)
+        size = resized(asked_axis(dims, place), dims.sizes)
         if not kept or min(kept) < 0 or max(kept) >= size:
             raise EditError(f"{self.name!r} has indices 0 to {size - 1}; keep some of those, not {sorted(kept)[:8]}")
-        self.edit.drop(axis, [i for i in range(size) if i not in kept], repr(self.name))
+        self.edit.drop(place, [i for i in range(size) if i not in kept], repr(self.name))
 
     def change(self, **attributes: Any) -> None:
         """Change its kernel, stride or other attributes; see `Edit.change`."""
@@ -78,7 +78,7 @@ class Handle:
     def size(self) -> int:
         """Its number of features as things stand."""
         dims = self.edit._dimensions(self.edit.graph)
-        return resized(self._axis(dims), dims.sizes)  # type: ignore[no-any-return]
+        return resized(asked_axis(dims, self._place(dims)), dims.sizes)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<Handle {self.name!r}>"
@@ -92,6 +92,11 @@ def feature_axis(dims: Dimensions, name: str, index: int = 0) -> Any:
     if axis is None and not row:
         raise EditError(f"{name!r} is a single number; it has no size")
     return row[axis if axis is not None else min(1, len(row) - 1)]
+
+
+def asked_axis(dims: Dimensions, place: Edge | str) -> Any:
+    """The axis over atoms that is meant by a value, that of its features, or by the name of an atom."""
+    return feature_axis(dims, place.node, place.index) if isinstance(place, Edge) else place
 
 
 def in_axis(dims: Dimensions, name: str) -> Any:

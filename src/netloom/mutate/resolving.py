@@ -20,11 +20,16 @@ class Ties:
     """Every axis of every value and tensor of a graph as a variable, tied as the operators say.
 
     ``values`` and ``tensors`` give the variables of an edge and of a key; ``attrs`` those that the attributes of a node state:
-    attribute → the axis, or a tuple of axes and None, in place of the sizes; ``multiples`` (variable, factor, node).
+    attribute → the axis, or a tuple of axes and None, in place of the sizes; ``multiples`` (variable, factor, node);
+    ``singles`` the nodes with one filter per group, which stay so unless they are in ``multiplied``.
     """
 
-    def __init__(self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+    ) -> None:
         self.graph = graph
+        self.multiplied = frozenset(multiplied)
+        self.singles: list[str] = []
         self.open_inputs = frozenset(open_inputs)
         self.axes = Unifier()
         self.values: dict[Edge, Row] = {}
@@ -154,7 +159,18 @@ class _Call:
                 self.axes.freeze(each, f"no axis tells its parts at {self.axes.at}")
             return variable
         parts = [self._variable(part) for part in axis.parts]
-        return self.axes.product(parts) if isinstance(axis, Product) else self.axes.concat(parts)
+        if not isinstance(axis, Product):
+            return self.axes.concat(parts)
+        return self.axes.product(parts, growing=axis is self.dims.attrs.get("out") and self._is_multiplied(parts))
+
+    def _is_multiplied(self, parts: list[int]) -> bool:
+        """Whether a layer of one filter per group may get several; notes it as one that could."""
+        name = self.step.name
+        if all(self.axes.size[part] != 1 for part in parts):
+            return False
+        if name not in self.ties.singles:
+            self.ties.singles.append(name)
+        return name in self.ties.multiplied
 
     def _solve_sizes(self, equations: list[tuple[Any, Any]]) -> None:
         """New variables for the labels inside products and concatenations, as soon as one equation tells their size."""

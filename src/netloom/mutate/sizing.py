@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, floor, prod
 from typing import Any
 
 from ..errors import EditError
@@ -142,7 +142,11 @@ class Problem:
             pairs = [(n, total // n) for n in range(1, total + 1) if total % n == 0]
             # More in all by more of each: nothing is lost on one side to be made up for on the other.
             sign = 1 if request.size >= resized(axis, old) else -1
-            pairs = [(m, n) for m, n in pairs if sign * m >= sign * old[a] and sign * n >= sign * old[b]]
+            known = {each.axis: each.size for each in self.requests if each.axis in (a, b) and not each.relax}
+            if known:
+                pairs = [(m, n) for m, n in pairs if known.get(a, m) == m and known.get(b, n) == n]
+            else:
+                pairs = [(m, n) for m, n in pairs if sign * m >= sign * old[a] and sign * n >= sign * old[b]]
             pairs.sort(key=lambda pair: max(abs(pair[0] - old[a]) / old[a], abs(pair[1] - old[b]) / old[b]))
             for m, n in pairs[:8]:
                 yield [Bound(repr(a), a, m, m), Bound(repr(b), b, n, n)]
@@ -292,7 +296,8 @@ class Program:
         ((atom, factor),) = line.terms.items()
         form = f"{factor:g} times the size of {atom!r}" if factor != 1 else f"the size of {atom!r}"
         form += f" plus {line.constant:g}" if line.constant else ""
-        near = sorted({max(1, round((request.size - line.constant) / factor) + d) * factor + line.constant for d in (0, 1)})
+        exact = (request.size - line.constant) / factor
+        near = sorted({max(1, number) * factor + line.constant for number in (floor(exact), ceil(exact))})
         shown_near = " or ".join(f"{size:g}" for size in near)
         return f"{request.what} cannot have size {request.size}: it is {form}; ask for {shown_near}, or relax the request"
 

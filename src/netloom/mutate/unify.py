@@ -49,6 +49,7 @@ class Unifier:
         self._form: list[Form | None] = []
         self._frozen: list[str] = []
         self._rigid: list[bool] = []
+        self._growing: set[int] = set()
         self._ready: deque[tuple[int, int, str]] = deque()
         self._later: deque[tuple[int, int, str]] = deque()
 
@@ -61,14 +62,16 @@ class Unifier:
         self._rigid.append(False)
         return len(self._parent) - 1
 
-    def product(self, parts: Sequence[int]) -> int:
-        """The axis of all combinations. Factors of one index are left out, and stay that size."""
+    def product(self, parts: Sequence[int], growing: bool = False) -> int:
+        """The axis of all combinations. Factors of one index are left out, and stay that size, unless they are ``growing``."""
         kept = []
         if any(self.size[part] == 0 for part in parts):
             self._give_up(parts, "nothing in it")
             return self.new(0)
         for part in parts:
-            if self.size[part] == 1:
+            if self.size[part] == 1 and growing:
+                self._growing.add(part)
+            if self.size[part] == 1 and not growing:
                 self.freeze(part, f"a single factor at {self.at}")
             else:
                 kept.append(part)
@@ -154,11 +157,26 @@ class Unifier:
             self._ready.append((a, b, self.at))
 
     def _bind(self, atom: int, other: int) -> None:
+        if self._growing and self._form[other] is not None and atom in self.occurrences(other):
+            self._drop_factors(other, atom)
+            return
         self._parent[atom] = other
         if self._frozen[atom]:
             self.freeze(other, self._frozen[atom])
         if self._rigid[atom]:
             self._stiffen(other)
+
+    def _drop_factors(self, whole: int, atom: int) -> None:
+        """Where a product is the same axis as one of its factors, its others are one index for good."""
+        for leaf in self.leaves(whole):
+            if leaf != atom:
+                self.freeze(leaf, f"a single factor at {self.at}")
+        self._form[whole] = None
+        self._parent[whole] = atom
+
+    def growing(self) -> set[int]:
+        """The atoms that are factors of one index and may become several."""
+        return set(map(self.find, self._growing))
 
     def solve(self) -> None:
         """Settle all ties: first those that lose nothing, then, one at a time, those that freeze something."""
@@ -171,9 +189,18 @@ class Unifier:
             if self._form[a] is None or self._form[b] is None:
                 self.tie(a, b)
             elif self._spread_frozen(a, b) or self._align(a, b, careful):
-                self._parent[self.find(b)] = self.find(a)
+                self._merge(self.find(a), self.find(b))
             else:
                 self._later.append((a, b, self.at))
+
+    def _merge(self, a: int, b: int) -> None:
+        if self._growing and self._is_inside(b, a):
+            a, b = b, a
+        self._parent[b] = a
+
+    def _is_inside(self, part: int, whole: int) -> bool:
+        form = self._form[whole]
+        return form is not None and any(found == part or self._is_inside(part, found) for found in map(self.find, form[1]))
 
     def _spread_frozen(self, a: int, b: int) -> bool:
         """Where one of the two never changes, neither does the other, and their forms do not matter."""
