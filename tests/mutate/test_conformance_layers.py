@@ -260,17 +260,58 @@ def test_whole_groups_of_a_norm() -> None:
     checked(edit)
 
 
-def test_a_group_norm_keeps_its_groups() -> None:
-    """The reference makes 3 groups of 9 channels out of 4 of 8, all mixed anew; here a group comes or goes as a whole."""
+def grouped_norm(channels: int, groups: int) -> nl.Graph:
     x = image(2)
-    graph = nl.Graph(x, conv(nl.group_norm(conv(x, 8, "c"), 4, name="gn"), 2, "head"))
-    refused(edited(graph), lambda edit: edit["gn"].resize(out=+1), "cannot have size 9: it is 2 times the size of 'c'")
-    edit = edited(graph, relax=True)
-    edit["gn"].resize(out=+1)
-    with pytest.warns(NetloomWarning, match="'gn' cannot have 9 features; it has 10"):
-        assert sizes(edit, "c", "gn") == (10, 10)
+    return nl.Graph(x, conv(nl.group_norm(conv(x, channels, "c"), groups, name="gn"), 2, "head"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "groups"), [((8, 4), 9, 3), ((8, 4), 7, 7), ((8, 4), 5, 5), ((12, 4), 13, 13), ((12, 3), 10, 2)]
+)
+def test_a_group_norm_takes_the_nearest_number_of_groups(before: tuple[int, int], after: int, groups: int) -> None:
+    edit = edited(grouped_norm(*before))
+    edit["gn"].resize(out_to=after)
+    kept = [*range(before[0]), *[NEW] * after][:after] if after > before[0] else list(range(before[0] - after, before[0]))
+    assert edit.plan.indices("gn.weight") == edit.plan.indices("c.weight") == edit.plan.indices("head.weight", 1) == kept
+    assert edit.graph["gn"].attrs["groups"] == groups
+    assert f"group_norm 'gn' has groups = {groups} where it had {before[1]}" in edit.plan.reasons
+    assert not edit.plan.preserving
+    net = checked(edit)
+    x = torch.randn(2, 2, 5, 5, dtype=torch.float64)
+    state = net.state_dict()
+    hidden = torch.conv2d(x, state["c.weight"], state["c.bias"])
+    hidden = torch.group_norm(hidden, groups, state["gn.weight"], state["gn.bias"])
+    expected = torch.conv2d(hidden, state["head.weight"], state["head.bias"])
+    torch.testing.assert_close(net(x), expected)
+
+
+def test_whole_groups_come_first() -> None:
+    """Sizes that whole groups, or as many channels of each, can give change nothing of the others' statistics."""
+    edit = edited(grouped_norm(8, 4))
+    edit["gn"].resize(out=+2)
     assert edit.graph["gn"].attrs["groups"] == 5 and edit.plan.indices("gn.weight") == new(range(8), 10)
     preserved(edit)
+    edit = edited(grouped_norm(8, 4))
+    edit["gn"].resize(out=+1, relax=True)  # a wish is met by what is near
+    assert sizes(edit, "c", "gn") == (10, 10)
+    preserved(edit)
+
+
+def test_any_channels_of_a_group_norm_may_go() -> None:
+    edit = edited(grouped_norm(6, 3))
+    edit["c"].drop([0, 3, 4])
+    assert edit.plan.indices("gn.weight") == [1, 2, 5] and edit.graph["gn"].attrs["groups"] == 3
+    checked(edit)
+
+
+def test_removal_makes_a_group_norm_take_other_groups() -> None:
+    x = image(5)
+    graph = nl.Graph(x, conv(nl.group_norm(conv(x, 8, "c"), 4, name="gn"), 2, "head"))
+    edit = edited(graph)
+    edit.remove("c")
+    assert edit.graph["gn"].out_size == edit.graph["gn"].attrs["groups"] == 5
+    assert edit.plan.indices("head.weight", 1) == [3, 4, 5, 6, 7]
+    edit.result(torch.randn(2, 5, 5, 5, dtype=torch.float64))
 
 
 # -- rows and columns ----------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ class Aligner:
         growth = settle_growth(dims, codes, (graph, moved))
         if growth.reasons and self.new == "zero" and copies:
             graph, moved, growth, codes = self._duplicated(dims, codes) or (graph, moved, growth, codes)
-        reasons = [*_losses(dims, codes), *growth.reasons]
+        reasons = [*_losses(dims, codes), *growth.reasons, *_refits(dims, graph)]
         shares = "even" if self.new == "copy" else "uneven"
         return Stage(title, _restated(graph, growth), _moves(moved, growth, shares), {}, tuple(reasons))
 
@@ -137,6 +137,16 @@ def _losses(dims: Dimensions, codes: Mapping[str, list[int]]) -> list[str]:
         left = len({code for code in row if code >= 0})
         if left < old:
             found.append(f"{atom!r} loses {old - left} of {old} indices")
+    return found
+
+
+def _refits(dims: Dimensions, graph: Graph) -> list[str]:
+    """Which nodes took other attributes, so that sizes are possible."""
+    found = []
+    for name in dims.loosened:
+        before, after, sizes = dims.graph[name].attrs, graph[name].attrs, dims.attrs(name)
+        changed = [key for key in before if key not in sizes and before[key] != after[key]]
+        found += [f"{graph[name].op} {name!r} has {key} = {after[key]} where it had {before[key]}" for key in changed]
     return found
 
 

@@ -17,13 +17,13 @@ from .unify import CONCAT
 
 
 def analyse(
-    graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+    graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, loosened: Collection[str] = ()
 ) -> Dimensions:
     """How all sizes of a network hang together, from what its operators say of their axes.
 
     The axes of inputs are frozen, but for those of the input nodes in ``open_inputs``; so are those of outputs unless
     ``open_outputs``. A grouped convolution of one filter per group keeps to that, so that its channels are those of its input,
-    unless it is in ``multiplied``.
+    and a group norm to what is in a group, unless they are in ``loosened``.
 
     >>> import netloom as nl
     >>> x = nl.input(3, 8, 8)
@@ -36,7 +36,7 @@ def analyse(
     >>> dims.of("head.weight")
     ('head', Concat(parts=('stem', 'stem')))
     """
-    return Dimensions(graph, open_inputs, open_outputs, multiplied)
+    return Dimensions(graph, open_inputs, open_outputs, loosened)
 
 
 class Dimensions:
@@ -46,10 +46,11 @@ class Dimensions:
     """
 
     def __init__(
-        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, loosened: Collection[str] = ()
     ) -> None:
         self.graph = graph
-        self._ties = Ties(graph, open_inputs, open_outputs, multiplied)
+        self.open_outputs = open_outputs
+        self._ties = Ties(graph, open_inputs, open_outputs, loosened)
         self._axes = self._ties.axes
         self._expressions: dict[int, Expression] = {}
         self._names: dict[int, str] = {}
@@ -122,9 +123,14 @@ class Dimensions:
         return found
 
     @property
-    def singles(self) -> tuple[str, ...]:
-        """The grouped convolutions of one filter per group, which `analyse` could take as ``multiplied``."""
-        return tuple(self._ties.singles)
+    def loosable(self) -> tuple[str, ...]:
+        """The nodes that `analyse` can take as ``loosened``, so that more sizes are possible."""
+        return tuple(self._ties.loosable)
+
+    @property
+    def loosened(self) -> tuple[str, ...]:
+        """The nodes that it took as such."""
+        return tuple(name for name in self._ties.loosable if name in self._ties.loosened)
 
     def always_beside_others(self, name: str) -> bool:
         """Whether every axis that has the atom has something beside it, so that it may vanish."""

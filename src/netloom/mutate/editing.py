@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EditError, NetloomWarning
+from ..errors import EditError
 from ..graph.graph import Graph
 from ..ops import Edge
 from . import structural
-from .aligning import Aligner, dropped_atoms
+from .aligning import Aligner
 from .analysis import Dimensions, analyse
-from .atoms import atoms_of, resized
+from .asking import Asking, Place
+from .atoms import resized
 from .attributes import changed
-from .handles import Handle, asked_axis, feature_axis, in_axis, whole_numbers
+from .handles import Handle, feature_axis, in_axis
 from .plan import Plan, Stage
 from .rewiring import named
-from .sizing import Bound, Request
+from .sizing import Bound
 
 if TYPE_CHECKING:
     import torch
@@ -65,16 +64,6 @@ _DEFAULTS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A size that is asked for, and not settled yet."""
-
-    what: str
-    place: Edge | str
-    size: int
-    relax: bool
-
-
 class Edit:
     """Changes of a network, one after another, as a plan; see `edit`.
 
@@ -92,8 +81,7 @@ class Edit:
         self.io = options["io"]
         self.subject = Subject(model, example_inputs, options["value"], options["seed"], options["free"])
         self._plan = Plan(self.subject.graph, (), options["seed"])
-        self._requests: list[_Asked] = []
-        self._drops: list[tuple[Edge | str, tuple[int, ...], str]] = []
+        self._asking = Asking(lambda loosened: self._dimensions(self._plan.graph, loosened))
         self._limits: list[tuple[str, str, dict[str, Any]]] = []
         self._dims: tuple[Graph, Dimensions] | None = None
         self._result: tuple[Graph, Network] | None = None
@@ -142,21 +130,11 @@ class Edit:
         self, out: Mapping[str, int] | None = None, out_to: Mapping[str, int] | None = None, *, relax: bool = False
     ) -> None:
         """Several sizes at once, by node: changes in ``out``, sizes in ``out_to``; ``relax`` makes them wishes."""
-        with self.as_a_whole():
+        with self._asking.as_a_whole():
             for name, change in (out or {}).items():
                 self[name].resize(out=change, relax=relax)
             for name, size in (out_to or {}).items():
                 self[name].resize(out_to=size, relax=relax)
-
-    @contextmanager
-    def as_a_whole(self) -> Iterator[None]:
-        """Of sizes that are asked for inside none is, where one of them cannot be had."""
-        before = self._requests
-        try:
-            yield
-        except BaseException:
-            self._requests = before
-            raise
 
     def limit(
         self, name: str, *, at_least: int = 1, at_most: int | None = None, multiple_of: int = 1, step: int = 1,
@@ -173,36 +151,13 @@ class Edit:
         found = {"low": at_least, "high": at_most, "multiple_of": multiple_of, "step": step}
         self._limits.append((name, axis, found))
 
-    def ask(self, place: Edge | str, what: str, change: int | None, size: int | None, relax: bool) -> None:
-        """Ask for a change or a size; what is asked of one thing twice adds up, or replaces it."""
-        dims = self._dimensions(self._plan.graph)
-        axis = asked_axis(dims, place)
-        old = resized(axis, dims.sizes)
-        same = [request for request in self._requests if request.place == place and request.what == what]
-        earlier = same[0] if same else None
-        if size is None:
-            base = earlier.size if earlier is not None else old
-            size = base + int(change or 0)
-        if not isinstance(old, int):
-            raise EditError(f"the size of {what} is free ({old}); it is given by the data")
-        if size < 1:
-            raise EditError(f"{what} has {old} features; {size} is no size: keep at least one")
-        atoms = atoms_of(axis)
-        if size != old and self._is_frozen(dims, place) and not self._may_multiply(dims, place):
-            raise EditError(f"the size of {what} may not change: {dims[atoms[0]].frozen}" + self._how_to_open(atoms))
-        self._requests = [request for request in self._requests if request not in same]
-        self._requests.append(_Asked(what, place, size, relax))
+    def ask(self, place: Place, what: str, change: int | None, size: int | None, relax: bool) -> None:
+        """Ask for a change or a size of a value (an `Edge`) or an atom; what is asked of one thing twice adds up."""
+        self._asking.ask(place, what, change, size, relax)
 
-    def _how_to_open(self, atoms: Sequence[str]) -> str:
-        dims = self._dimensions(self._plan.graph)
-        border = any("output" in dims[a].frozen or "input" in dims[a].frozen for a in atoms)
-        return "; nl.edit(…, io=True) lets inputs and outputs change" if border and not self.io else ""
-
-    def drop(self, place: Edge | str, positions: Iterable[int], what: str) -> None:
-        dims = self._dimensions(self._plan.graph)
-        gone = tuple(sorted(whole_numbers(positions, what)))
-        dropped_atoms(dims, asked_axis(dims, place), gone, what)
-        self._drops.append((place, gone, what))
+    def drop(self, place: Place, positions: Iterable[int], what: str) -> None:
+        """Let exactly these indices of a value or an atom go."""
+        self._asking.drop(place, positions, what)
 
     def prune_worthless(self) -> None:
         """Drop every neuron whose value is negative, but for one of each layer."""
@@ -304,8 +259,8 @@ class Edit:
 
     def undo(self) -> None:
         """Take back the last change: the sizes asked for since the last stage, or that stage."""
-        if self._requests or self._drops:
-            self._forget()
+        if self._asking:
+            self._asking.forget()
         elif self._plan.stages:
             self._plan = replace(self._plan, stages=self._plan.stages[:-1])
 
@@ -333,80 +288,28 @@ class Edit:
         if kind is None:
             self._settle()
         else:
-            self._forget()
+            self._asking.forget()
 
     def __repr__(self) -> str:
-        asked = "; ".join(f"{request.what} = {request.size}" for request in self._requests)
+        asked = str(self._asking)
         return f"<Edit of {self._plan.before!r}: {self._plan!r}{' and ' + asked if asked else ''}>"
 
     # -- settling --------------------------------------------------------------------------------------------------------
     def _add(self, stage: Stage) -> None:
         self._plan = replace(self._plan, stages=(*self._plan.stages, stage))
 
-    def _forget(self) -> None:
-        self._requests, self._drops = [], []
-
     def _settle(self) -> None:
-        if not (self._requests or self._drops):
-            return
-        asked, drops = self._requests, self._drops
-        self._forget()
-        dims = self._dimensions(self._plan.graph)
-        multiplied = self._multiplied(dims, [each.place for each in asked])
-        if multiplied is None:
-            self._settle_sizes(dims, asked, drops)
-            return
-        # As many filters per group as there are come first, then others, then whatever is near.
-        attempts = [(dims, False), (multiplied, False), *([(dims, True)] if self._aligner.relax else [])]
-        failures: list[EditError] = []
-        for possible, relax in attempts:
-            try:
-                self._settle_sizes(possible, asked, drops, relax)
-                return
-            except EditError as error:
-                failures.append(error)
-        raise failures[1 if any(self._is_frozen(dims, each.place) for each in asked) else 0]
+        stage = self._asking.settle(self._aligner) if self._asking else None
+        if stage is not None:
+            self._add(stage)
 
-    def _settle_sizes(self, dims: Dimensions, asked: Sequence[_Asked], drops: Sequence[Any], relax: bool = True) -> None:
-        dropped: dict[str, set[int]] = {}
-        for place, positions, what in drops:
-            for atom, gone in dropped_atoms(dims, asked_axis(dims, place), positions, what).items():
-                dropped.setdefault(atom, set()).update(gone)
-        requests = [Request(each.what, asked_axis(dims, each.place), each.size, each.relax) for each in asked]
-        sizes = self._aligner.sizes(dims, requests, dropped=dropped, relax=relax)
-        self._warn(dims, requests, sizes)
-        codes = self._aligner.codes(dims, sizes, dropped)
-        if codes:
-            title = ", ".join(f"{request.what} = {request.size}" for request in requests) or "drop indices"
-            self._add(self._aligner.stage(title, dims, codes))
-
-    def _warn(self, dims: Dimensions, requests: Sequence[Request], sizes: Mapping[str, int]) -> None:
-        for request in requests:
-            found = resized(request.axis, {**dims.sizes, **sizes})
-            if not request.relax and found != request.size:
-                message = f"{request.what} cannot have {request.size} features; it has {found}"
-                warnings.warn(message, NetloomWarning, stacklevel=4)
-
-    def _dimensions(self, graph: Graph) -> Dimensions:
+    def _dimensions(self, graph: Graph, loosened: Collection[str] = ()) -> Dimensions:
+        opened = [node.name for node in graph.inputs] if self.io else ()
+        if loosened:
+            return analyse(graph, opened, self.io, loosened)
         if self._dims is None or self._dims[0] is not graph:
-            self._dims = (graph, self._analysed(graph))
+            self._dims = (graph, analyse(graph, opened, self.io))
         return self._dims[1]
-
-    def _analysed(self, graph: Graph, multiplied: Collection[str] = ()) -> Dimensions:
-        return analyse(graph, [node.name for node in graph.inputs] if self.io else (), self.io, multiplied)
-
-    def _multiplied(self, dims: Dimensions, places: Sequence[Edge | str]) -> Dimensions | None:
-        """The analysis in which convolutions of one filter per group that are asked for may have several, None without such."""
-        asked = {atom for place in places for atom in atoms_of(asked_axis(dims, place))} if dims.singles else set()
-        names = [name for name in dims.singles if asked.intersection(atoms_of(feature_axis(dims, name)))]
-        return self._analysed(dims.graph, names) if names else None
-
-    def _may_multiply(self, dims: Dimensions, place: Edge | str) -> bool:
-        multiplied = self._multiplied(dims, [place])
-        return multiplied is not None and not self._is_frozen(multiplied, place)
-
-    def _is_frozen(self, dims: Dimensions, place: Edge | str) -> bool:
-        return all(dims[atom].frozen for atom in atoms_of(asked_axis(dims, place)))
 
     def _scores(self, dims: Dimensions) -> Mapping[str, Any]:
         return self.subject.scores(self._plan, dims)

@@ -29,7 +29,7 @@ class Handle:
         if not given:
             raise EditError(f"resize of {self.name!r} needs out=, out_to=, in_= or in_to=")
         dims = self.edit._dimensions(self.edit._plan.graph)
-        with self.edit.as_a_whole():
+        with self.edit._asking.as_a_whole():
             for word, amount in given:
                 relative = word in ("out", "in_")
                 if word.startswith("out"):

@@ -63,6 +63,7 @@ class _Resizing:
         self.chosen = {name: codes for name, codes in chosen.items() if codes != list(range(self.old[name]))}
         self.new = {**self.old, **{name: len(codes) for name, codes in self.chosen.items()}}
         self.codes: dict[Any, Any] = {}
+        self.loosened = frozenset(dims.loosened)
 
     def result(self) -> tuple[Graph, TensorCodes]:
         graph = self.graph
@@ -131,6 +132,10 @@ class _Resizing:
     def _step(self, step: Step) -> Step:
         stated = self.dims.attrs(step.name)
         changed = {name: self._restated(tree, step.args[name]) for name, tree in stated.items()}
+        if step.name in self.loosened:
+            row = self.dims.of(Edge(step.name))
+            if any(map(self.touched, row)):
+                changed |= operator(step.op).refitted(self.graph.operands(step), tuple(map(self.size, row)))
         return replace(step, args={**step.args, **changed}) if changed else step
 
     def _restated(self, tree: Any, value: Any) -> Any:

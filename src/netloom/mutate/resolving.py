@@ -21,15 +21,15 @@ class Ties:
 
     ``values`` and ``tensors`` give the variables of an edge and of a key; ``attrs`` those that the attributes of a node state:
     attribute → the axis, or a tuple of axes and None, in place of the sizes; ``multiples`` (variable, factor, node);
-    ``singles`` the nodes with one filter per group, which stay so unless they are in ``multiplied``.
+    ``loosable`` the nodes that have a rule for more sizes, which counts for those in ``loosened``.
     """
 
     def __init__(
-        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, multiplied: Collection[str] = ()
+        self, graph: Graph, open_inputs: Collection[str] = (), open_outputs: bool = False, loosened: Collection[str] = ()
     ) -> None:
         self.graph = graph
-        self.multiplied = frozenset(multiplied)
-        self.singles: list[str] = []
+        self.loosened = frozenset(loosened)
+        self.loosable: list[str] = []
         self.open_inputs = frozenset(open_inputs)
         self.axes = Unifier()
         self.values: dict[Edge, Row] = {}
@@ -81,6 +81,10 @@ class _Call:
         self.types = ties.graph.operands(step)
         self.outputs = ties.graph.types(step.name)
         self.dims: Dims = self.kind.dims(self.types, self.outputs)
+        loose = self.kind.loose_dims(self.types, self.outputs)
+        if loose is not None:
+            ties.loosable.append(step.name)
+            self.dims = loose if step.name in ties.loosened else self.dims
         self.labels: dict[str, int] = {}
         self.place: dict[str, str] = {}
 
@@ -161,16 +165,7 @@ class _Call:
         parts = [self._variable(part) for part in axis.parts]
         if not isinstance(axis, Product):
             return self.axes.concat(parts)
-        return self.axes.product(parts, growing=axis is self.dims.attrs.get("out") and self._is_multiplied(parts))
-
-    def _is_multiplied(self, parts: list[int]) -> bool:
-        """Whether a layer of one filter per group may get several; notes it as one that could."""
-        name = self.step.name
-        if all(self.axes.size[part] != 1 for part in parts):
-            return False
-        if name not in self.ties.singles:
-            self.ties.singles.append(name)
-        return name in self.ties.multiplied
+        return self.axes.product(parts, growing=not self.dims.growing.isdisjoint(labels(axis)))
 
     def _solve_sizes(self, equations: list[tuple[Any, Any]]) -> None:
         """New variables for the labels inside products and concatenations, as soon as one equation tells their size."""

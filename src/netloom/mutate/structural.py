@@ -318,6 +318,18 @@ def _agreeing(
     if graph.type_of(one) == graph.type_of(other) and not opened:
         return Stage(title, graph, reasons=tuple(reasons))
     dims = analyse(graph, opened)
+    failures: list[EditError] = []
+    for loosened in ((), dims.loosable) if dims.loosable else ((),):
+        try:
+            possible = analyse(graph, opened, loosened=loosened) if loosened else dims
+            stage = _agreed(aligner, title, possible, one, other, align)
+            return replace(stage, reasons=(*reasons, *stage.reasons))
+        except EditError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def _agreed(aligner: Aligner, title: str, dims: Dimensions, one: Edge, other: Edge, align: Sequence[str]) -> Stage:
     equal: list[Equal] = []
     made: set[str] = set()
     bigger: set[str] = set()
@@ -343,8 +355,7 @@ def _agreeing(
         raise EditError(f"align = {unknown[0]!r}; expected some of 'grow', 'shrink', 'both'")
     held = [dict.fromkeys(ways[way], "the other side adapts to it") for way in align]
     sizes_found = _first_found(aligner, dims, equal, held)
-    stage = aligner.stage(title, dims, aligner.codes(dims, sizes_found))
-    return replace(stage, reasons=(*reasons, *stage.reasons))
+    return aligner.stage(title, dims, aligner.codes(dims, sizes_found))
 
 
 def _plain(dims: Dimensions, one: Edge, other: Edge, axis: int) -> bool:

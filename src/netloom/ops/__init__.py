@@ -21,6 +21,7 @@ from . import (
     indexing,
     join,
     layout,
+    length,
     linear,
     logic,
     masking,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -83,6 +84,10 @@ class _AnyConv(Operator):
             operands["bias"] = (outside,)
         attrs: dict[str, Any] = {"out": outside} | ({"groups": "g"} if a.groups > 1 else {})
         return Dims(operands, ((*lead, outside, *after),), attrs=attrs, fixed=frozenset((*before, *after, *kernel)))
+
+    def loose_dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims | None:
+        """With several filters per group where there is one."""
+        return replace(self.dims(a, outputs), growing=frozenset("o")) if a.out == a.groups > 1 else None
 
     def channel_axes(self, a: SimpleNamespace) -> tuple[Axis, Axis]:
         """Axes of the input and output channels: group by group where there are several."""

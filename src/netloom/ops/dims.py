@@ -62,6 +62,8 @@ class Dims:
 
     ``summed`` names axes (argument or weight role, axis) that are summed over although a result has their label: what a
     recurrent state is multiplied by. The result depends on one index alone where these are zero at the others.
+
+    ``growing`` names factors of products that are one index now and may become several; others of one index never change.
     """
 
     operands: Mapping[str, Any]
@@ -71,6 +73,7 @@ class Dims:
     multiples: Mapping[str, int] = field(default_factory=dict)
     coupled: Mapping[str, str] = field(default_factory=dict)
     summed: frozenset[tuple[str, int]] = frozenset()
+    growing: frozenset[str] = frozenset()
 
 
 def couple(tied: Dims, labels: Iterable[str], kind: str) -> Dims:

@@ -162,6 +162,14 @@ class Operator:
         """``zero_terms`` as they hold at one index of a label of the result; none where that says nothing of the result."""
         return () if label in dims.coupled else self.zero_terms
 
+    def loose_dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims | None:
+        """A rule for sizes that `dims` does not allow, None where there is none: it keeps less of what the node does."""
+        return None
+
+    def refitted(self, a: SimpleNamespace, shape: tuple[Any, ...]) -> dict[str, Any]:
+        """The attributes that follow from another shape of the result under `loose_dims`."""
+        return {}
+
     def padded(self, a: SimpleNamespace, label: str, old: int, new: int) -> dict[str, Any] | None:
         """What keeps the results when zeros make ``old`` indices of a coupled label to ``new``; None if nothing does.
 

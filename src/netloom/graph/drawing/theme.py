@@ -39,7 +39,7 @@ _GROUPS_DARK = (
 
 _OF_FAMILY = {
     "conv": "conv", "linear": "linear", "matmul": "linear", "einsum": "linear", "attention": "attention",
-    "recurrent": "recurrent", "norm": "norm", "activation": "activation", "pool": "pool", "resample": "pool",
+    "recurrent": "recurrent", "norm": "norm", "length": "norm", "activation": "activation", "pool": "pool", "resample": "pool",
     "reduce": "pool", "statistics": "pool", "extremes": "pool", "arithmetic": "merge", "view": "shape", "permute": "shape",
     "expand": "shape", "rearrange": "shape", "indexing": "shape", "gather": "shape", "layout": "shape", "cast": "shape",
     "join": "shape", "padding": "shape", "diagonal": "shape", "dropout": "shape", "source": "data", "create": "data",
