@@ -87,5 +87,9 @@ class StoreError(NetloomError, RuntimeError):
     """A store that cannot be opened, read or written."""
 
 
+class ClaimLostError(StoreError):
+    """A result under a claim that another worker has taken over since; it was not stored."""
+
+
 class SearchError(NetloomError, ValueError):
     """A search whose settings make no sense, refused before any work starts."""

@@ -6,7 +6,8 @@
 0
 """
 
-from .store import EvaluationKey, EvaluationRecord, Store
+from .records import INEXACT, Claim, EvaluationKey, EvaluationRecord, Lineage
+from .store import Store
 from .tables import SCHEMA_VERSION
 
-__all__ = ["SCHEMA_VERSION", "EvaluationKey", "EvaluationRecord", "Store"]
+__all__ = ["INEXACT", "SCHEMA_VERSION", "Claim", "EvaluationKey", "EvaluationRecord", "Lineage", "Store"]

@@ -1,176 +1,197 @@
-"""The tables of a store, and opening a database as one."""
+"""The tables of a store, in the newest schema. How older ones become this is in ``migrations/versions``.
+
+Hashes are long and repeat, so evaluations point at graphs, tasks and recipes by number. Nothing here is code: graphs,
+recipes, settings and edits are JSON, weights are safetensors files of which the store keeps the hash.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from ..errors import StoreError, VersionError
-
-#: Written into every store; a store of another version is refused by name.
-SCHEMA_VERSION = 1
+#: Written into every store. One more with every file in ``migrations/versions``.
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
-about = sa.Table("netloom_store", metadata, sa.Column("schema_version", sa.Integer, nullable=False))
+
+def _number(name: str = "id", *, primary_key: bool = True) -> sa.Column[int]:
+    """A row's own number: 64 bits everywhere, and SQLite's row id."""
+    return sa.Column(name, sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=primary_key)
+
+
+def _points_at(target: str, name: str, **options: Any) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, sa.ForeignKey(target), nullable=False, **options)
+
+
+#: One row. ``artifacts`` is where weights are kept: a folder or URL, null for the folder beside an SQLite file.
+about = sa.Table(
+    "netloom_store",
+    metadata,
+    sa.Column("schema_version", sa.Integer, nullable=False),
+    sa.Column("written_by", sa.String),
+    sa.Column("artifacts", sa.Text),
+)
 
 graphs = sa.Table(
     "graphs",
     metadata,
-    sa.Column("hash", sa.String(80), primary_key=True),
+    _number(),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
     sa.Column("json", sa.Text, nullable=False),
+    sa.Column("text", sa.Text),
     sa.Column("num_params", sa.BigInteger, nullable=False),
     sa.Column("flops", sa.BigInteger, nullable=False),
 )
 
-#: One row for each thing that was measured: the first seven columns say what, and occur together once.
+#: ``name`` and ``spec`` are for people and for loading it again; the hash is the task.
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    _number(),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+)
+
+recipes = sa.Table(
+    "recipes",
+    metadata,
+    _number(),
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("fields", sa.JSON),
+)
+
+#: One row for each thing that was measured: the columns of ``one_result_for_one_key`` say what, and occur together once.
+#: ``claim_token`` is that of the claim under which the result was committed, null where there was none.
 evaluations = sa.Table(
     "evaluations",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("graph_hash", sa.ForeignKey("graphs.hash"), nullable=False, index=True),
-    sa.Column("task_hash", sa.String(64), nullable=False),
-    sa.Column("recipe_hash", sa.String(64), nullable=False),
-    sa.Column("init", sa.String(80), nullable=False),
+    _number(),
+    _points_at("graphs.id", "graph_id"),
+    _points_at("tasks.id", "task_id"),
+    _points_at("recipes.id", "recipe_id"),
+    sa.Column("init", sa.String, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("fidelity", sa.Integer, nullable=False),
+    sa.Column("fidelity", sa.BigInteger, nullable=False),
     sa.Column("evaluator", sa.Integer, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),
-    sa.Column("score", sa.Float),
-    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("score", sa.Double),
+    sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
-    sa.Column("created", sa.String(32), nullable=False),
+    sa.Column("metrics", sa.JSON(none_as_null=True)),
+    sa.Column("claim_token", sa.BigInteger),
+    sa.Column("created", sa.String, nullable=False),
     sa.UniqueConstraint(
-        "graph_hash", "task_hash", "recipe_hash", "init", "seed", "fidelity", "evaluator", name="one_result_for_one_key"
+        "graph_id", "task_id", "recipe_id", "init", "seed", "fidelity", "evaluator", name="one_result_for_one_key"
     ),
+    # `best` of everything and of one task read these from their ends.
+    sa.Index("evaluations_by_score", "score"),
+    sa.Index("evaluations_by_task_and_score", "task_id", "score"),
+    sqlite_autoincrement=True,
 )
 
+#: ``more`` is whatever else a training noted of an epoch.
 curves = sa.Table(
     "curves",
     metadata,
-    sa.Column("evaluation_id", sa.ForeignKey("evaluations.id"), primary_key=True),
+    _points_at("evaluations.id", "evaluation_id", primary_key=True),
     sa.Column("epoch", sa.Integer, primary_key=True),
-    sa.Column("train_loss", sa.Float, nullable=False),
-    sa.Column("valid_loss", sa.Float, nullable=False),
-    sa.Column("score", sa.Float, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("train_loss", sa.Double),
+    sa.Column("train_score", sa.Double),
+    sa.Column("valid_loss", sa.Double),
+    sa.Column("score", sa.Double),
+    sa.Column("seconds", sa.Double),
+    sa.Column("more", sa.JSON(none_as_null=True)),
+    sqlite_with_rowid=False,
 )
 
+#: A strategy's work: ``settings`` is all that decides what it does, ``environment`` versions and machine.
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("seed", sa.BigInteger),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("environment", sa.JSON, nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False),
-    sa.Column("created", sa.String(32), nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("created", sa.String, nullable=False),
+    sa.Column("updated", sa.String, nullable=False),
 )
 
 #: What each run asked for: ``ask`` numbers the candidates of a run, ``elapsed`` is the run's clock when the result came,
-#: ``reused`` says that the result was in the store already. ``id`` keeps the order in which results were told.
+#: ``reused`` says that the result was in the store already. ``id`` keeps the order in which results were told. The rest is
+#: lineage: the edit that made the candidate, and which part proposed, scored and initialised it.
 proposals = sa.Table(
     "proposals",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run_id", sa.ForeignKey("runs.id"), nullable=False),
-    sa.Column("ask", sa.Integer, nullable=False),
-    sa.Column("evaluation_id", sa.ForeignKey("evaluations.id"), nullable=False),
+    _number(),
+    sa.Column("run_id", sa.String, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("ask", sa.BigInteger, nullable=False),
+    _points_at("evaluations.id", "evaluation_id", index=True),
     sa.Column("reused", sa.Boolean, nullable=False),
-    sa.Column("elapsed", sa.Float, nullable=False),
+    sa.Column("elapsed", sa.Double, nullable=False),
+    sa.Column("edit", sa.JSON(none_as_null=True)),
+    sa.Column("proposed_by", sa.String, nullable=False),
+    sa.Column("scored_by", sa.String, nullable=False),
+    sa.Column("predicted_score", sa.Double),
+    sa.Column("initialised_by", sa.String, nullable=False),
     sa.UniqueConstraint("run_id", "ask", name="one_proposal_for_one_ask"),
 )
 
+#: The parents of a proposal, in order.
+parents = sa.Table(
+    "parents",
+    metadata,
+    _points_at("proposals.id", "proposal_id", primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    _points_at("graphs.id", "graph_id"),
+    sqlite_with_rowid=False,
+)
 
-def open_database(url: str, must_exist: bool = False) -> sa.Engine:
-    """The engine of the store at ``url``, its tables made where the database is empty.
+#: Files, by the SHA-256 of their contents.
+artifacts = sa.Table(
+    "artifacts",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("num_bytes", sa.BigInteger, nullable=False),
+    sa.Column("created", sa.String, nullable=False),
+)
 
-    Raises `StoreError` for a URL or database that cannot be used, `VersionError` for a store of another version.
-    """
-    engine = _engine(url, must_exist)
-    try:
-        with engine.execution_options(**{WRITES: True}).begin() as connection:
-            found = set(sa.inspect(connection).get_table_names())
-            if about.name in found:
-                version = connection.execute(sa.select(about.c.schema_version)).scalar()
-                if version != SCHEMA_VERSION:
-                    raise VersionError(f"store {shown(url)} has version {version}; this netloom reads version {SCHEMA_VERSION}")
-            elif found or must_exist:
-                raise StoreError(f"{shown(url)} is a database, but not a netloom store; give the URL of another one")
-            else:
-                metadata.create_all(connection)
-                connection.execute(about.insert().values(schema_version=SCHEMA_VERSION))
-    except sa.exc.SQLAlchemyError as error:
-        engine.dispose()
-        raise StoreError(f"store {shown(url)} cannot be opened: {first_line(error)}") from None
-    except (StoreError, VersionError):
-        engine.dispose()
-        raise
-    return engine
+#: What belongs to an evaluation: ``role`` is ``weights``, ``checkpoint``, or another word.
+evaluation_artifacts = sa.Table(
+    "evaluation_artifacts",
+    metadata,
+    _points_at("evaluations.id", "evaluation_id", primary_key=True),
+    sa.Column("role", sa.String, primary_key=True),
+    sa.Column("artifact_hash", sa.String, sa.ForeignKey("artifacts.hash"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
 
-
-def _engine(url: str, must_exist: bool) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        options: dict[str, Any] = {}
-        if parsed.get_backend_name() == "sqlite":
-            _check_file(url, parsed.database, must_exist)
-            # The driver's timeout is SQLite's busy timeout: how long a writer waits for another.
-            options["connect_args"] = {"timeout": 60, "check_same_thread": False}
-            if parsed.database in (None, "", ":memory:"):
-                options["poolclass"] = sa.pool.StaticPool
-        engine = sa.create_engine(parsed, **options)
-    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError) as error:
-        raise StoreError(f"{shown(url)!r}: expected a URL such as sqlite:///runs.db ({first_line(error)})") from None
-    except ModuleNotFoundError as error:
-        raise StoreError(f"store {shown(url)} needs the package {error.name}; pip install 'netloom[postgres]'") from None
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _check_file(url: str, path: str | None, must_exist: bool) -> None:
-    if path in (None, "", ":memory:"):
-        if must_exist:
-            raise StoreError(f"store {shown(url)} is in memory and holds nothing; give the URL of a file such as sqlite:///runs.db")
-        return
-    file = Path(str(path))
-    if must_exist and not file.exists():
-        raise StoreError(f"store {shown(url)}: there is no file {file}")
-    if not file.parent.is_dir():
-        raise StoreError(f"store {shown(url)}: there is no directory {file.parent}; make it first")
-
-
-#: Execution option of transactions that write.
-WRITES = "netloom_writes"
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
-    cursor = connection.cursor()
-    # WAL lets readers (a report, another process) work while a search writes.
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later would fail at once where another process wrote in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN")
-
-
-def shown(url: str) -> str:
-    """A URL as it may be shown: without its password."""
-    try:
-        return sa.make_url(url).render_as_string(hide_password=True)
-    except sa.exc.ArgumentError:
-        return str(url)[:200]
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an exception says."""
-    cause = getattr(error, "orig", None) or error
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+#: Who is working on which key. Tokens only ever rise and are never used twice, so that a holder whose claim was taken over
+#: can be told from the present one. ``heartbeat`` is in seconds of `netloom.store.clock.seconds_now`.
+claims = sa.Table(
+    "claims",
+    metadata,
+    _number("token"),
+    sa.Column("graph_hash", sa.String, nullable=False),
+    sa.Column("task_hash", sa.String, nullable=False),
+    sa.Column("recipe_hash", sa.String, nullable=False),
+    sa.Column("init", sa.String, nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("fidelity", sa.BigInteger, nullable=False),
+    sa.Column("evaluator", sa.Integer, nullable=False),
+    sa.Column("holder", sa.String, nullable=False),
+    sa.Column("nonce", sa.String, nullable=False),
+    sa.Column("heartbeat", sa.Double, nullable=False),
+    sa.Column("grace_seconds", sa.Double, nullable=False),
+    sa.UniqueConstraint(
+        "graph_hash", "task_hash", "recipe_hash", "init", "seed", "fidelity", "evaluator", name="one_claim_for_one_key"
+    ),
+    sqlite_autoincrement=True,
+)
