@@ -9,7 +9,7 @@ import torch
 
 import netloom as nl
 from netloom.errors import TrainingError
-from netloom.training import Recipe, evaluate, recipe, run_epochs, schedules
+from netloom.training import Recipe, evaluate, recipe, schedules
 from netloom.training.recipes import batches_per_epoch
 
 
@@ -23,40 +23,6 @@ def small(classes: int = 10) -> nl.Graph:
     x = nl.input(1, 8, 8)
     y = nl.max_pool2d(nl.relu(nl.batch_norm(nl.conv2d(x, 8, kernel=3, padding=1))), kernel=2)
     return nl.Graph(x, nl.linear(nl.dropout(nl.flatten(y), p=0.1), classes))
-
-
-# -- the loop ------------------------------------------------------------------------------------------------------
-def test_loop_averages_losses_and_numbers_epochs() -> None:
-    seen = []
-    result = run_epochs(float, lambda epoch: [epoch, epoch + 2], lambda: (0.25, 0.5), epochs=3, on_epoch=seen.append)
-    assert [(p.epoch, p.train_loss, p.valid_loss, p.score) for p in result.curve] == [
-        (1, 1.0, 0.25, 0.5), (2, 2.0, 0.25, 0.5), (3, 3.0, 0.25, 0.5),
-    ]  # fmt: skip
-    assert result.status == "ok" and tuple(seen) == result.curve
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_loop_stops_at_a_loss_that_is_not_finite(bad: float) -> None:
-    steps = []
-
-    def step(batch: float) -> float:
-        steps.append(batch)
-        return batch
-
-    result = run_epochs(step, lambda epoch: [1.0, bad if epoch == 1 else 1.0, 1.0], lambda: (0.0, 0.5), epochs=4)
-    assert result.status == "diverged" and len(result.curve) == 1 and len(steps) == 5
-
-
-def test_loop_stops_at_a_validation_loss_that_is_not_finite() -> None:
-    assert run_epochs(float, lambda epoch: [1.0], lambda: (math.nan, 0.5), epochs=4).status == "diverged"
-
-
-def test_loop_keeps_the_time_limit_and_scores_what_there_is() -> None:
-    times = iter(range(1000))
-    result = run_epochs(
-        float, lambda epoch: [1.0] * 10, lambda: (0.0, 0.5), epochs=100, max_seconds=14.5, clock=lambda: float(next(times))
-    )
-    assert result.status == "time_limit" and len(result.curve) == 2 and result.curve[-1].epoch == 2
 
 
 # -- recipes -------------------------------------------------------------------------------------------------------

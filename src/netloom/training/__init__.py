@@ -6,8 +6,14 @@
 """
 
 from .evaluation import Evaluation, evaluate
-from .fit import TrainingResult, train
-from .loop import Epoch, LoopResult, run_epochs
+from .fit import train
+from .loop import STATUSES, Epoch, Learner, Limits, LoopResult, run_loop
+from .ready_made import READY_MADE
 from .recipes import Recipe, recipe
+from .results import TrainingResult
+from .saving import Saving
 
-__all__ = ["Epoch", "Evaluation", "LoopResult", "Recipe", "TrainingResult", "evaluate", "recipe", "run_epochs", "train"]
+__all__ = [
+    "READY_MADE", "STATUSES", "Epoch", "Evaluation", "Learner", "Limits", "LoopResult", "Recipe", "Saving", "TrainingResult",
+    "evaluate", "recipe", "run_loop", "train",
+]  # fmt: skip

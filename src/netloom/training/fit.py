@@ -2,67 +2,66 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TrainingError
+from ..errors import NetloomError, TrainingError
 from ..graph.graph import Graph
-from .evaluation import check_logits, evaluate
-from .loop import Epoch, run_epochs
+from .batches import batches_of
+from .failures import is_out_of_memory, told
+from .fitting import check_fit, step_limit
+from .learner import NetworkLearner
+from .loop import FAILED, OUT_OF_MEMORY, Epoch, Limits, run_loop
+from .precision import resolve
+from .progress import Display
 from .recipes import Recipe, batches_per_epoch
 from .recipes import recipe as find_recipe
-from .schedules import rates
+from .results import TrainingResult, remarks_on
+from .saving import Saving
 
 if TYPE_CHECKING:
-    import pandas
-    from torch import Tensor
+    import torch
 
     from ..tasks import Task
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """What a training came to.
-
-    ``score`` is the validation accuracy after the last epoch (nan where there was none), ``status`` how it ended (see
-    `netloom.training.loop`), ``network`` the trained module, ``curve`` one `Epoch` for each epoch.
-    """
-
-    network: Any
-    score: float
-    status: str
-    seconds: float
-    curve: tuple[Epoch, ...]
-
-    def curve_frame(self) -> pandas.DataFrame:
-        """The curve as a DataFrame: epoch, train_loss, valid_loss, score, seconds."""
-        import pandas as pd
-
-        names = list(Epoch.__dataclass_fields__)
-        return pd.DataFrame([[getattr(point, name) for name in names] for point in self.curve], columns=names)
-
-    def __repr__(self) -> str:
-        return f"<TrainingResult: {self.status}, score {self.score:.4f} after {len(self.curve)} epochs, {self.seconds:.1f} s>"
-
-
 def train(
     network_or_graph: Any,
-    task: Task,
+    task: Task | str,
     recipe: str | Recipe | Mapping[str, Any] = "express",
     seed: int = 0,
     *,
     epochs: int | None = None,
     max_seconds: float | None = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    device: Any = None,
+    checkpoint: str | Path | None = None,
+    every_steps: int | None = None,
+    resume: bool = True,
+    restore_best: bool = False,
+    on_epoch: Callable[[Epoch], object] | None = None,
+    progress: bool = False,
 ) -> TrainingResult:
     """Train a network on the train part of ``task``; score it on its valid part after every epoch.
 
     A `Graph` is built with fresh weights drawn from ``seed``; a module is trained in place. Either is left in evaluation
-    mode. ``seed`` also draws the order of the samples and dropout, so the same seed gives the same result (on one
-    machine, with one number of threads). torch's global generator is left as it was. ``max_seconds`` stops it early with
-    status ``time_limit``. Raises `TrainingError` where network and task do not fit.
+    mode, with its last weights (``restore_best``: those of the best epoch). ``seed`` also draws the order of the samples,
+    augmentation and dropout, so the same seed gives the same result on one machine with one number of threads. torch's global
+    generator is left as it was. ``epochs`` and ``max_seconds`` replace those of the recipe; the clock stops a training with
+    status ``time_limit``.
+
+    ``checkpoint`` names a folder that the state is written to, every ``every_steps`` steps and at the end. If it holds the
+    state of this training already, that is picked up: killed at any instant and called again, the training ends with the same
+    weights; called with more epochs, it goes on from the last one (exactly as if it had been asked for all of them at once
+    where ``recipe.is_extendable``; otherwise `TrainingResult.remarks` says so). ``resume=False`` begins anew.
+
+    ``on_epoch`` is told of every epoch and ends the training by returning True; ``progress`` prints a line for each.
+
+    What goes wrong in the network is a result with that status (`netloom.training.loop.STATUSES`); `TrainingError` is raised
+    where recipe, network and task do not fit each other or the checkpoint is of another training.
 
     >>> import netloom as nl
     >>> x = nl.input(1, 8, 8)
@@ -72,90 +71,111 @@ def train(
     """
     import torch
 
+    task = _loaded(task)
     settings = find_recipe(recipe, epochs)
-    with torch.random.fork_rng(devices=[]):
+    if max_seconds is not None:
+        settings = replace(settings, max_seconds=max_seconds)
+    _check_seed(seed)
+    if not isinstance(network_or_graph, Graph | torch.nn.Module):
+        raise TrainingError(f"nl.train takes a Graph or an nn.Module, not a {type(network_or_graph).__name__}")
+    check_fit(network_or_graph, task)
+    target = _device(device, network_or_graph, task)
+    task = task.to(target)
+    settings = replace(settings, precision=resolve(settings.precision, target))
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
-        if isinstance(network_or_graph, Graph):
-            from ..building.network import build
+        try:
+            network = _placed(network_or_graph, target)
+        except NetloomError:
+            raise
+        except Exception as error:  # weights that memory has no room for
+            status = OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
+            return TrainingResult.failed_to_build(settings, seed, status, told(error))
+        saving = None
+        if checkpoint is not None:
+            about = _about(network, task, settings, seed)
+            saving = Saving(checkpoint, about, every_steps=every_steps, resume=resume)
+        result = _trained(network, task, settings, seed, saving, on_epoch, progress)
+    if restore_best and result.best_state is not None:
+        result.restore_best()
+    return result
 
-            check_fit(network_or_graph, task)
-            network = build(network_or_graph)
-        elif isinstance(network_or_graph, torch.nn.Module):
-            network = network_or_graph
-        else:
-            raise TrainingError(f"nl.train takes a Graph or an nn.Module, not a {type(network_or_graph).__name__}")
-        network.train()
-        ended = run_epochs(
-            _stepper(network, task, settings),
-            _batches(task, settings, seed),
-            lambda: evaluate(network, task.valid),
-            epochs=settings.epochs,
-            max_seconds=max_seconds,
-            on_epoch=on_epoch,
+
+def _trained(
+    network: Any,
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    saving: Saving | None,
+    on_epoch: Callable[[Epoch], object] | None,
+    progress: bool,
+) -> TrainingResult:
+    per_epoch = batches_per_epoch(len(task.train), recipe.batch_size)
+    last = step_limit(network, task, recipe)
+    horizon = recipe.horizon * per_epoch
+    if recipe.horizon_epochs is None and last is not None:
+        horizon = min(horizon, last)
+    batches = batches_of(task.train, recipe, seed)
+    learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
+    with Display(progress, recipe.epochs, per_epoch, task.score_name) as display:
+        ended = run_loop(
+            learner,
+            batches,
+            lambda: learner.evaluate(task.valid),
+            Limits(recipe.epochs, last, recipe.max_seconds, recipe.patience),
+            saving=saving,
+            on_step=display.on_step if display.shows_steps else None,
+            on_epoch=display.on_epoch(on_epoch),
         )
-        network.eval()
-    score = ended.curve[-1].score if ended.curve and ended.status != "diverged" else math.nan
-    return TrainingResult(network, score, ended.status, ended.seconds, ended.curve)
+    learner.finish()
+    return TrainingResult.of(network, ended, recipe, seed, remarks_on(recipe, horizon, learner.earlier_horizon, per_epoch))
 
 
-def check_fit(graph: Graph, task: Task) -> None:
-    """`TrainingError` unless the graph takes one sample of ``task`` and gives one logit for each class."""
-    shapes = [tuple(node.shape[1:]) for node in graph.inputs]
-    if shapes != [task.input_shape]:
-        wanted, have = "×".join(map(str, task.input_shape)), ", ".join("×".join(map(str, s)) for s in shapes)
-        raise TrainingError(f"the graph takes samples of {have}; task {task.name!r} has samples of {wanted}")
-    given = [tuple(node.shape[1:]) for node in graph.outputs]
-    if given != [(task.num_classes,)]:
-        raise TrainingError(f"the graph gives {given}; task {task.name!r} needs one output of {task.num_classes} logits")
+def _loaded(task: Any) -> Task:
+    from .. import tasks
+
+    if isinstance(task, str):
+        return tasks.load(task)
+    if not isinstance(task, tasks.Task):
+        raise TrainingError(f"nl.train needs a task, as 'digits' or nl.tasks.from_arrays(x, y), not a {type(task).__name__}")
+    return task
 
 
-def _stepper(network: Any, task: Task, recipe: Recipe) -> Callable[[tuple[Tensor, Tensor]], float]:
-    """The function that learns from one batch and returns its loss."""
+def _check_seed(seed: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise TrainingError(f"seed = {seed!r}; expected an integer in [0, 2**63)")
+
+
+def _device(device: Any, network_or_graph: Any, task: Task) -> torch.device:
+    """Where to train: as asked for, else where the module is, else where the data are."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    if not weights:
-        raise TrainingError("the network has no parameter that requires a gradient; there is nothing to train")
-    if recipe.optimizer == "adamw":
-        optimizer: Any = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    if device is None and not isinstance(network_or_graph, Graph):
+        device = next((tensor.device for tensor in network_or_graph.parameters()), None)
+    if device is None:
+        device = getattr(task.train, "device", "cpu")
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise TrainingError(f"device = {device!r}: {error}") from None
+
+
+def _placed(network_or_graph: Any, device: torch.device) -> Any:
+    """The module to train, on its device."""
+    if isinstance(network_or_graph, Graph):
+        from ..building.network import build
+
+        return build(network_or_graph).to(device)
+    return network_or_graph.to(device)
+
+
+def _about(network: Any, task: Task, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Which training this is, for its checkpoint."""
+    graph = getattr(network, "graph", None)
+    if isinstance(graph, Graph):
+        identity = graph.hash
     else:
-        optimizer = torch.optim.SGD(
-            weights, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    rate, done = rates(recipe, batches_per_epoch(len(task.train), recipe.batch_size)), 0
-
-    def step(batch: tuple[Tensor, Tensor]) -> float:
-        nonlocal done
-        x, y = batch
-        for group in optimizer.param_groups:
-            group["lr"] = rate(done)
-        done += 1
-        optimizer.zero_grad(set_to_none=True)
-        loss = cross_entropy(check_logits(network(x), len(y)), y, label_smoothing=recipe.label_smoothing)
-        value = float(loss.detach())
-        if math.isfinite(value):
-            loss.backward()
-            if recipe.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(weights, recipe.clip_norm)
-            optimizer.step()
-        return value
-
-    return step
-
-
-def _batches(task: Task, recipe: Recipe, seed: int) -> Callable[[int], Iterator[tuple[Tensor, Tensor]]]:
-    """The shuffled batches of each epoch, a function of seed and epoch alone."""
-    import torch
-
-    split, size = task.train, recipe.batch_size
-    count = batches_per_epoch(len(split), size)
-
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-        order = torch.randperm(len(split), generator=generator)
-        for i in range(count):
-            rows = order[i * size : (i + 1) * size]
-            yield split.x[rows], split.y[rows]
-
-    return batches
+        shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+        identity = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
+    course = json.loads(json.dumps(recipe.course()))
+    return {"network": identity, "task": task.hash, "recipe": course, "seed": seed}

@@ -111,7 +111,7 @@ class Recipe:
             # 1 and 1.0 are one value and have one hash.
             object.__setattr__(self, name, _CAST.get(name, lambda same: same)(value) if value is not None else None)
         if self.schedule == "multi-step" and not self.milestones:
-            raise TrainingError("recipe: schedule = 'multi-step' has no milestones; say at which epochs the rate falls: (30, 60)")
+            raise TrainingError("recipe: schedule = 'multi-step' has no milestones; say at which epochs it falls: (30, 60)")
         if self.nesterov and (self.optimizer == "adamw" or self.momentum == 0):
             raise TrainingError("recipe: nesterov = True needs optimizer = 'sgd' or 'muon' and a momentum above 0")
 

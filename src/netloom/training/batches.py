@@ -1,0 +1,68 @@
+"""The batches of a training: their order and augmentation are a function of the seed and of where the training stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TrainingError
+from .recipes import Recipe, batches_per_epoch
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from ..tasks.parts import Part
+
+#: Factors that keep the streams of random numbers of seeds, epochs and batches apart.
+_SEED, _EPOCH = 1_000_003, 7_368_787
+
+
+def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]:
+    """``batches(epoch, first)``: the shuffled and augmented batches of an epoch (from 0), from number ``first`` on.
+
+    Nothing is remembered between batches, so any of them can be made again by itself.
+    """
+    import torch
+
+    check_augmentation(part, recipe)
+    size = recipe.batch_size
+    samples = min(len(part), batches_per_epoch(len(part), size) * size)
+    augmented = recipe.crop or recipe.flip or recipe.cutout
+
+    def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        stream = (seed * _SEED + epoch) % 2**63
+        order = torch.randperm(len(part), generator=torch.Generator().manual_seed(stream))[first * size : samples]
+        made = part.batches(size, order=order, seed=stream)
+        if not augmented:
+            yield from made
+            return
+        generator = torch.Generator()
+        for i, (x, y) in enumerate(made, first):
+            generator.manual_seed((stream * _EPOCH + i + 1) % 2**63)
+            yield augment(x, recipe, generator), y
+
+    return batches
+
+
+def augment(x: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
+    """Images (N, C, H, W), each changed at random as the recipe says."""
+    from ..tasks import augmentation
+
+    if recipe.crop:
+        x = augmentation.pad_crop(x, recipe.crop, generator)
+    if recipe.flip:
+        x = augmentation.flip(x, generator)
+    if recipe.cutout:
+        x = augmentation.cutout(x, recipe.cutout, generator)
+    return x
+
+
+def check_augmentation(part: Any, recipe: Recipe) -> None:
+    """`TrainingError` where a recipe augments images and the samples are none."""
+    asked = [name for name in ("crop", "flip", "cutout") if getattr(recipe, name)]
+    if asked and len(part.shape) != 3:
+        given = "×".join(map(str, part.shape)) or "single numbers"
+        raise TrainingError(
+            f"recipe: {asked[0]} changes images (channels, height, width), but samples are {given}; "
+            f"leave out {', '.join(asked)}"
+        )

@@ -1,0 +1,215 @@
+"""`NetworkLearner`: a network that learns a task by a recipe, as the training loop knows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from .averaging import Average
+from .drop_path import DropPath
+from .evaluation import Evaluation, Meter, check_outputs, evaluate, loss_of, outputs_of
+from .precision import Scaler, autocast, laid_out
+from .recipes import Recipe
+from .schedules import rates
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..tasks.parts import Part
+
+
+class NetworkLearner:
+    """Network, optimiser, averages and generators: whatever decides how the training goes on.
+
+    Its schedules are at their end after ``horizon`` steps. On a processor the loss is looked at before anything is learned
+    from it; on other devices (or with ``wait=False``) nothing waits: once a loss is not finite, no later step changes a
+    weight, and the loop finds out when it looks.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        recipe: Recipe,
+        steps_per_epoch: int,
+        horizon: int,
+        *,
+        classes: int = 0,
+        wait: bool | None = None,
+    ) -> None:
+        import torch
+
+        from .optimizers import Optimizer
+
+        self.network, self.recipe, self.classes, self.horizon = network, recipe, classes, horizon
+        #: The horizon of the state that was loaded; None where none was.
+        self.earlier_horizon: int | None = None
+        self.rate = rates(recipe, steps_per_epoch, horizon)
+        if recipe.channels_last:
+            network.to(memory_format=torch.channels_last)
+        self.tensors = distinct_tensors(network)
+        self.optimizer = Optimizer(network.named_parameters(), recipe)
+        self.optimizer.zero_grad()
+        self.device = self.optimizer.weights[0].device
+        self.wait = self.device.type == "cpu" if wait is None else wait
+        self.drop_path = DropPath(network) if recipe.drop_path else None
+        self.average = Average(self.tensors, recipe.ema_decay) if recipe.ema_decay is not None else None
+        self.scaler = Scaler(self.device) if recipe.precision == "float16" else None
+        self.meter = Meter()
+        self.steps = 0
+        self.bad = torch.zeros((), device=self.device)
+        self.train_mode()
+
+    def train_mode(self) -> None:
+        """Put the network in training mode."""
+        (self.drop_path or self.network).train()
+
+    # -- learning --------------------------------------------------------------------------------------------------
+    def step(self, batch: tuple[Tensor, Tensor]) -> float | Tensor:
+        """Learn from inputs (N, …) and targets; gives the loss, a float where the learner waits for it."""
+        import torch
+
+        x, y = batch
+        recipe, optimizer = self.recipe, self.optimizer
+        loss = self._loss(x, y)
+        value: Any = loss.detach()
+        skip = None
+        if self.wait:
+            value = value.item()
+            if not math.isfinite(value):
+                return value
+        else:
+            skip = self.bad = torch.maximum(self.bad, (~torch.isfinite(value)).float())
+        (loss if self.scaler is None else loss * self.scaler.scale.squeeze(0)).backward()
+        if self.scaler is not None:
+            overflow = self.scaler.unscale(optimizer.gradients())
+            skip = overflow if skip is None else torch.maximum(skip, overflow)
+        if recipe.clip_norm is not None:
+            optimizer.clip(recipe.clip_norm)
+        optimizer.step(self.rate(self.steps), skip)
+        optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(self.tensors)
+        self.steps += 1
+        return value
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        recipe = self.recipe
+        x = laid_out(x, recipe.channels_last)
+        with autocast(recipe.precision, x.device):
+            if self.drop_path is None:
+                given = self.network(x)
+            else:
+                self.drop_path.probability = self._drop_probability()
+                given = self.drop_path(x)
+        outputs = outputs_of(given)
+        answer = check_outputs(outputs[0] if outputs else None, y, self.classes)
+        self.meter.add(answer.detach(), y)
+        loss = loss_of(answer, y, label_smoothing=recipe.label_smoothing)
+        if recipe.auxiliary_weight:
+            for further in outputs[1:]:
+                auxiliary = loss_of(check_outputs(further, y, self.classes), y, label_smoothing=recipe.label_smoothing)
+                loss = loss + recipe.auxiliary_weight * auxiliary
+        return loss
+
+    def _drop_probability(self) -> float:
+        if self.recipe.drop_path_growth == "constant":
+            return self.recipe.drop_path
+        return self.recipe.drop_path * min(1.0, self.steps / self.horizon)
+
+    def train_score(self) -> float:
+        """Score on the batches since the last call."""
+        return self.meter.read()[0]
+
+    # -- measuring -------------------------------------------------------------------------------------------------
+    def scored(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are scored: the averages, where there are any."""
+        return nullcontext() if self.average is None else self.average.in_place(self.tensors)
+
+    def evaluate(self, part: Part, batch_size: int = 512) -> Evaluation:
+        """Loss and score on a part."""
+        with self.scored():
+            recipe = self.recipe
+            return evaluate(self.network, part, batch_size, precision=recipe.precision, channels_last=recipe.channels_last)
+
+    def snapshot(self) -> dict[str, Any]:
+        """A state_dict of the weights that are scored, contiguous, as copies."""
+        with self.scored():
+            return snapshot_of(self.network)
+
+    def finish(self) -> None:
+        """Leave the network as it is scored, in evaluation mode, without gradients and in the usual layout."""
+        import torch
+
+        if self.average is not None:
+            self.average.swap(self.tensors)
+        self.optimizer.zero_grad()
+        if self.recipe.channels_last:
+            self.network.to(memory_format=torch.contiguous_format)
+        self.network.eval()
+
+    # -- state -----------------------------------------------------------------------------------------------------
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how it goes on."""
+        import torch
+
+        state: dict[str, Any] = {
+            "steps": self.steps,
+            "horizon": self.horizon,
+            "tensors": self.tensors,
+            "optimizer": self.optimizer.state_dict(),
+            "meter": self.meter.state_dict(),
+            "generator": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["device_generator"] = torch.cuda.get_rng_state(self.device)
+        for name in ("average", "scaler"):
+            if getattr(self, name) is not None:
+                state[name] = getattr(self, name).state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, in place."""
+        import torch
+
+        self.steps, self.earlier_horizon = state["steps"], state["horizon"]
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(state["tensors"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.meter.load_state_dict(state["meter"])
+        torch.set_rng_state(state["generator"])
+        if "device_generator" in state:
+            torch.cuda.set_rng_state(state["device_generator"], self.device)
+        for name in ("average", "scaler"):
+            if getattr(self, name) is not None:
+                getattr(self, name).load_state_dict(state[name])
+
+
+def distinct_tensors(network: Any) -> dict[str, Any]:
+    """Parameters and buffers by name, what is tied under its first name only."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in _all_tensors(network):
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor
+    return found
+
+
+def _all_tensors(network: Any) -> Sequence[tuple[str, Any]]:
+    return [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+
+
+def snapshot_of(network: Any) -> dict[str, Any]:
+    """Contiguous copies of a network's state_dict; what is tied is copied once."""
+    import torch
+
+    copies: dict[int, Any] = {}
+    state = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if id(tensor) not in copies:
+            copies[id(tensor)] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        state[name] = copies[id(tensor)]
+    return state
