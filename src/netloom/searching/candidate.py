@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..store import EvaluationRecord
 from ..training import train
+from ..training.failures import is_out_of_memory
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
@@ -40,18 +42,12 @@ def score_candidate(job: Job, task: Task, settings: Settings) -> Outcome:
     except Exception as error:  # any way in which a candidate can fail, memory included
         status = "out_of_memory" if is_out_of_memory(error) else "failed"
         return Outcome(job.ticket, EvaluationRecord(status, None, 0.0, f"{type(error).__name__}: {error}"[:4000]))
-    score = None if result.status == "diverged" or not result.curve else result.score
-    record = EvaluationRecord(result.status, score, result.seconds, _remark(result.status), result.curve)
+    score = None if math.isnan(result.score) else result.score
+    record = EvaluationRecord(result.status, score, result.seconds, result.error or _remark(result.status), result.curve)
     weights = None
     if score is not None and score >= job.keep_from:
         weights = {key: tensor.detach().numpy().copy() for key, tensor in result.network.state_dict().items()}
     return Outcome(job.ticket, record, weights)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out; torch says so in several ways."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
 
 
 def _remark(status: str) -> str:
