@@ -93,7 +93,7 @@ def from_arrays(
     inputs = check_inputs(name, x)
     ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
     _check_lengths(name, inputs, y)
-    sizes = Sizes(**{part: size for part, size in (("valid", valid), ("test", test)) if part not in ready}, train=train)
+    sizes = Sizes(0.2 if isinstance(valid, (tuple, list)) else valid, 0 if isinstance(test, (tuple, list)) else test, train)
     if not ready and len(inputs) < _FEWEST:
         raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
     joined = np.concatenate([as_labels(y), *(as_labels(pair[1]) for pair in ready.values())]) if ready else y

@@ -29,12 +29,15 @@ def pad_crop(x: Tensor, padding: int, generator: Generator | None = None, *, mod
     _check(x, "pad_crop", padding, "padding")
     if padding == 0:
         return x.clone()
-    height, width = x.shape[2:]
-    padded = pad(x, (padding,) * 4, mode=mode)
-    # All windows as a view: (N, C, 2p + 1, 2p + 1, H, W).
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-    top, left = _draw(x, 2 * padding + 1, generator), _draw(x, 2 * padding + 1, generator)
-    return windows[torch.arange(len(x), device=x.device), :, top, left]
+    count, channels, height, width = x.shape
+    top, left = (_draw(x, 2 * padding + 1, generator).reshape(-1, 1, 1) for _ in range(2))
+    padded = pad(x, (padding,) * 4, mode=mode).contiguous()
+    # Every run of `width` numbers as a row of an overlapping view: rows of windows are copied as a whole.
+    runs = padded.as_strided((padded.numel() - width + 1, width), (1, 1))
+    tall, wide = padded.shape[2:]
+    planes = torch.arange(count * channels, device=x.device).reshape(count, channels, 1) * tall
+    starts = (planes + top + torch.arange(height, device=x.device)) * wide + left
+    return runs.index_select(0, starts.reshape(-1)).reshape(x.shape)
 
 
 def flip(x: Tensor, generator: Generator | None = None) -> Tensor:

@@ -153,7 +153,7 @@ def row_digests(array: numpy.ndarray) -> numpy.ndarray:
     import numpy as np
 
     flat = np.ascontiguousarray(array).reshape(len(array), -1)
-    joined = b"".join(hashlib.blake2b(memoryview(row), digest_size=DIGEST_BYTES).digest() for row in flat)
+    joined = b"".join(hashlib.blake2b(row.data, digest_size=DIGEST_BYTES).digest() for row in flat)
     return np.frombuffer(joined, np.uint8).reshape(len(array), DIGEST_BYTES)
 
 
