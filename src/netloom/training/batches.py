@@ -30,9 +30,8 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
     augmented = recipe.crop or recipe.flip or recipe.cutout
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        stream = (seed * _SEED + epoch) % 2**63
-        order = torch.randperm(len(part), generator=torch.Generator().manual_seed(stream))[first * size : samples]
-        made = part.batches(size, order=order, seed=stream)
+        stream = _stream(seed, epoch)
+        made = part.batches(size, order=order_of_rows(len(part), seed, epoch)[first * size : samples], seed=stream)
         if not augmented:
             yield from made
             return
@@ -42,6 +41,17 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
             yield augment(x, recipe, generator), y
 
     return batches
+
+
+def order_of_rows(samples: int, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch (from 0) takes the rows: int64 (samples,)."""
+    import torch
+
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(_stream(seed, epoch)))
+
+
+def _stream(seed: int, epoch: int) -> int:
+    return (seed * _SEED + epoch) % 2**63
 
 
 def augment(x: Tensor, recipe: Recipe, generator: Generator) -> Tensor:
