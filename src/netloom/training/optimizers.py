@@ -18,7 +18,7 @@ from .recipes import Recipe
 
 #: Added to the root of the second moment (AdamW) and to the norm of a gradient that is clipped.
 _EPSILON = 1e-8
-_CLIP_EPSILON = 1e-6
+CLIP_EPSILON = 1e-6
 
 
 class Group:
@@ -89,8 +89,9 @@ class Optimizer:
         if not gradients:
             return
         norms = torch._foreach_norm(gradients)
-        norm = torch.linalg.vector_norm(torch.stack([n.to(norms[0].device, torch.float32) for n in norms]))
-        torch._foreach_mul_(gradients, (largest / (norm + _CLIP_EPSILON)).clamp_(max=1.0))
+        wide = torch.float64 if any(n.dtype == torch.float64 for n in norms) else torch.float32
+        norm = torch.linalg.vector_norm(torch.stack([n.to(norms[0].device, wide) for n in norms]))
+        torch._foreach_mul_(gradients, (largest / (norm + CLIP_EPSILON)).clamp_(max=1.0))
 
     def step(self, rate: float, skip: Tensor | None = None) -> None:
         """Update every weight that has a gradient; nothing where ``skip``, a float32 scalar on the device, is 1."""
