@@ -71,15 +71,15 @@ def train(
     """
     import torch
 
-    task = _loaded(task)
+    task = loaded_task(task)
     settings = find_recipe(recipe, epochs)
     if max_seconds is not None:
         settings = replace(settings, max_seconds=max_seconds)
-    _check_seed(seed)
+    check_seed(seed)
     if not isinstance(network_or_graph, Graph | torch.nn.Module):
         raise TrainingError(f"nl.train takes a Graph or an nn.Module, not a {type(network_or_graph).__name__}")
     check_fit(network_or_graph, task)
-    target = _device(device, network_or_graph, task)
+    target = device_for(device, network_or_graph, task)
     task = task.to(target)
     settings = replace(settings, precision=resolve(settings.precision, target))
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
@@ -131,7 +131,8 @@ def _trained(
     return TrainingResult.of(network, ended, recipe, seed, remarks_on(recipe, horizon, learner.earlier_horizon, per_epoch))
 
 
-def _loaded(task: Any) -> Task:
+def loaded_task(task: Any) -> Task:
+    """A task, from itself or its spec; `TrainingError` for anything else."""
     from .. import tasks
 
     if isinstance(task, str):
@@ -141,12 +142,13 @@ def _loaded(task: Any) -> Task:
     return task
 
 
-def _check_seed(seed: Any) -> None:
+def check_seed(seed: Any) -> None:
+    """`TrainingError` unless ``seed`` can seed a generator."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise TrainingError(f"seed = {seed!r}; expected an integer in [0, 2**63)")
 
 
-def _device(device: Any, network_or_graph: Any, task: Task) -> torch.device:
+def device_for(device: Any, network_or_graph: Any, task: Task) -> torch.device:
     """Where to train: as asked for, else where the module is, else where the data are."""
     import torch
 
