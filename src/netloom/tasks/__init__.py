@@ -8,10 +8,15 @@
 
 from .arrays import from_arrays
 from .augmentation import cutout, flip, pad_crop
+from .cache import cache_folder
 from .digits import digits
 from .loading import load, names
 from .parts import Part, Split
+from .tables import from_frame
 from .targets import decide_kind
 from .task import Task
 
-__all__ = ["Part", "Split", "Task", "cutout", "decide_kind", "digits", "flip", "from_arrays", "load", "names", "pad_crop"]
+__all__ = [
+    "Part", "Split", "Task", "cache_folder", "cutout", "decide_kind", "digits", "flip", "from_arrays", "from_frame", "load",
+    "names", "pad_crop",
+]  # fmt: skip

@@ -85,11 +85,8 @@ def from_arrays(
     if _is_frame(x):
         from .tables import from_frame
 
-        if _is_pair(valid) or _is_pair(test):
-            raise TaskError(f"task {name!r}: give parts of a DataFrame as arrays, or as shares of one DataFrame")
-        return from_frame(
-            x, y, name=name, spec=spec, kind=kind, valid=valid, test=test, train=train, seed=seed, stratify=stratify
-        )
+        parts: dict[str, Any] = {"valid": valid, "test": test, "train": train, "seed": seed, "stratify": stratify}
+        return from_frame(x, y, name=name, spec=spec, kind=kind, **parts)
     inputs = check_inputs(name, x)
     ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
     _check_lengths(name, inputs, y)

@@ -70,8 +70,8 @@ _LOADERS: dict[str, Loader] = {
 }
 #: How each is written, for errors and help.
 FORMS = {
-    "cifar10": "cifar10, or cifar10:FOLDER",
     "digits": "digits",
+    "cifar10": "cifar10, or cifar10:FOLDER",
     "imagenet": "imagenet:FOLDER",
     "images": "images:FOLDER",
     "regression": "regression:SEED",
@@ -116,7 +116,7 @@ def load(spec: str, *, data_dir: str | Path | None = None, progress: bool = True
     parts = split_spec(spec)
     if parts.name not in _LOADERS:
         near = difflib.get_close_matches(parts.name, _LOADERS, 1)
-        hint = f"did you mean {FORMS[near[0]]}? " if near else ""
+        hint = f"did you mean {near[0]!r}? " if near else ""
         listing = f"there is: {'; '.join(FORMS.values())}; for your own data: nl.tasks.from_arrays(x, y)"
         raise TaskError(f"unknown task {parts.name[:80]!r}; {hint}{listing}")
     return _LOADERS[parts.name](_absolute(parts), data_dir, progress)

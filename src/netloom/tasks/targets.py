@@ -99,7 +99,7 @@ def _numbers(task: str, array: numpy.ndarray) -> numpy.ndarray:
     try:
         numbers = np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TaskError(f"task {task!r}: y holds {array.reshape(-1)[0]!r}; a regression needs numbers") from None
+        raise TaskError(f"task {task!r}: y holds {str(array.reshape(-1)[0])[:40]!r}; a regression needs numbers") from None
     if numbers.ndim == 1:
         numbers = numbers[:, None]
     if numbers.ndim != 2 or numbers.shape[1] < 1:
