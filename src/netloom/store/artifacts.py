@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import StoreError
 from .clock import timestamp
-from .subjects import insert_new
+from .subjects import insert_one
 from .tables import artifacts
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def add(database: Database, folder: Folder, data: bytes) -> str:
     hash = hashlib.sha256(data).hexdigest()
     folder.put(hash, data)
     values = {"hash": hash, "num_bytes": len(data), "created": timestamp()}
-    database.write(lambda connection: connection.execute(insert_new(connection, artifacts, "hash").values(**values)))
+    database.write(lambda connection: insert_one(connection, artifacts, values, "hash"))
     return hash
 
 

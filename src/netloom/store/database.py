@@ -74,6 +74,10 @@ class Database:
             return self._repeated(work, write, wait_seconds)
         except sa.exc.SQLAlchemyError as error:
             raise StoreError(f"store {self.shown}: {described(error, self.url, self.wait_seconds)}") from error
+        except StoreError as error:
+            if str(error).startswith("store "):
+                raise
+            raise type(error)(f"store {self.shown}: {error}") from error.__cause__
 
     def _repeated(self, work: Callable[[sa.Connection], T], write: bool, wait_seconds: float) -> T:
         end, pause = time.monotonic() + wait_seconds, 0.01

@@ -63,7 +63,7 @@ def key_of_row(row: Any) -> EvaluationKey:
     return EvaluationKey(**{name: getattr(row, name) for name in (*HASHES, *REST)})
 
 
-def graph_json(connection: sa.Connection, hash: str, store: str) -> str:
+def graph_json(connection: sa.Connection, hash: str) -> str:
     """The JSON of the graph with this hash, or with the only hash that begins so."""
     query = sa.select(graphs.c.hash, graphs.c.json)
     rows = connection.execute(query.where(graphs.c.hash == hash)).all()
@@ -71,7 +71,7 @@ def graph_json(connection: sa.Connection, hash: str, store: str) -> str:
         rows = connection.execute(query.where(graphs.c.hash.startswith(hash, autoescape=True)).limit(2)).all()
     if len(rows) != 1:
         many = "more than one graph" if rows else "no graph"
-        raise StoreError(f"store {store} has {many} whose hash begins with {hash[:80]!r}")
+        raise StoreError(f"it has {many} whose hash begins with {hash[:80]!r}")
     return str(rows[0].json)
 
 

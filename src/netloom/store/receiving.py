@@ -15,7 +15,7 @@ from .exchange import KEY_NAMES, Rows
 from .finding import existing
 from .recording import record_all
 from .records import EvaluationKey, EvaluationRecord, curve_of
-from .subjects import chunks, describe, graph_numbers, graph_values, ids_of, insert_new, numbered
+from .subjects import chunks, describe, graph_numbers, graph_values, ids_of, insert_one, numbered
 from .tables import artifacts, graphs, parents, proposals, recipes, runs, tasks
 
 
@@ -101,7 +101,7 @@ def _recipes(connection: sa.Connection, rows: Rows) -> int:
 def _artifacts(connection: sa.Connection, rows: Rows) -> int:
     new = 0
     for row in rows:
-        new += connection.execute(insert_new(connection, artifacts, "hash").values(**row)).rowcount
+        new += insert_one(connection, artifacts, row, "hash")
     return new
 
 
@@ -141,7 +141,7 @@ def _runs(connection: sa.Connection, rows: Rows) -> int:
     new = 0
     for row in rows:
         values = {**row, "settings": _loaded(row["settings"]), "environment": _loaded(row["environment"])}
-        if connection.execute(insert_new(connection, runs, "id").values(**values)).rowcount:
+        if insert_one(connection, runs, values, "id"):
             new += 1
             continue
         there = connection.execute(sa.select(runs).where(runs.c.id == row["id"])).mappings().one()
@@ -161,7 +161,7 @@ def _proposals(connection: sa.Connection, rows: Rows) -> int:
             raise StoreError(f"run {row['run_id'][:80]}: candidate {row['ask']} has no evaluation among what came along")
         values = {name: value for name, value in row.items() if name not in (*KEY_NAMES, "parents")}
         values.update(evaluation_id=there.id, edit=_loaded(row["edit"]))
-        if not connection.execute(insert_new(connection, proposals, "run_id", "ask").values(**values)).rowcount:
+        if not insert_one(connection, proposals, values, "run_id", "ask"):
             continue
         new += 1
         if row["parents"]:

@@ -158,7 +158,10 @@ def curve_rows(evaluation_id: int, curve: tuple[Epoch, ...]) -> list[dict[str, A
 
 def curve_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Epoch, ...]:
     """The learning curve in rows, which are in order."""
-    from ..training import Epoch
+    rows = list(rows)
+    if not rows:
+        return ()
+    from ..training import Epoch  # which may load torch
 
     names = [f.name for f in fields(Epoch)]
     points = []

@@ -12,13 +12,13 @@ from ..errors import StoreError
 from .clock import timestamp
 from .finding import JOINED
 from .records import Lineage, finite
-from .subjects import graph_numbers, insert_new
+from .subjects import graph_numbers, insert_one
 from .tables import curves, evaluation_artifacts, evaluations, graphs, parents, proposals, runs
 
 
 def add(connection: sa.Connection, values: Mapping[str, Any]) -> None:
     """Begin the record of a run; `StoreError` where another one has its id."""
-    if not connection.execute(insert_new(connection, runs, "id").values(**values)).rowcount:
+    if not insert_one(connection, runs, values, "id"):
         there = connection.execute(sa.select(runs.c.created).where(runs.c.id == values["id"])).scalar()
         if there != values["created"]:  # not this very insertion, done again because the connection broke in its commit
             raise StoreError(f"there is a run {values['id'][:80]!r} already; give another id")
@@ -97,7 +97,7 @@ def add_proposal(
     get(connection, run)
     if connection.execute(sa.select(evaluations.c.id).where(evaluations.c.id == evaluation_id)).first() is None:
         raise StoreError(f"run {run}: there is no evaluation number {evaluation_id}; record it before its proposal")
-    if not connection.execute(insert_new(connection, proposals, "run_id", "ask").values(**values)).rowcount:
+    if not insert_one(connection, proposals, values, "run_id", "ask"):
         there = connection.execute(sa.select(proposals).where(proposals.c.run_id == run, proposals.c.ask == ask)).one()
         if not again or (there.evaluation_id, there.elapsed) != (values["evaluation_id"], values["elapsed"]):
             raise StoreError(f"run {run} has told what became of candidate {ask} already; every ask index is used once")

@@ -202,7 +202,7 @@ class Store:
         """The graph with this hash, or with the only hash that begins so; `StoreError` where there is none."""
         from ..graph.graph import Graph
 
-        return Graph.from_json(self._database.read(lambda connection: finding.graph_json(connection, hash, self.shown_url)))
+        return Graph.from_json(self._database.read(lambda connection: finding.graph_json(connection, hash)))
 
     def add_graph(self, graph: Graph) -> str:
         """Keep a graph without a result, such as a parent of candidates; gives its hash."""

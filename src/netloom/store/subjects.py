@@ -26,6 +26,12 @@ def insert_new(connection: sa.Connection, table: sa.Table, *unique: str) -> Any:
     return insert(table).on_conflict_do_nothing(index_elements=list(unique))
 
 
+def insert_one(connection: sa.Connection, table: sa.Table, values: Mapping[str, Any], *unique: str) -> bool:
+    """Insert a row unless one with the same ``unique`` columns is there; says whether it was inserted."""
+    insertion = insert_new(connection, table, *unique).values(**values).returning(table.c[unique[0]])
+    return connection.execute(insertion).first() is not None
+
+
 def chunks(values: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
     """``values`` in lists of at most ``size``.
 

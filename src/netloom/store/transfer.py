@@ -50,7 +50,7 @@ def import_from(database: Database, place: Place, path: Path, told: Told) -> Rec
     try:
         return _taken(database, parquet.read_pages(path), place, lambda: copies, trusted=False, told=told)
     except NetloomError as error:
-        raise type(error)(f"store {database.shown}, importing {path}: {error}") from error.__cause__
+        raise type(error)(f"{error}; it was importing {path}") from error.__cause__
 
 
 def merge(database: Database, source: Database, places: tuple[Place, Place], with_artifacts: bool, told: Told) -> Received:
