@@ -355,23 +355,67 @@ def test_recomputed_blocks(kind: Callable[..., Any]) -> None:
     assert all(torch.allclose(found[0][name], found[1][name], rtol=1e-4) for name in found[0])
 
 
-def test_heads_of_attention_are_seen_inside_a_network() -> None:
-    class Attention(nn.Module):
+class Attention(nn.Module):
+    def __init__(self, batch_first: bool = True, apart: bool = False, twice: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        sizes = {"kdim": 8, "vdim": 6} if apart else {}
+        self.attend, self.head = nn.MultiheadAttention(8, 2, batch_first=batch_first, **sizes), nn.Linear(8, 2)
+        self.apart, self.twice = apart, twice
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(1 + self.twice):
+            x = torch.relu(self.attend(x, x, x[..., :6] if self.apart else x, need_weights=False)[0])
+        return self.head(x)
+
+
+@pytest.mark.parametrize("kind", [ActivationContribution, Fisher, SeReNe])
+@pytest.mark.parametrize("options", [{}, {"batch_first": False}, {"apart": True}, {"twice": True}], ids=str)
+def test_heads_of_attention_are_seen(kind: Callable[..., Any], options: dict[str, bool]) -> None:
+    """Inside a module of the user's, where no module is called for them, as inside a network."""
+    model, x = Attention(**options), torch.randn(3, 5, 8)
+    graph = nl.trace(model, x)
+    net = nl.build(graph, weights=model)
+    scores = []
+    for each in (model, net):
+        with kind(each, graph=graph) as gathered:
+            each(x).square().sum().backward()
+        scores.append(atom_scores(gathered, each, graph, analyse(graph)))
+    inner = {atom for atom in scores[0] if not atom.startswith("attend.out_proj")}
+    assert len(inner) >= 2
+    for atom in inner:
+        assert np.allclose(scores[0][atom], scores[1][atom], rtol=1e-4), atom
+
+
+def test_the_heads_of_a_module_that_fails() -> None:
+    """What looks inside a module is gone when its forward raises."""
+    model, x = Attention(), torch.randn(3, 5, 8)
+    with ActivationContribution(model, graph=nl.trace(model, x)) as gathered:
+        with pytest.raises((AssertionError, RuntimeError)):
+            model(torch.randn(3, 5, 7))
+        assert torch.overrides._len_torch_function_stack() == 0
+        model(x).square().sum().backward()
+    assert "attend" in seen(gathered)
+
+
+def test_calls_with_parameters_of_the_model_itself() -> None:
+    class Own(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.attend, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 2)
+            self.first, self.second = nn.Parameter(torch.randn(6, 4)), nn.Parameter(torch.randn(2, 6))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(self.attend(x, x, x, need_weights=False)[0])
+            return nn.functional.linear(torch.relu(nn.functional.linear(x, self.first)), weight=self.second)
 
-    x = torch.randn(3, 5, 8)
-    graph = nl.trace(Attention(), x)
-    net = nl.build(graph, seed=0)
-    with ActivationContribution(net) as gathered:
-        net(x).square().sum().backward()
-    assert set(seen(gathered)) == {"attend", "attend.out_proj"}
-    found = atom_scores(gathered, net, graph, analyse(graph))
-    assert sorted(len(each) for each in found.values()) == [2, 4, 8]
+    model, x = Own(), torch.randn(5, 4)
+    for options in ({"graph": nl.trace(model, x)}, {}):
+        with ActivationContribution(model, **options) as gathered:
+            for _ in range(2):  # the first call of a model without a graph is the one in which it is traced
+                model(x).square().mean().backward()
+        a = nn.functional.linear(x, model.first).detach().requires_grad_()
+        nn.functional.linear(torch.relu(a), model.second).square().mean().backward()
+        (values,) = seen(gathered).values()
+        assert torch.allclose(values, (a * a.grad).abs().mean(0), rtol=1e-4)
 
 
 def test_a_network_gives_its_own_containers_while_it_is_watched() -> None:

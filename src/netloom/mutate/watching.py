@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from ..graph.graph import Graph, Step
 from ..graph.tree import edges, weights
 from ..ops import Edge, Size, operator
 from .analysis import Dimensions, analyse
+from .peeking import Peek, Read, read_of
 from .places import feature_axis, graph_of
 
 
@@ -75,6 +76,8 @@ class Watch:
             self._graph = graph_of(model, example_inputs)
         self._handles: list[Any] = []
         self._calls: dict[str, int] = {}
+        self._peeks: list[Peek] = []
+        self._peeking: list[Peek | None] = []
 
     def start(self) -> None:
         self._handles = [
@@ -87,7 +90,7 @@ class Watch:
     def stop(self) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles, self.active = [], False
+        self._handles, self._peeks, self.active = [], [], False
         tapped = self.model.__dict__.get("forward")
         if isinstance(tapped, _Tapped):
             tapped.leave(self)
@@ -106,7 +109,31 @@ class Watch:
             for path, module in self.model.named_modules():
                 if path in wanted:
                     self._handles.append(module.register_forward_hook(_Hook(self._called, path)))
+            self._peek_into(dims)
         self.listener.attached(self.model, dims)
+
+    def _peek_into(self, dims: Dimensions) -> None:
+        """Look at what modules make by calls of torch's functions with their own parameters."""
+        modules = dict(self.model.named_modules())
+        hidden = {training: _hidden(dims, training, modules) for training in (True, False)}
+        for path in sorted({path for found in hidden.values() for path in found}):
+            peeks = {training: Peek(modules[path], path, found.get(path, {}), self.saw) for training, found in hidden.items()}
+            before, after = _Hook(self._peek, peeks), _Hook(self._peeked)
+            self._handles.append(modules[path].register_forward_pre_hook(before))
+            self._handles.append(modules[path].register_forward_hook(after, prepend=True, always_call=True))
+            self._peeks += peeks.values()
+
+    def _peek(self, peeks: Mapping[bool, Peek], *call: Any) -> None:
+        peek = peeks[self.model.training] if self.active else None
+        self._peeking.append(peek)
+        if peek is not None:
+            peek.begin()
+
+    def _peeked(self, *call: Any) -> None:
+        # Of the model itself, the call in which it is traced ends what never began.
+        peek = self._peeking.pop() if self._peeking else None
+        if peek is not None:
+            peek.__exit__(None, None, None)
 
     # -- a forward pass ------------------------------------------------------------------------------------------------
     def _begin(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -117,6 +144,8 @@ class Watch:
             self._graph = graph_of(module, _example(module, args, kwargs))
             self._attach(self._graph)
         self._calls.clear()
+        for peek in self._peeks:
+            peek.calls.clear()
         self.active = self.listener.begins()
 
     def _called(self, path: str, module: torch.nn.Module, args: Any, output: Any) -> None:
@@ -238,13 +267,7 @@ def outlets(dims: Dimensions, training: bool, inside: bool = False) -> dict[str,
     weights, those inside a module too.
     """
     graph = dims.graph
-    result = graph.train_result if training and graph.train_result is not None else graph.result
-    steps = [step for step in graph.steps if step.mode != ("eval" if training else "train")]
-    given = set(edges([result]))
-    keys = [key for key, entry in graph.tensors.items() if entry.kind == "parameter"]
-    # What a parametrised module owns lies in a module of its own.
-    owners = {key.rpartition(".")[0].partition(".parametrizations.")[0] for key in keys}
-    found = _leaving(steps, owners - {""}, given)
+    steps, found, given = _seen_from_outside(graph, training)
     if inside:
         found = _inside(steps, found, graph)
     made = {
@@ -256,6 +279,33 @@ def outlets(dims: Dimensions, training: bool, inside: bool = False) -> dict[str,
         path: kept for path, some in made.items()
         if (kept := [outlet for outlet in some if outlet.edge in given or not _normed(graph, outlet.edge, seen)])
     }  # fmt: skip
+
+
+def _hidden(dims: Dimensions, training: bool, modules: Collection[str]) -> dict[str, dict[Read, list[Outlet | None]]]:
+    """Path of a module → what its own calls with its own parameters give, in order; None for what leaves a module."""
+    graph = dims.graph
+    steps, leaving, _ = _seen_from_outside(graph, training)
+    known = {edge for some in leaving.values() for edge in some}
+    found: dict[str, dict[Read, list[Outlet | None]]] = {}
+    for step in steps:
+        edge = Edge(step.name)
+        read = read_of(graph, edge)
+        if step.op != "parameter" and read[1]:
+            outlet = None if edge in known else _outlet(dims, edge, given=False)
+            around = next(path for path in (*_paths(step.scope)[::-1], "") if path in modules)
+            found.setdefault(around, {}).setdefault(read, []).append(outlet)
+    return {path: reads for path, reads in found.items() if any(any(some) for some in reads.values())}
+
+
+def _seen_from_outside(graph: Graph, training: bool) -> tuple[list[Step], dict[str, list[Edge]], set[Edge]]:
+    """The steps of a mode, the values that leave a module that owns parameters, and what the model gives."""
+    result = graph.train_result if training and graph.train_result is not None else graph.result
+    steps = [step for step in graph.steps if step.mode != ("eval" if training else "train")]
+    given = set(edges([result]))
+    keys = [key for key, entry in graph.tensors.items() if entry.kind == "parameter"]
+    # What a parametrised module owns lies in a module of its own.
+    owners = {key.rpartition(".")[0].partition(".parametrizations.")[0] for key in keys}
+    return steps, _leaving(steps, owners - {""}, given), given
 
 
 def _leaving(steps: list[Step], owners: set[str], given: set[Edge]) -> dict[str, list[Edge]]:
