@@ -71,6 +71,10 @@ class TaskError(NetloomError, ValueError):
     """A task that cannot be loaded, or data that do not fit it."""
 
 
+class DownloadError(TaskError):
+    """Data that cannot be fetched, or are not what they should be; the message says where to get them by hand."""
+
+
 class SpaceError(NetloomError, ValueError):
     """A space whose settings admit no network, or a graph it does not contain."""
 

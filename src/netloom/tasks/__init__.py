@@ -9,7 +9,9 @@
 from .arrays import from_arrays
 from .augmentation import cutout, flip, pad_crop
 from .cache import cache_folder
+from .datasets import from_dataset
 from .digits import digits
+from .downloads import fetch
 from .loading import load, names
 from .parts import Part, Split
 from .tables import from_frame
@@ -17,6 +19,6 @@ from .targets import decide_kind
 from .task import Task
 
 __all__ = [
-    "Part", "Split", "Task", "cache_folder", "cutout", "decide_kind", "digits", "flip", "from_arrays", "from_frame", "load",
-    "names", "pad_crop",
+    "Part", "Split", "Task", "cache_folder", "cutout", "decide_kind", "digits", "fetch", "flip", "from_arrays", "from_dataset",
+    "from_frame", "load", "names", "pad_crop",
 ]  # fmt: skip
