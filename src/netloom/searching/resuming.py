@@ -53,7 +53,7 @@ def resume(
                 f"run {run_id} draws from {settings.space}, code of its own; give it again as "
                 f"space=netloom.spaces.load({settings.space!r}), or with --space {settings.space}"
             )
-        space = spaces.load(settings.space, input_shape=task.input_shape, num_classes=task.num_classes)
+        space = spaces.load(settings.space, input_shape=task.input_shape, num_classes=task.num_outputs)
     elif space.spec != settings.space:
         raise SearchError(f"run {run_id} used the space {settings.space!r}, not {space.spec!r}")
     if budget is not None:

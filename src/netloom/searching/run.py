@@ -87,7 +87,8 @@ def search(
 
 def run(run_id: str, space: Space, task: Task, settings: Settings, store: Store, progress: bool) -> SearchResult:
     """Run, or continue, a run that the store has a record of."""
-    loop = Loop(run_id, space, task, settings, store)
+    # From here on nothing holds the test part: loop, workers, result.
+    loop = Loop(run_id, space, task.without_test(), settings, store)
     with make_progress(progress) as display:
         return loop.run(display)
 
@@ -111,7 +112,7 @@ def _resolve(space: Space | str, task: Task | str) -> tuple[Space, Task]:
     elif not isinstance(task, tasks.Task):
         raise SearchError(f"a search needs a task such as 'digits' or nl.tasks.load(…), not {task!r}")
     if isinstance(space, str):
-        space = spaces.load(space, input_shape=task.input_shape, num_classes=task.num_classes)
+        space = spaces.load(space, input_shape=task.input_shape, num_classes=task.num_outputs)
     elif not isinstance(space, spaces.Space):
         raise SearchError(f"a search needs a space such as 'conv' or nl.spaces.Conv(…), not {space!r}")
     return space, task
