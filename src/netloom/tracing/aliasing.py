@@ -28,17 +28,17 @@ _NOTHING: dict[Any, Any] = {}
 
 
 class Root:
-    """The owner of a storage: its present value, and how often it was written.
+    """The owner of a storage: its present value, and the number of the write that gave it, 0 before the first.
 
     ``kin`` are the roots of tensors that share its storage in a way that no operator describes (results of opaque calls): a
     write to one leaves the others ``spoiled``, for reading them then would give a stale value. ``leaf`` is the value that
     gradients go to after writes they do not see (under ``no_grad``, through ``.data``); ``plain`` what was written then.
     """
 
-    __slots__ = ("edge", "version", "key", "replayed", "grad", "kin", "spoiled", "leaf", "plain")
+    __slots__ = ("edge", "version", "writes", "key", "replayed", "grad", "kin", "spoiled", "leaf", "plain")
 
     def __init__(self, edge: Any, key: str = "") -> None:
-        self.edge, self.version, self.key, self.grad = edge, 0, key, True
+        self.edge, self.version, self.writes, self.key, self.grad = edge, 0, 0, key, True
         self.replayed: dict[tuple[Any, ...], Edge] = _NOTHING
         self.kin: list[Root] = []
         self.spoiled = ""
@@ -52,9 +52,14 @@ class Root:
             member.kin.append(self)
         self.kin += family
 
+    def written(self) -> None:
+        """A new version; a number that a write had which was taken back is not used again."""
+        self.writes += 1
+        self.version = self.writes
+
     def spoil_kin(self) -> None:
         for other in self.kin:
-            other.version += 1
+            other.written()
             other.spoiled = where_in_model()
 
 
@@ -138,12 +143,9 @@ class Aliases:
     def forget_write(self, key: str) -> None:
         """Take back the write to a buffer: the call that follows makes it itself."""
         root = self.roots[key]
-        if not root.version:
-            return
-        root.edge, root.version, root.replayed, root.leaf, root.plain = None, 0, _NOTHING, None, None
-        for handle in self.handles.values():
-            if handle.root is root:
-                handle.edge, handle.version = None, 0
+        if root.version:
+            self.recorder.forget_last(root.edge)
+            root.edge, root.version, root.replayed, root.leaf, root.plain = None, 0, _NOTHING, None, None
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def is_written(self, handle: Handle) -> bool:
@@ -213,7 +215,7 @@ class Aliases:
         root.plain = result
         root.edge = self._with_old_gradient(root, sources[0], result) if unseen else result
         root.leaf = root.leaf if unseen else None
-        root.version += 1
+        root.written()
         root.spoil_kin()
         root.grad = recorder.records[value.node].grad and not unseen  # type: ignore[call-overload]
         root.replayed = {}

@@ -53,7 +53,7 @@ class Values:
             return None
         key = record.args["value"].key
         root = self.recorder.aliases.root_of_key(key)
-        return None if root is not None and root.version else self.recorder.constant_buffers.get(key)
+        return None if root is not None and root.version else self.recorder.buffers.get(key)
 
     def _value(self, edge: Edge, batch: int) -> Any:
         self._compute(edge.node, batch)  # type: ignore[arg-type]

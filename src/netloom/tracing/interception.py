@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from types import FunctionType
+from collections.abc import Iterable, Iterator
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -26,14 +26,13 @@ class _Dispatching:
 
 
 @contextlib.contextmanager
-def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
-    """Patch torch for the duration of one run of the model's copy; everything is put back, whatever happens.
+def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = False) -> Iterator[None]:
+    """Patch torch for the duration of one run of the model's copy, which has ``modules``; everything is put back, whatever
+    happens.
 
     ``compiling`` makes ``torch.compiler.is_compiling()`` true meanwhile.
     """
-    module_class = torch.nn.Module
     function_class = torch.autograd.Function
-    original_call = module_class.__call__
     applying = function_class.__dict__["apply"].__func__
     original_apply = FunctionType(
         applying.__code__, applying.__globals__, applying.__name__, applying.__defaults__, applying.__closure__
@@ -42,21 +41,6 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     import torch._functorch.apis as apis
 
     original_vmap = apis.vmap_impl
-    stack, paths = recorder.stack, recorder.paths
-
-    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
-        path = paths.get(id(module))
-        if path is None:
-            return original_call(module, *args, **kwargs)
-        stack.append(path)
-        origins = module.__dict__.get("origins")
-        recorder.generated.append((type(module).forward.__code__, origins) if origins else None)
-        try:
-            return original_call(module, *args, **kwargs)
-        finally:
-            stack.pop()
-            recorder.generated.pop()
-
     def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
         return _autograd_function(recorder, original_apply, kind, args, kwargs)
 
@@ -69,7 +53,6 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
 
     original_hook = Hooked.__call__
     Hooked.__call__ = hook  # type: ignore[method-assign, assignment]
-    module_class.__call__ = call  # type: ignore[method-assign]
     # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
     applying.__globals__[_DISPATCH] = apply
     applying.__code__ = _Dispatching.apply.__code__
@@ -79,15 +62,45 @@ def intercepted(recorder: Recorder, compiling: bool = False) -> Iterator[None]:
     if compiling:
         torch.compiler.is_compiling = lambda: True
     try:
-        yield
+        with _watched(recorder, modules):
+            yield
     finally:
         torch.compiler.is_compiling = is_compiling
-        module_class.__call__ = original_call  # type: ignore[method-assign]
         Hooked.__call__ = original_hook  # type: ignore[method-assign]
         applying.__code__ = original_apply.__code__
         del applying.__globals__[_DISPATCH]
         apis.vmap_impl = original_vmap
         torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextlib.contextmanager
+def _watched(recorder: Recorder, modules: Iterable[Any]) -> Iterator[None]:
+    """The copies of the model's modules tell the recorder when they run: by a method of their own, for to patch
+    ``nn.Module`` itself would make Python look through all of its subclasses, of which libraries have thousands."""
+    stack, paths, generated = recorder.stack, recorder.paths, recorder.generated
+
+    def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+        kind = type(module)
+        path = paths.get(id(module))
+        if path is None:  # a copy that the model made of one of its modules
+            return kind._call_impl(module, *args, **kwargs)
+        stack.append(path)
+        origins = module.__dict__.get("origins")
+        generated.append((kind.forward.__code__, origins) if origins else None)
+        try:
+            return kind._call_impl(module, *args, **kwargs)
+        finally:
+            stack.pop()
+            generated.pop()
+
+    watched = [module.__dict__ for module in modules]
+    for fields, module in zip(watched, modules):
+        fields["_call_impl"] = MethodType(call, module)
+    try:
+        yield
+    finally:
+        for fields in watched:
+            fields.pop("_call_impl", None)
 
 
 def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwargs: Any) -> Any:

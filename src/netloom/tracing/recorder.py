@@ -22,7 +22,7 @@ from .cloning import Cloner
 from .differentiating import Gradients
 from .evaluating import Values
 from .records import BufferNumber, DataDependence, NeedsRealTensors, Record, Recording, Retry, autocast_now, where_in_model
-from .state import Held, constant_of, type_of_tensor
+from .state import State, constant_of, type_of_tensor
 
 #: Calls after which a run on a large prime batch is taken for a loop over it.
 MAX_CALLS = 10_000
@@ -41,7 +41,7 @@ class Recorder(TorchFunctionMode):
         self.stack: list[str] = [""]
         self.parameters: dict[str, Edge] = {}
         self.entries: dict[str, TensorType] = {}
-        self.constant_buffers: dict[str, Any] = {}
+        self.buffers: dict[str, Any] = {}
         self.constant_names: dict[int, str] = {}
         self.trainable: set[str] = set()
         self.differentiated: set[int] = set()
@@ -58,25 +58,17 @@ class Recorder(TorchFunctionMode):
         self.calling = Calling(self)
 
     # -- beginning and end -------------------------------------------------------------------------------------------
-    def take_state(self, originals: list[Held], copies: list[Held], modules: dict[str, Any]) -> None:
-        """The model's parameters and buffers, and the paths of its modules."""
-        canonical: dict[int, str] = {}
-        constants = _constants_of_networks(modules)
-        for original, copied in zip(originals, copies):
-            if copied.key in constants:
-                self.constant_names[id(copied.tensor)] = copied.key
-                continue
-            key = canonical.setdefault(id(copied.tensor), copied.key)
-            self.owners.setdefault(key, []).append(copied.key)
-            self.entries[copied.key] = type_of_tensor(copied.tensor)
-            if original.tensor.requires_grad:
-                self.trainable.add(copied.key)
-            if key == copied.key:
-                self.aliases.entry(copied.tensor, key)
-                if copied.kind == "buffer" and original.tensor.device.type != "meta":
-                    self.constant_buffers[key] = original.tensor
-        self.owners = {key: names for key, names in self.owners.items() if len(names) > 1}
-        self.paths = {id(child): path for path, child in modules.items()}
+    def take_state(self, state: State) -> None:
+        """The parameters and buffers of the model's copy, and the paths of its modules."""
+        self.state = state
+        self.entries, self.owners, self.trainable, self.buffers = state.types, state.owners, state.trainable, state.buffers
+        self.paths = {id(module): path for path, module in state.modules.items()}
+        handles = self.aliases.handles
+        for entry in state.entries:
+            if entry.key in state.constants:
+                self.constant_names[id(entry.tensor)] = entry.key
+            elif id(entry.tensor) not in handles:
+                self.aliases.entry(entry.tensor, entry.key)
 
     def input(self, path: str, tensor: Any, requires_grad: bool) -> None:
         """A tensor that the caller gives."""
@@ -88,20 +80,18 @@ class Recorder(TorchFunctionMode):
             self.differentiated.add(record.number)
         self.aliases.fresh(tensor, self.inputs[path])
 
-    def finish(self, result: Any, module: Any, copies: list[Held]) -> Recording:
+    def finish(self, result: Any) -> Recording:
         """What the run gave: edges of its result, and of every entry of the state that it changed."""
         from .containers import plain_tree
 
         tree = plain_tree(result, self.result_edge, self.guards)
         written: dict[str, tuple[Edge, bool]] = {}
-        modules = dict(module.named_modules(remove_duplicate=False))
-        for item in copies:
-            owner = modules[item.key.rpartition(".")[0]]
-            now = owner._buffers.get(item.key.rpartition(".")[2]) if item.kind == "buffer" else None
-            if now is not None and now is not item.tensor:
+        for entry in self.state.entries:
+            now = entry.owner._buffers.get(entry.key.rpartition(".")[2]) if entry.kind == "buffer" else None
+            if now is not None and now is not entry.tensor:
                 handle = self.aliases.handle(now)
                 if handle is not None:
-                    written[item.key] = (self.aliases.read(handle), True)
+                    written[entry.key] = (self.aliases.read(handle), True)
         for key, root in self.aliases.roots.items():
             if root.version and key not in written:
                 edge = self.aliases.root_edge(root)
@@ -170,6 +160,17 @@ class Recorder(TorchFunctionMode):
         """Add a call that netloom itself needs (undoing a view, casting a written value)."""
         made = operator(op).evaluate(args, self.type_of)
         return Edge(self.add(op, made.args, made.outputs).number)  # type: ignore[arg-type]
+
+    def forget_last(self, value: Edge) -> None:
+        """Take back the call that gave a value, and the reading of its operand, where nothing came after them."""
+        if value.node != len(self.records) - 1:
+            return
+        source = next((each for each in self.records.pop().args.values() if type(each) is Edge), None)
+        last = self.records[-1] if self.records else None
+        if last is not None and source is not None and source.node == last.number and last.op == "parameter":
+            del self.parameters[self.records.pop().args["value"].key]
+        self.gradients.known.clear()
+        self.values.cache.clear()
 
     def private(self, value: Edge) -> Edge:
         """A copy of a value for a call that changes it: a new one, unless it is a copy already that no call has read."""
@@ -346,13 +347,3 @@ class Recorder(TorchFunctionMode):
         if type(value) is dict:
             return {k: self.substituted(v) for k, v in value.items()}
         return value
-
-
-def _constants_of_networks(modules: dict[str, Any]) -> set[str]:
-    """Keys of the buffers in which networks, as they are built, hold the constants of their graphs."""
-    keys: set[str] = set()
-    for path, module in modules.items():
-        if "origins" in module.__dict__:
-            held = [step.args["value"].key for step in module.__dict__["graph"].steps if step.op == "constant"]
-            keys.update(f"{path}.{key}" if path else key for key in held)
-    return keys

@@ -24,7 +24,7 @@ from .interception import intercepted
 from .merging import Merger
 from .recorder import Recorder
 from .records import DataDependence, NeedsRealTensors, Recording
-from .state import held, refuse_unfit
+from .state import State, held, modules_by_path, refuse_unfit
 
 _lock = threading.RLock()
 MODES = ("both", "eval", "train")
@@ -82,8 +82,9 @@ class _Tracing:
     def __init__(self, model: Any, example_inputs: Any, free: Mapping[str, Any] | None, specialize: bool) -> None:
         self.model, self.specialize = model, specialize
         self.entries = held(model)
-        self.modules = dict(model.named_modules())
         refuse_unfit(self.entries)
+        self.modules = modules_by_path(model)
+        self.state = State(self.entries, self.modules)
         self.arguments = _arguments(model, example_inputs)
         self.places: dict[str, Any] = {
             (f"{name}.{path}" if path else name): leaf
@@ -217,22 +218,15 @@ class _Tracing:
             module = cloner.clone(self.model)
             module.train(training) if training else module.eval()
             recorder = Recorder(sizes.get("N", 0) if probes.prime else 0, meta, self.device, self.specialize, cloner)
-            copies = held(module)
-            recorder.take_state(self.entries, copies, self._copied_modules(cloner, module))
+            state = self.state.of_copy(module, cloner.memo)
+            recorder.take_state(state)
             inputs = self._inputs(recorder, shapes, sizes, meta)
-            with intercepted(recorder, self.compiling), torch.enable_grad(), recorder:
+            with intercepted(recorder, state.modules.values(), self.compiling), torch.enable_grad(), recorder:
                 result = module(*inputs[0], **inputs[1])
             if recorder.shaped_by_data and sizes:  # other numbers, other shapes: whatever fits these runs is no rule
                 raise Frozen(f"as many values as a mask selects depend on data ({recorder.shaped_by_data})")
             self.inputs = recorder.inputs
-            return recorder.finish(result, module, copies)
-
-    def _copied_modules(self, cloner: Cloner, module: Any) -> dict[str, Any]:
-        """Path → module of the copy: looked up, unless a module copies itself in a way of its own."""
-        known = cloner.memo
-        if all(id(child) in known for child in self.modules.values()):
-            return {path: known[id(child)] for path, child in self.modules.items()}
-        return dict(module.named_modules())
+            return recorder.finish(result)
 
     def _inputs(self, recorder: Recorder, shapes: dict[str, Any], sizes: dict[str, int], meta: bool) -> tuple[Any, Any]:
         made: dict[str, Any] = {}
