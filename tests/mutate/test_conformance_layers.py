@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import netloom as nl
-from netloom.errors import NetloomWarning
+from netloom.errors import EditError, NetloomWarning
 from tests.mutate.conformance import (
     NEW,
     add,
@@ -393,3 +393,37 @@ def test_a_copy_is_independent() -> None:
             parameter.zero_()
     assert twin.graph == net.graph and net.graph["v1"].out_size == 5
     assert all(torch.equal(one, other) for one, other in zip(net.state_dict().values(), twin.state_dict().values()))
+
+
+class Projected(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.LSTM(4, 5, proj_size=3, batch_first=True), nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.out(self.rnn(x)[0])
+        return out
+
+
+def test_a_projection_stays_smaller_than_its_state() -> None:
+    torch.manual_seed(0)
+    model, x = Projected().double().eval(), torch.randn(2, 3, 4, dtype=torch.float64)
+    state = nl.edit(model, x).graph["rnn"]
+    assert (state.attrs["hidden"], state.attrs["proj_size"]) == (5, 3)
+    edit = nl.edit(model, x)
+    edit["rnn"].resize(out_to=7)
+    grown = edit.graph["rnn"].attrs
+    assert grown["proj_size"] == 7 and grown["hidden"] == 8 and edit.plan.preserving
+    assert torch.allclose(edit.result(x), model(x), rtol=1e-9, atol=1e-12)
+    edit = nl.edit(model, x)
+    edit["rnn:2"].drop([0, 4, 1])  # the state
+    smaller = edit.graph["rnn"].attrs
+    assert smaller["hidden"] == 2 and smaller["proj_size"] == 1 and edit.result(x).shape == (2, 3, 2)
+    edit = nl.edit(model, x)
+    with pytest.raises(EditError, match="'rnn' gives beside its state must stay smaller"):
+        edit["rnn"].resize(out_to=5)
+        edit["rnn:2"].resize(out_to=5)
+        edit.graph
+    for keep in (0.5, 0.3, 0.01):
+        pruned = nl.prune(model, x, keep=keep).graph["rnn"].attrs
+        assert 0 < pruned["proj_size"] < pruned["hidden"]

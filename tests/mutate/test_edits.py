@@ -57,7 +57,7 @@ def test_dropped_indices_are_as_good_as_zeros(name: str) -> None:
             continue
         gone = [i for i in range(atom.size) if i not in left]
         if (name, atom.id) == ("lstm_projected", "r:2"):
-            continue  # A state of 2 has no projection to 3.
+            continue  # A state of 2 has no projection to 3; see test_a_projection_stays_smaller_than_its_state.
         edit = nl.edit(net)
         edit.drop(atom.id, gone, repr(atom.id))
         compared += check_removal(edit, inputs, {atom.id: left})

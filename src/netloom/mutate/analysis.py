@@ -174,6 +174,11 @@ class Dimensions:
         """(axis, factor, node): where a node needs the size of an axis to be a multiple."""
         return tuple((self._expression(axis), factor, node) for axis, factor, node in self._ties.multiples)
 
+    @property
+    def below(self) -> tuple[tuple[Expression, Expression, str], ...]:
+        """(axis, axis, node): where a node needs the size of the first to be smaller than that of the second."""
+        return tuple((self._expression(small), self._expression(large), node) for small, large, node in self._ties.below)
+
     def __str__(self) -> str:
         """A table for a person: every set of sizes that move together, who makes and who reads it, and why others are fixed.
 

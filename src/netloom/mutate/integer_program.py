@@ -72,6 +72,13 @@ class IntegerProgram:
             for atom, factor in right.terms.items():
                 terms[atom] = terms.get(atom, 0.0) - factor
             self._row(Linear(terms, left.constant - right.constant), {}, 0, 0)
+        for pair in program.below:
+            if pair is not self.leave_out:
+                small, large = program.linear(pair.small), program.linear(pair.large)
+                terms = dict(large.terms)
+                for atom, factor in small.terms.items():
+                    terms[atom] = terms.get(atom, 0.0) - factor
+                self._row(Linear(terms, large.constant - small.constant), {}, 1, infinite)
         for bound in program.bounds:
             line = program.linear(bound.axis)
             if bound is self.leave_out or not any(atom in self.index for atom in line.terms):

@@ -329,6 +329,10 @@ class _Pruning:
                 old = self.old[name]
                 size = _rounded(max(count, ceil(self.options.at_least * old)), old, self._multiple(name))
                 found[name] = min(old, size)
+        for small, large, _ in self.dims.below:
+            if isinstance(small, str) and isinstance(large, str):
+                found[large] = max(found.get(large, self.old[large]), 2)
+                found[small] = min(found.get(small, self.old[small]), found[large] - 1)
         return found
 
     def _multiple(self, name: str) -> int:

@@ -21,6 +21,7 @@ class Ties:
 
     ``values`` and ``tensors`` give the variables of an edge and of a key; ``attrs`` those that the attributes of a node state:
     attribute → the axis, or a tuple of axes and None, in place of the sizes; ``multiples`` (variable, factor, node);
+    ``below`` (variable, the larger one, node);
     ``loosable`` the nodes that have a rule for more sizes, which counts for those in ``loosened``.
     """
 
@@ -36,6 +37,7 @@ class Ties:
         self.tensors: dict[str, Row] = {}
         self.attrs: dict[str, dict[str, Any]] = {}
         self.multiples: list[tuple[int, int, str]] = []
+        self.below: list[tuple[int, int, str]] = []
         #: Node → its rule, and the variables of its labels.
         self.rules: dict[str, Dims] = {}
         self.labels: dict[str, dict[str, int]] = {}
@@ -208,6 +210,9 @@ class _Call:
         for label, factor in self.dims.multiples.items():
             if label in self.labels and factor != 1:
                 self.ties.multiples.append((self.labels[label], factor, self.step.name))
+
+        for small, large in self.dims.below.items():
+            self.ties.below.append((self.labels[small], self.labels[large], self.step.name))
 
     def _tree(self, stated: Any) -> Any:
         """What an attribute states, with variables in place of axes and None in place of plain data."""

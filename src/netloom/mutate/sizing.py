@@ -62,6 +62,18 @@ class Equal:
     right: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Below:
+    """An axis that must be smaller than another."""
+
+    what: str
+    small: Any
+    large: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} must stay smaller"
+
+
 @dataclass
 class Problem:
     """What is asked of the sizes of a graph, and what they must keep to.
@@ -170,6 +182,7 @@ class Program:
 
     def __init__(self, problem: Problem, bounds: Sequence[Bound], pick: Callable[[list[Any]], list[Any]]) -> None:
         self.problem, self.dims, self.bounds = problem, problem.dims, list(bounds)
+        self.below = [Below(f"what {node!r} gives beside its state", *axes) for *axes, node in problem.dims.below]
         self.old = problem.dims.sizes
         self.held = dict(problem.held)
         self.fixed = {b.axis: b.low for b in self.bounds if isinstance(b.axis, str) and b.low == b.high}
@@ -193,6 +206,7 @@ class Program:
         """All atoms that hang together with the requests, by what binds several of them."""
         groups = [set(atoms_of(b.axis)) for b in self.bounds]
         groups += [{*atoms_of(e.left), *atoms_of(e.right)} for e in self.problem.equal]
+        groups += [{*atoms_of(b.small), *atoms_of(b.large)} for b in self.below]
         reached = {atom for request in self.problem.requests for atom in atoms_of(request.axis)}
         reached |= {atom for e in self.problem.equal for atom in (*atoms_of(e.left), *atoms_of(e.right))}
         reached |= {atom for b in self.problem.bounds if not b.holds(resized(b.axis, self.old)) for atom in atoms_of(b.axis)}
@@ -275,6 +289,8 @@ class Program:
             return False
         if any(self.component and set(atoms_of(b.axis)) & self.reached and b.axis not in self.fixed for b in self.bounds):
             return False
+        if any(self.reached.intersection(atoms_of(b.small)) for b in self.below):
+            return False
         lines = [self.linear(request.axis) for request in self.problem.requests]
         atoms = [atom for line in lines for atom in line.terms]
         return len(set(atoms)) == len(atoms) == len(self.component) and all(len(line.terms) <= 1 for line in lines)
@@ -311,7 +327,8 @@ class Program:
         """Which single constraint, left out, would make room."""
         exact = [request for request in self.problem.requests if not request.relax]
         blamed = []
-        for bound in [b for b in self.bounds if set(atoms_of(b.axis)) & self.reached][:60]:
+        below = [b for b in self.below if set(atoms_of(b.small)) & self.reached]
+        for bound in [*[b for b in self.bounds if set(atoms_of(b.axis)) & self.reached][:60], *below]:
             if IntegerProgram(self, leave_out=bound).solve() is not None:
                 blamed.append(str(bound))
         if not blamed:

@@ -48,7 +48,8 @@ class Dims:
     ``operands`` maps the name of an argument to its axes (a tuple of those for an argument that is a list of
     tensors); ``outputs`` holds the axes of each output; ``attrs`` maps attributes to the axis (or a tuple of axes and
     plain values, for shapes) whose size they state; ``fixed`` names labels that may not change;
-    ``multiples`` says that the size of a label must stay a multiple (label → factor), e.g. channels under group norm.
+    ``multiples`` says that the size of a label must stay a multiple (label → factor), e.g. channels before a pixel shuffle;
+    ``below`` that it must stay smaller than that of another label.
 
     What zeroing, removing or adding an index does, by label that is not fixed. Usually either of two things is true: a result
     that has the label depends, at each index, on that index of the operands alone, whatever the others are; or no result has
@@ -74,6 +75,7 @@ class Dims:
     coupled: Mapping[str, str] = field(default_factory=dict)
     summed: frozenset[tuple[str, int]] = frozenset()
     growing: frozenset[str] = frozenset()
+    below: Mapping[str, str] = field(default_factory=dict)
 
 
 def couple(tied: Dims, labels: Iterable[str], kind: str) -> Dims:

@@ -138,7 +138,8 @@ class Recurrent(Operator):
             (role, 1) for role, row in zip(self.roles(a), rows) if role.startswith("weight") and "i" not in row
         )
         fixed = frozenset({"layers"})
-        return Dims(operands, ((*lead, wide), *last), attrs, fixed, coupled={"t": "other"}, summed=columns)
+        below = {"p": "h"} if self._project(a) else {}
+        return Dims(operands, ((*lead, wide), *last), attrs, fixed, coupled={"t": "other"}, summed=columns, below=below)
 
     def terms(self, a: SimpleNamespace, label: str, dims: Dims) -> tuple[str, ...]:
         # A unit that nothing moves stays at zero; what is projected is zero where the projection is.
