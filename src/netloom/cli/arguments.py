@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from .data_arguments import add_data
+
 #: Where a command looks for a store that it is not told of.
 DEFAULT_STORE = "sqlite:///netloom.db"
 _STORE = "URL of the store: sqlite:///FILE, or another database"
@@ -20,6 +22,7 @@ def add_all(commands: Any) -> None:
     _add_edit(commands)
     _add_prune(commands)
     _add_grow(commands)
+    add_data(commands, _command)
     _add_report(commands)
     _add_store(commands)
 

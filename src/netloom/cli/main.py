@@ -27,6 +27,7 @@ commands:
   edit     change sizes, layers and edges of a network, weights kept; or see which sizes move together
   prune    make a trained network smaller, to a share of its neurons, FLOPs or parameters
   grow     make it larger, computing the same
+  data     what there is to train on: list it, look at it, fetch it
   report   the HTML page of a finished search
   store    list the runs of a store, or check that it is whole
 """
@@ -46,9 +47,7 @@ def parser() -> argparse.ArgumentParser:
         usage="netloom [-h] [--version] COMMAND …",
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"netloom {__version__}")
-    commands = top.add_subparsers(
-        dest="command", metavar="COMMAND", help=argparse.SUPPRESS, prog="netloom"
-    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS, prog="netloom")
     arguments.add_all(commands)
     return top
 

@@ -59,6 +59,21 @@ def cached(key: str, make: Callable[[], Mapping[str, numpy.ndarray]]) -> dict[st
     return made
 
 
+def decoded_bytes() -> int:
+    """How much the decoded data in the cache take."""
+    return sum(path.stat().st_size for path in (cache_folder() / "decoded").glob("*.safetensors"))
+
+
+def clear_decoded() -> int:
+    """Remove all decoded data, and what is remembered of their sources; how many bytes that were."""
+    freed = 0
+    for name in ("decoded", "sources", "scalings", "frames"):
+        for path in (cache_folder() / name).glob("*"):
+            freed += path.stat().st_size
+            path.unlink(missing_ok=True)
+    return freed
+
+
 def _read(path: Path) -> dict[str, numpy.ndarray] | None:
     from safetensors import SafetensorError, safe_open
 

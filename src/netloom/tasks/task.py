@@ -94,6 +94,11 @@ class Task:
         """How often the test part has been read."""
         return self._reads[0]
 
+    @property
+    def num_test(self) -> int:
+        """Samples of the test part, which is not read for that."""
+        return len(self._test)
+
     def without_test(self) -> Task:
         """The task with all but the test part, which cannot be had from it; the hash is the same.
 
