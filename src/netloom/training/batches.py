@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from ..tasks.parts import Part
 
+#: As many batches are gathered at once as have this size: one call for all costs less than one for each.
+BYTES_TOGETHER = 1 << 21
 #: Factors that keep the streams of random numbers of seeds, epochs and batches apart.
 _SEED, _EPOCH = 1_000_003, 7_368_787
 
@@ -20,37 +23,41 @@ _SEED, _EPOCH = 1_000_003, 7_368_787
 def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]:
     """``batches(epoch, first)``: the shuffled and augmented batches of an epoch (from 0), from number ``first`` on.
 
-    Nothing is remembered between batches, so any of them can be made again by itself.
+    Small batches are gathered and augmented several together. Nothing is remembered between such chunks, so any of them can
+    be made again by itself.
     """
     import torch
 
     check_augmentation(part, recipe)
     size = recipe.batch_size
     samples = min(len(part), batches_per_epoch(len(part), size) * size)
+    together = max(1, BYTES_TOGETHER // (4 * size * math.prod(part.shape)))
     augmented = recipe.crop or recipe.flip or recipe.cutout
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        stream = _stream(seed, epoch)
-        made = part.batches(size, order=order_of_rows(len(part), seed, epoch)[first * size : samples], seed=stream)
-        if not augmented:
-            yield from made
-            return
+        stream = stream_of(seed, epoch)
+        order = order_of_rows(len(part), seed, epoch)[:samples]
+        chunk, done = divmod(first, together)
         generator = torch.Generator()
-        for i, (x, y) in enumerate(made, first):
-            generator.manual_seed((stream * _EPOCH + i + 1) % 2**63)
-            yield augment(x, recipe, generator), y
+        for i, (x, y) in enumerate(part.batches(size * together, order=order[chunk * together * size :], seed=stream), chunk):
+            if augmented:
+                generator.manual_seed((stream * _EPOCH + i + 1) % 2**63)
+                x = augment(x, recipe, generator)
+            made = list(zip(x.split(size), y.split(size)))
+            yield from made[done:] if i == chunk else made
 
     return batches
 
 
 def order_of_rows(samples: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch (from 0) takes the rows: int64 (samples,)."""
+    """The order in which an epoch (from 0) takes the rows, for one network as for many at once: int64 (samples,)."""
     import torch
 
-    return torch.randperm(samples, generator=torch.Generator().manual_seed(_stream(seed, epoch)))
+    return torch.randperm(samples, generator=torch.Generator().manual_seed(stream_of(seed, epoch)))
 
 
-def _stream(seed: int, epoch: int) -> int:
+def stream_of(seed: int, epoch: int) -> int:
+    """The seed of what an epoch draws."""
     return (seed * _SEED + epoch) % 2**63
 
 

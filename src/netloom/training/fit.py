@@ -14,7 +14,6 @@ from ..graph.graph import Graph
 from .batches import batches_of
 from .failures import is_out_of_memory, told
 from .fitting import check_fit, step_limit
-from .learner import NetworkLearner
 from .loop import FAILED, OUT_OF_MEMORY, Epoch, Limits, run_loop
 from .precision import resolve
 from .progress import Display
@@ -110,6 +109,8 @@ def _trained(
     on_epoch: Callable[[Epoch], object] | None,
     progress: bool,
 ) -> TrainingResult:
+    from .learner import NetworkLearner  # with torch, which `import netloom.training` does without
+
     per_epoch = batches_per_epoch(len(task.train), recipe.batch_size)
     last = step_limit(network, task, recipe)
     horizon = recipe.horizon * per_epoch

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from .averaging import Average
 from .drop_path import DropPath
-from .evaluation import Evaluation, Meter, check_outputs, evaluate, loss_of, outputs_of
-from .precision import Scaler, autocast, laid_out
+from .evaluation import Evaluation, evaluate
+from .losses import Meter, check_outputs, loss_of, outputs_of
+from .optimizers import Optimizer
+from .precision import Scaler, autocast
 from .recipes import Recipe
 from .schedules import rates
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..tasks.parts import Part
 
 
@@ -38,10 +41,6 @@ class NetworkLearner:
         classes: int = 0,
         wait: bool | None = None,
     ) -> None:
-        import torch
-
-        from .optimizers import Optimizer
-
         self.network, self.recipe, self.classes, self.horizon = network, recipe, classes, horizon
         #: The horizon of the state that was loaded; None where none was.
         self.earlier_horizon: int | None = None
@@ -68,11 +67,10 @@ class NetworkLearner:
     # -- learning --------------------------------------------------------------------------------------------------
     def step(self, batch: tuple[Tensor, Tensor]) -> float | Tensor:
         """Learn from inputs (N, …) and targets; gives the loss, a float where the learner waits for it."""
-        import torch
-
+        # Small networks take less than a millisecond a step: what is called here, and how often, shows.
         x, y = batch
-        recipe, optimizer = self.recipe, self.optimizer
-        loss = self._loss(x, y)
+        optimizer = self.optimizer
+        loss = self._loss(self._call(x), y)
         value: Any = loss.detach()
         skip = None
         if self.wait:
@@ -85,8 +83,8 @@ class NetworkLearner:
         if self.scaler is not None:
             overflow = self.scaler.unscale(optimizer.gradients())
             skip = overflow if skip is None else torch.maximum(skip, overflow)
-        if recipe.clip_norm is not None:
-            optimizer.clip(recipe.clip_norm)
+        if self.recipe.clip_norm is not None:
+            optimizer.clip(self.recipe.clip_norm)
         optimizer.step(self.rate(self.steps), skip)
         optimizer.zero_grad()
         if self.average is not None:
@@ -94,23 +92,29 @@ class NetworkLearner:
         self.steps += 1
         return value
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def _call(self, x: Tensor) -> Any:
+        """What the network gives for a batch, under the recipe's precision, layout and drop path."""
         recipe = self.recipe
-        x = laid_out(x, recipe.channels_last)
-        with autocast(recipe.precision, x.device):
-            if self.drop_path is None:
-                given = self.network(x)
-            else:
-                self.drop_path.probability = self._drop_probability()
-                given = self.drop_path(x)
-        outputs = outputs_of(given)
-        answer = check_outputs(outputs[0] if outputs else None, y, self.classes)
+        if recipe.channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        if self.drop_path is not None:
+            self.drop_path.probability = self._drop_probability()
+        network = self.drop_path or self.network
+        if recipe.precision == "float32":
+            return network(x)
+        with autocast(recipe.precision, self.device):
+            return network(x)
+
+    def _loss(self, given: Any, y: Tensor) -> Tensor:
+        answer, further = (given, ()) if type(given) is Tensor else _parts(given)
+        answer = check_outputs(answer, y, self.classes)
         self.meter.add(answer.detach(), y)
-        loss = loss_of(answer, y, label_smoothing=recipe.label_smoothing)
-        if recipe.auxiliary_weight:
-            for further in outputs[1:]:
-                auxiliary = loss_of(check_outputs(further, y, self.classes), y, label_smoothing=recipe.label_smoothing)
-                loss = loss + recipe.auxiliary_weight * auxiliary
+        smoothing = self.recipe.label_smoothing
+        loss = loss_of(answer, y, label_smoothing=smoothing)
+        if further and self.recipe.auxiliary_weight:
+            for outputs in further:
+                auxiliary = loss_of(check_outputs(outputs, y, self.classes), y, label_smoothing=smoothing)
+                loss = loss + self.recipe.auxiliary_weight * auxiliary
         return loss
 
     def _drop_probability(self) -> float:
@@ -140,8 +144,6 @@ class NetworkLearner:
 
     def finish(self) -> None:
         """Leave the network as it is scored, in evaluation mode, without gradients and in the usual layout."""
-        import torch
-
         if self.average is not None:
             self.average.swap(self.tensors)
         self.optimizer.zero_grad()
@@ -152,8 +154,6 @@ class NetworkLearner:
     # -- state -----------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how it goes on."""
-        import torch
-
         state: dict[str, Any] = {
             "steps": self.steps,
             "horizon": self.horizon,
@@ -171,8 +171,6 @@ class NetworkLearner:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave, in place."""
-        import torch
-
         self.steps, self.earlier_horizon = state["steps"], state["horizon"]
         with torch.no_grad():
             for name, tensor in self.tensors.items():
@@ -185,6 +183,12 @@ class NetworkLearner:
         for name in ("average", "scaler"):
             if getattr(self, name) is not None:
                 getattr(self, name).load_state_dict(state[name])
+
+
+def _parts(given: Any) -> tuple[Any, Sequence[Any]]:
+    """A network's answer, and the outputs of its auxiliary heads."""
+    outputs = outputs_of(given)
+    return (outputs[0], outputs[1:]) if outputs else (None, ())
 
 
 def distinct_tensors(network: Any) -> dict[str, Any]:
@@ -204,8 +208,6 @@ def _all_tensors(network: Any) -> Sequence[tuple[str, Any]]:
 
 def snapshot_of(network: Any) -> dict[str, Any]:
     """Contiguous copies of a network's state_dict; what is tied is copied once."""
-    import torch
-
     copies: dict[int, Any] = {}
     state = {}
     for name, tensor in network.state_dict(keep_vars=True).items():

@@ -17,7 +17,7 @@ from .muon import orthogonal
 from .recipes import Recipe
 
 #: Added to the root of the second moment (AdamW) and to the norm of a gradient that is clipped.
-_EPSILON = 1e-8
+EPSILON = 1e-8
 CLIP_EPSILON = 1e-6
 
 
@@ -26,6 +26,7 @@ class Group:
 
     def __init__(self, names: Sequence[str], weights: Sequence[Tensor], rule: str, weight_decay: float) -> None:
         self.names, self.weights, self.rule, self.weight_decay = tuple(names), tuple(weights), rule, weight_decay
+        self.has_complex = any(weight.is_complex() for weight in weights)
         self.values = [_real(weight.detach()) for weight in weights]
         self.first = [torch.zeros_like(value) for value in self.values]
         self.second = [torch.zeros_like(value) for value in self.values] if rule == "adamw" else []
@@ -34,9 +35,10 @@ class Group:
 
     def learning(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """Values, gradients, first and second moments of the weights that have a gradient."""
-        there = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
-        gradients = [_real(self.weights[i].grad) for i in there]
-        if len(there) == len(self.weights):
+        found = [weight.grad for weight in self.weights]
+        there = [i for i, gradient in enumerate(found) if gradient is not None]
+        gradients = [_real(found[i]) for i in there] if self.has_complex else [found[i] for i in there]
+        if len(there) == len(found):
             return self.values, gradients, self.first, self.second
         values, first = [self.values[i] for i in there], [self.first[i] for i in there]
         return values, gradients, first, [self.second[i] for i in there] if self.second else []
@@ -73,6 +75,9 @@ class Optimizer:
         self.recipe = recipe
         self.weights = [weight for _, weight in named]
         self.groups = [Group(*group) for group in _grouped(named, recipe)]
+        kinds = {(weight.device, weight.dtype) for weight in self.weights}
+        self._widest = torch.float64 if any(dtype in (torch.float64, torch.complex128) for _, dtype in kinds) else torch.float32
+        self._norms_differ = kinds != {(self.weights[0].device, self._widest)}
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -89,18 +94,23 @@ class Optimizer:
         if not gradients:
             return
         norms = torch._foreach_norm(gradients)
-        wide = torch.float64 if any(n.dtype == torch.float64 for n in norms) else torch.float32
-        norm = torch.linalg.vector_norm(torch.stack([n.to(norms[0].device, wide) for n in norms]))
-        torch._foreach_mul_(gradients, (largest / (norm + CLIP_EPSILON)).clamp_(max=1.0))
+        if self._norms_differ:
+            norms = [n.to(norms[0].device, self._widest) for n in norms]
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        if norm.device.type != "cpu":
+            torch._foreach_mul_(gradients, (largest / (norm + CLIP_EPSILON)).clamp_(max=1.0))
+            return
+        share = largest / (norm.item() + CLIP_EPSILON)
+        if not share >= 1:  # most often it is, and a norm that is no number must not pass
+            torch._foreach_mul_(gradients, share)
 
     def step(self, rate: float, skip: Tensor | None = None) -> None:
         """Update every weight that has a gradient; nothing where ``skip``, a float32 scalar on the device, is 1."""
-        with torch.no_grad():
-            for group in self.groups:
-                values, gradients, first, second = group.learning()
-                if values:
-                    group.steps += 1 if skip is None else 1 - skip
-                    _RULES[group.rule](self.recipe, group, rate, skip, values, gradients, first, second)
+        for group in self.groups:
+            values, gradients, first, second = group.learning()
+            if values:
+                group.steps += 1 if skip is None else 1 - skip
+                _RULES[group.rule](self.recipe, group, rate, skip, values, gradients, first, second)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Every tensor that is remembered between steps, by name."""
@@ -145,7 +155,7 @@ def _adamw(
 ) -> None:  # fmt: skip
     torch._fused_adamw_(
         values, gradients, first, second, [], [group.steps] * len(values), lr=rate, beta1=recipe.betas[0],
-        beta2=recipe.betas[1], weight_decay=group.weight_decay, eps=_EPSILON, amsgrad=False, maximize=False, found_inf=skip,
+        beta2=recipe.betas[1], weight_decay=group.weight_decay, eps=EPSILON, amsgrad=False, maximize=False, found_inf=skip,
     )  # fmt: skip
 
 
