@@ -70,11 +70,17 @@ def _asset(name: str) -> str:
 def _embedded(summary: Summary) -> str:
     """The candidates as JSON that is safe inside a script element: no ``<``, so no end tag, whatever the data say."""
     front = {candidate.hash for candidate in summary.best_for_size}
-    rows = [{**asdict(c), "front": c.hash in front} for c in summary.candidates]
+    rows = [{**asdict(c), "curve": _curve(c), "front": c.hash in front} for c in summary.candidates]
     text = json.dumps({"run": summary.run_id, "seconds": summary.seconds, "candidates": rows}, allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _curve(candidate: Candidate) -> list[dict[str, float]]:
+    """A learning curve, without what was not measured in an epoch: JSON has no nan."""
+    points = (asdict(point) for point in candidate.curve)
+    return [{name: value for name, value in point.items() if value == value} for point in points]
 
 
 # -- the parts that are written without a script --------------------------------------------------------------------

@@ -42,8 +42,10 @@ def score_candidate(job: Job, task: Task, settings: Settings) -> Outcome:
     except Exception as error:  # any way in which a candidate can fail, memory included
         status = "out_of_memory" if is_out_of_memory(error) else "failed"
         return Outcome(job.ticket, EvaluationRecord(status, None, 0.0, f"{type(error).__name__}: {error}"[:4000]))
-    score = None if math.isnan(result.score) else result.score
-    record = EvaluationRecord(result.status, score, result.seconds, result.error or _remark(result.status), result.curve)
+    score = result.score if math.isfinite(result.score) else None
+    # A training without an epoch to its end may call itself whole; without a score it is no result to rank.
+    status = "failed" if result.status == "ok" and score is None else result.status
+    record = EvaluationRecord(status, score, result.seconds, result.error or _remark(status), result.curve)
     weights = None
     if score is not None and score >= job.keep_from:
         weights = {key: tensor.detach().numpy().copy() for key, tensor in result.network.state_dict().items()}
@@ -51,5 +53,9 @@ def score_candidate(job: Job, task: Task, settings: Settings) -> Outcome:
 
 
 def _remark(status: str) -> str:
-    remarks = {"diverged": "the loss was no longer finite", "time_limit": "stopped by the time limit of one candidate"}
+    remarks = {
+        "failed": "there is no score",
+        "diverged": "the loss was no longer finite",
+        "time_limit": "stopped by the time limit of one candidate",
+    }
     return remarks.get(status, "")

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..store import EvaluationRecord, Store
-from ..store.store import INEXACT
+from ..store import INEXACT, EvaluationRecord, Store
 from .candidate import Job, Outcome
 from .executors import EXECUTORS, check_executor
 from .progress import Progress, Standing

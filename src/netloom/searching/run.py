@@ -15,7 +15,7 @@ from ..training import Recipe
 from ..training import recipe as find_recipe
 from ..training.fit import check_fit
 from .budget import Budget
-from .executors import check_executor
+from .executors import check_executor, processors
 from .loop import Loop
 from .progress import make_progress
 from .result import SearchResult
@@ -81,6 +81,8 @@ def search(
     check_space(space, task, seed)
     opened = store if isinstance(store, Store) else Store(store or "sqlite://")
     run_id = new_run_id()
+    opened.add_task(task)
+    opened.add_recipe(settings.training, settings.recipe_name)
     opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]})
     return run(run_id, space, task, settings, opened, progress)
 
@@ -140,4 +142,5 @@ def environment() -> dict[str, str]:
         "numpy": numpy.__version__,
         "sqlalchemy": sqlalchemy.__version__,
         "platform": f"{platform.system()} {platform.machine()}, {sys.byteorder}-endian",
+        "machine": f"{platform.node()}, {processors()} processors, {torch.get_num_threads()} threads a process",
     }

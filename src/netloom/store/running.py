@@ -63,7 +63,7 @@ def get(connection: sa.Connection, id: str) -> dict[str, Any]:
     row = connection.execute(sa.select(runs).where(runs.c.id == id)).first()
     if row is None:
         latest = connection.execute(sa.select(runs.c.id).order_by(runs.c.created.desc()).limit(5)).scalars()
-        raise StoreError(f"there is no run {str(id)[:80]!r}; the latest are: {', '.join(latest) or 'none'}")
+        raise StoreError(f"it has no run {str(id)[:80]!r}; the latest are: {', '.join(latest) or 'none'}")
     return dict(row._mapping)
 
 

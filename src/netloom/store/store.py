@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ..errors import StoreError
 from . import artifacts as files
 from . import checking, claiming, cleaning, finding, querying, recording, running, subjects, tables
-from .addresses import is_in_memory, sqlite_file
+from .addresses import is_in_memory, shown, sqlite_file
 from .database import Database
 from .receiving import Received
 from .records import Claim, EvaluationKey, EvaluationRecord, Lineage
@@ -99,7 +99,7 @@ class Store:
     @property
     def shown_url(self) -> str:
         """The URL as it may be shown: without its password."""
-        return self._database.shown
+        return shown(self.url)
 
     @property
     def read_only(self) -> bool:
