@@ -99,6 +99,8 @@ class Aligner:
         growth = settle_growth(dims, codes, (graph, moved))
         if growth.reasons and self.new == "zero" and copies:
             graph, moved, growth, codes = self._duplicated(dims, codes) or (graph, moved, growth, codes)
+        elif growth.harmed and copies:
+            graph, moved, growth, codes = self._zeros_instead(dims, codes, growth.harmed) or (graph, moved, growth, codes)
         reasons = [*_losses(dims, codes), *growth.reasons, *_refits(dims, graph)]
         shares = "even" if self.new == "copy" else "uneven"
         return Stage(title, _restated(graph, growth), _moves(moved, growth, shares), {}, tuple(reasons))
@@ -119,6 +121,16 @@ class Aligner:
         graph, moved = resize(dims, doubled)
         growth = settle_growth(dims, doubled, (graph, moved))
         return None if growth.reasons else (graph, moved, growth, doubled)
+
+
+    def _zeros_instead(
+        self, dims: Dimensions, codes: Mapping[str, list[int]], harmed: set[str]
+    ) -> tuple[Graph, TensorCodes, Growth, Mapping[str, list[int]]] | None:
+        """The same sizes with new indices in place of copies that would be noticed (of queries and keys), if those are not."""
+        found = {atom: [max(code, NEW) for code in row] if atom in harmed else row for atom, row in codes.items()}
+        graph, moved = resize(dims, found)
+        growth = settle_growth(dims, found, (graph, moved))
+        return (graph, moved, growth, found) if len(growth.harmed) < len(harmed) else None
 
 
 def _top(left: list[int], scores: Any, size: int) -> list[int]:
