@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import TaskError
 from . import normalization
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Pair = tuple[Any, Any]
 #: Fewer samples than this are not split in three.
 _FEWEST = 10
+_PARTS = ("train", "valid", "test")
 #: Stands for the test part of a task that was made without one.
 NO_TEST = Withheld(0, "no test part")
 
@@ -37,10 +39,10 @@ class ArrayPreprocessing:
     def transform(self, new: Any) -> Tensor:
         import torch
 
-        x = torch.from_numpy(check_inputs(self.task, new))
-        if tuple(x.shape[1:]) != self.sample_shape:
-            raise TaskError(f"task {self.task!r}: new samples have shape {tuple(x.shape[1:])}; expected {self.sample_shape}")
-        return x.to(torch.float32) if self.inputs is None else self.inputs.apply(x)
+        x = check_inputs(self.task, new)
+        if x.shape[1:] != self.sample_shape:
+            raise TaskError(f"task {self.task!r}: new samples have shape {x.shape[1:]}; expected {self.sample_shape}")
+        return _split(x, torch.zeros(len(x)), self.inputs).x
 
     def restore(self, outputs: Tensor) -> Tensor:
         return restored(outputs, self.targets)
@@ -80,34 +82,25 @@ def from_arrays(
     >>> from_arrays(rng.normal(size=(50, 4)), rng.normal(size=50), valid=10, test=0)
     <Task arrays: 4, 1 target, 40 train, 10 valid, 0 test>
     """
-    import numpy as np
+    import torch
 
     if _is_frame(x):
         from .tables import from_frame
 
+        if class_names is not None or not normalize:
+            raise TaskError(f"task {name!r}: class_names and normalize=False are for arrays, not for a DataFrame")
         parts: dict[str, Any] = {"valid": valid, "test": test, "train": train, "seed": seed, "stratify": stratify}
         return from_frame(x, y, name=name, spec=spec, kind=kind, **parts)
     inputs = check_inputs(name, x)
-    ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
     _check_lengths(name, inputs, y)
+    ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
+    targets = check_targets(name, _joined([y, *(pair[1] for pair in ready.values())]), kind, class_names)
     sizes = Sizes(0.2 if isinstance(valid, (tuple, list)) else valid, 0 if isinstance(test, (tuple, list)) else test, train)
-    if not ready and len(inputs) < _FEWEST:
-        raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
-    joined = np.concatenate([as_labels(y), *(as_labels(pair[1]) for pair in ready.values())]) if ready else y
-    targets = check_targets(name, joined, kind, class_names)
-    counts = sizes.counts(len(inputs), ready)
-    strata = strata_of(targets.values[: len(inputs)], classes=targets.classes)
-    rows = partition(strata if stratify else np.zeros(len(inputs), np.int8), counts, seed)
-    pieces = [(inputs, rows[0]), (inputs, rows[1]), (inputs, rows[2])]
-    places, offset = list(rows), len(inputs)
-    for part, pair in ready.items():
-        number = 1 if part == "valid" else 2
-        pieces[number] = (pair[0], np.arange(len(pair[0])))
-        places[number] = pieces[number][1] + offset
-        offset += len(pair[0])
-    scaling = _scaling(inputs, rows[0], normalize)
-    values, units = _learned(targets, rows[0], normalize)
-    splits = [_split(array, chosen, values[where], scaling) for (array, chosen), where in zip(pieces, places)]
+    pieces = _pieces(name, inputs, {part: pair[0] for part, pair in ready.items()}, targets, sizes, seed, stratify)
+    learned = pieces[0]
+    scaling = _scaling(inputs, learned.rows, normalize)
+    values, units = _learned(targets, learned.places, normalize)
+    splits = [_split(piece.inputs[piece.rows], torch.from_numpy(values[piece.places]), scaling) for piece in pieces]
     return Task(
         name,
         splits[0],
@@ -118,6 +111,45 @@ def from_arrays(
         targets.class_names,
         preprocessing=ArrayPreprocessing(name, inputs.shape[1:], scaling, units),
     )
+
+
+class _Piece(NamedTuple):
+    """A part: rows of an array, and where their targets are among all targets."""
+
+    inputs: numpy.ndarray
+    rows: numpy.ndarray
+    places: numpy.ndarray
+
+
+def _pieces(
+    name: str,
+    inputs: numpy.ndarray,
+    ready: Mapping[str, numpy.ndarray],
+    targets: Targets,
+    sizes: Sizes,
+    seed: int,
+    stratify: bool,
+) -> list[_Piece]:
+    """Train, valid and test: drawn from ``inputs``, or all of an array of their own, whose targets follow in order."""
+    import numpy as np
+
+    if not ready and len(inputs) < _FEWEST:
+        raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
+    strata = strata_of(targets.values[: len(inputs)], classes=targets.classes)
+    drawn = partition(strata if stratify else np.zeros(len(inputs), np.int8), sizes.counts(len(inputs), ready), seed)
+    pieces = [_Piece(inputs, rows, rows) for rows in drawn]
+    offset = len(inputs)
+    for part, array in ready.items():
+        rows = np.arange(len(array))
+        pieces[_PARTS.index(part)] = _Piece(array, rows, rows + offset)
+        offset += len(array)
+    return pieces
+
+
+def _joined(targets: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return np.concatenate([as_labels(y) for y in targets]) if len(targets) > 1 else targets[0]
 
 
 def _learned(targets: Targets, train: numpy.ndarray, normalize: bool) -> tuple[numpy.ndarray, Normalization | None]:
@@ -138,14 +170,12 @@ def _scaling(inputs: numpy.ndarray, train: numpy.ndarray, normalize: bool) -> No
     return normalization.of_floats(inputs, train)
 
 
-def _split(inputs: numpy.ndarray, rows: numpy.ndarray, y: numpy.ndarray, scaling: Normalization | None) -> Split:
+def _split(x: numpy.ndarray, y: Tensor, scaling: Normalization | None) -> Split:
     import torch
 
-    targets = torch.from_numpy(y)
-    if inputs.dtype == "uint8":
-        return Split(torch.from_numpy(inputs[rows]), targets, normalization=scaling)
-    x = inputs[rows]
-    return Split(torch.from_numpy(x if scaling is None else _normalized(x, scaling)), targets)
+    if x.dtype == "uint8":
+        return Split(torch.from_numpy(x), y, normalization=scaling)
+    return Split(torch.from_numpy(x if scaling is None else _normalized(x, scaling)), y)
 
 
 def _normalized(x: numpy.ndarray, scaling: Normalization) -> numpy.ndarray:

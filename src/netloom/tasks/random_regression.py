@@ -155,7 +155,7 @@ class RandomRegression:
         import numpy as np
         import torch
 
-        config, start, parts = self.config, 0, []
+        config, start, parts = self.config, 0, list[Split]()
         noise = np.random.default_rng([self.seed, _STREAM, 2]).standard_normal((len(self._inputs), config.num_targets))
         targets = self(self._inputs) + config.noise * noise
         for count in (config.num_train, config.num_valid, config.num_test):
@@ -163,7 +163,8 @@ class RandomRegression:
             x, y = (torch.from_numpy(array[rows].astype(np.float32)) for array in (self._inputs, targets))
             parts.append(Split(x, y))
             start += count
-        return Task(self.name, *parts, 0, self.spec)
+        train, valid, test = parts
+        return Task(self.name, train, valid, test, 0, self.spec)
 
     # -- what is drawn ---------------------------------------------------------------------------------------------
     @cached_property
