@@ -27,6 +27,7 @@ _PUBLIC = {
     "Size": "ops.size",
     "Store": "store.store",
     "train": "training.fit",
+    "train_many": "training.many",
     "search": "searching.run",
     "report": "reporting.page",
 }

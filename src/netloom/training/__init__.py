@@ -8,6 +8,7 @@
 from .evaluation import Evaluation, evaluate
 from .fit import train
 from .loop import STATUSES, Epoch, Learner, Limits, LoopResult, run_loop
+from .many import train_many
 from .ready_made import READY_MADE
 from .recipes import Recipe, recipe
 from .results import TrainingResult
@@ -15,5 +16,5 @@ from .saving import Saving
 
 __all__ = [
     "READY_MADE", "STATUSES", "Epoch", "Evaluation", "Learner", "Limits", "LoopResult", "Recipe", "Saving", "TrainingResult",
-    "evaluate", "recipe", "run_loop", "train",
+    "evaluate", "recipe", "run_loop", "train", "train_many",
 ]  # fmt: skip
