@@ -41,7 +41,7 @@ def class_folders(tmp_path: Path) -> Callable[..., Path]:
         root = tmp_path / name
         seed = first
         for label, count in counts.items():
-            (root / label).mkdir(parents=True)
+            (root / label).mkdir(parents=True, exist_ok=True)
             for number in range(count):
                 (root / label / f"{number:03}.png").write_bytes(encoded(picture(seed, size, mode)))
                 seed += 1

@@ -20,7 +20,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 _TRAIN, _TEST = tuple(f"data_batch_{number}" for number in range(1, 6)), "test_batch"
 _ROW_BYTES = 1 + 3072
 #: Folders of folders that are looked into.
-_DEPTH = 3
+_DEPTH = 4
 
 
 def find_cifar10(path: str | Path) -> dict[str, ImageSource]:

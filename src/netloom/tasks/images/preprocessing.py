@@ -30,7 +30,7 @@ class ImagePreprocessing:
         import torch
 
         if hasattr(new, "shape"):
-            pixels = torch.as_tensor(new)
+            pixels = new if isinstance(new, torch.Tensor) else torch.from_numpy(np.array(new))
             if tuple(pixels.shape[1:]) != self.frame.shape or pixels.dtype != torch.uint8:
                 raise TaskError(
                     f"task {self.task!r}: new images are {pixels.dtype} of shape {tuple(pixels.shape)}; "

@@ -107,7 +107,8 @@ class Stream:
 
     def _decoded(self, pieces: Any, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels uint8 and row numbers of each batch, the next ones in the making."""
-        left, ahead = iter(pieces), deque[tuple[Any, list[Future[numpy.ndarray | Exception]]]]()
+        left = iter(pieces)
+        ahead: deque[tuple[Tensor, list[Future[numpy.ndarray | Exception]]]] = deque()
         threads = ThreadPoolExecutor(processors(), thread_name_prefix="netloom-decode")
         try:
             while True:
