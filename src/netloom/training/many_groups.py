@@ -23,7 +23,7 @@ def grouped(chains: Sequence[Chain], batch_size: int, itemsize: int = 4) -> list
     >>> chains = [Chain((Dense(4, 2 + i % 2, "w", None),), (4,), "float32") for i in range(4)]
     >>> grouped(chains, batch_size=32)
     [[0, 1, 2, 3]]
-    >>> grouped(chains, batch_size=30_000)
+    >>> grouped(chains, batch_size=15_000)
     [[0, 2], [1, 3]]
     """
     found = _cut(list(range(len(chains))), [_widths(chain) for chain in chains], batch_size, itemsize)

@@ -49,8 +49,9 @@ def train_stack(
         horizon = min(horizon, last)
     dtype = dtype or getattr(torch, chains[0].dtype)
     stack = Stack(chains, dtype, device)
-    for place, member in enumerate(members):
-        stack.load(place, initial_state(member))
+    with torch.no_grad():
+        for place, member in enumerate(members):
+            stack.load(place, initial_state(member))
     data = StackedData([m.task for m in members], [m.seed for m in members], stack.layout.widths[0], dtype, device)
     learner = StackLearner(stack, data, task, recipe, per_epoch, horizon)
     # A network's seconds are its share of those of the stack.
@@ -72,7 +73,7 @@ def train_stack(
         )
     if ended.status in (FAILED, OUT_OF_MEMORY):
         return None
-    results = results_of(learner, ended, [member.graph for member in members], [m.seed for m in members], recipe)  # type: ignore[misc]
+    results = results_of(learner, ended, [m.graph for m in members], [m.seed for m in members], recipe)  # type: ignore[misc]
     for member, result in zip(members, results):
         if isinstance(member.given, torch.nn.Module):
             _put_back(member.given, result)
