@@ -6,9 +6,8 @@ import argparse
 from typing import Any
 
 from .data_arguments import add_data
+from .store_arguments import DEFAULT_STORE, add_store
 
-#: Where a command looks for a store that it is not told of.
-DEFAULT_STORE = "sqlite:///netloom.db"
 _STORE = "URL of the store: sqlite:///FILE, or another database"
 
 
@@ -24,7 +23,7 @@ def add_all(commands: Any) -> None:
     _add_grow(commands)
     add_data(commands, _command)
     _add_report(commands)
-    _add_store(commands)
+    add_store(commands, _command)
 
 
 def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -284,16 +283,3 @@ def _add_report(commands: Any) -> None:
     made.add_argument("run", nargs="?", help="id of the run (default: the latest)")
     made.add_argument("--store", metavar="URL", default=DEFAULT_STORE, help=f"{_STORE} (default: {DEFAULT_STORE})")
     made.add_argument("--out", metavar="DIR", default="report", help="directory of the page (default: report)")
-
-
-def _add_store(commands: Any) -> None:
-    made = _command(
-        commands,
-        "store",
-        "store_command",
-        "store ls|check URL",
-        "List the runs of a store, or check that everything in it is whole.",
-        "  netloom store ls sqlite:///runs.db\n  netloom store check sqlite:///runs.db\n",
-    )
-    made.add_argument("action", choices=("ls", "check"), help="ls: its runs; check: exit code 0 and one line when it is whole")
-    made.add_argument("url", metavar="URL", help=_STORE)

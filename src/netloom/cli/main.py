@@ -29,7 +29,7 @@ commands:
   grow     make it larger, computing the same
   data     what there is to train on: list it, look at it, fetch it
   report   the HTML page of a finished search
-  store    list the runs of a store, or check that it is whole
+  store    look into a store: runs, best networks; export, import, merge, check
 """
 _EXAMPLES = """\
 first steps:
