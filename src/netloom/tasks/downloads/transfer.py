@@ -36,6 +36,14 @@ class _Broken(Exception):
         self.passing = passing
 
 
+class _Complete(Exception):
+    """All of the file is here already."""
+
+
+class _Stale(Exception):
+    """What is here is longer than the file."""
+
+
 def download(file: RemoteFile, folder: Path, *, show: bool = True) -> Path:
     """The file in ``folder``, fetched unless it is there, its checksum verified.
 
@@ -107,9 +115,13 @@ def _fetch(url: str, partial: Path, checked: bool, show: bool) -> None:
             request.add_header("If-Range", tag)
     else:
         start = 0
-    answer = _opened(request)
-    if answer is None:  # nothing is left after what is here
+    try:
+        answer = _opened(request)
+    except _Complete:
         return
+    except _Stale:
+        _drop(partial)
+        raise _Broken("it has another file now") from None
     with answer:
         start, total = _place(answer, start)
         _check_space(partial, start, total)
@@ -127,15 +139,14 @@ def _fetch(url: str, partial: Path, checked: bool, show: bool) -> None:
 
 
 def _opened(request: urllib.request.Request) -> Any:
-    """The answer; None where the server says that the range asked for begins at the end of the file."""
+    """The answer; `_Complete` or `_Stale` where the server has nothing after the bytes that are here."""
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         asked = request.get_header("Range")
         if error.code == 416 and asked is not None:
-            if error.headers.get("Content-Range") == f"bytes */{asked[6:-1]}":
-                return None
-            raise _Broken("it has another file now; remove the .part file", passing=False) from None
+            whole = error.headers.get("Content-Range") == f"bytes */{asked[6:-1]}"
+            raise (_Complete if whole else _Stale) from None
         raise _Broken(f"it answers {error.code} {error.reason}", passing=error.code in _PASSING) from None
     except urllib.error.URLError as error:
         # No network, or nobody there: waiting a few seconds would not change it.

@@ -53,13 +53,15 @@ def read_arff(path: str | Path) -> pandas.DataFrame:
             elif line.lower().startswith("@attribute"):
                 attributes.append(_attribute(line))
             elif line.lower().startswith("@data"):
+                if not attributes:
+                    raise ValueError("data before any @attribute")
                 in_data = True
             elif not line.lower().startswith("@relation"):
                 raise ValueError("expected @relation, @attribute or @data")
         except ValueError as error:
             raise TaskError(f"{str(path)!r}, line {number}: {error} (it reads {line[:60]!r})") from None
-    if not attributes or not in_data:
-        raise TaskError(f"{str(path)!r} has no {'@attribute' if not attributes else '@data'} line; it is no ARFF file")
+    if not in_data:
+        raise TaskError(f"{str(path)!r} has no @data line; it is no ARFF file, or not all of it")
     return _frame(path, attributes, rows)
 
 

@@ -32,11 +32,24 @@ def decide_columns(frame: pandas.DataFrame, given: Mapping[str, Iterable[str]]) 
     forced = {name: kind for kind, names in given.items() for name in names}
     decided = []
     for name in frame.columns:
-        if name in forced:
-            decided.append(Column(name, forced[name], "left out as asked" if forced[name] == DROPPED else ""))
-        else:
+        kind = forced.get(name)
+        if kind is None:
             decided.append(_decide(name, frame[name]))
+        elif kind == DROPPED:
+            decided.append(Column(name, kind, "left out as asked"))
+        else:
+            _check_values(name, kind, frame[name])
+            decided.append(Column(name, kind))
     return tuple(decided)
+
+
+def _check_values(name: str, kind: str, values: pandas.Series) -> None:
+    """`TaskError` for a column that is to be something of which it holds nothing."""
+    known = {NUMERIC: as_numbers, DATE: as_dates, CATEGORICAL: as_text}[kind](values).notna()
+    if not known.any():
+        held = values.dropna()
+        example = f"{str(held.iloc[0])[:40]!r}" if len(held) else "missing ones only"
+        raise TaskError(f"column {name!r} is to be {kind}, but none of its values fits; it holds {example}")
 
 
 def check_given(task: str, frame: pandas.DataFrame, target: Iterable[str], given: Mapping[str, Iterable[str]]) -> None:
@@ -94,6 +107,16 @@ def _are_dates(present: pandas.Series) -> bool:
     return bool(as_dates(present).notna().all())
 
 
+def _days_first(values: pandas.Series) -> bool:
+    """Whether the first number of dates such as 13/4/2020 is a day: it is above 12 somewhere, or dots follow."""
+    text = values.dropna()
+    text = text[text.map(lambda value: isinstance(value, str))].astype(str)
+    if text.empty:
+        return False
+    parts = text.str.extract(r"^\s*(\d{1,2})([-/.])").dropna()
+    return bool((parts[0].astype(int) > 12).any() or (parts[1] == ".").any())
+
+
 # -- values as what the column is ----------------------------------------------------------------------------------
 def as_numbers(values: pandas.Series) -> pandas.Series:
     """float64; what is no finite number is missing. Lengths of time are in seconds."""
@@ -110,19 +133,17 @@ def as_numbers(values: pandas.Series) -> pandas.Series:
 
 
 def as_dates(values: pandas.Series) -> pandas.Series:
-    """datetime64 without time zone; what is no date is missing. 3/4/2020 is a day of March, 13/4/2020 one of April."""
+    """datetime64 without time zone; what is no date is missing. 3/4/2020 is a day of March unless a 13/4/2020 is there."""
     import warnings
 
     import pandas as pd
 
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object)
+    days_first = _days_first(values)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where the first value leaves the format open
-        dates = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
-        if dates.notna().sum() < values.notna().sum():
-            other = pd.to_datetime(values, errors="coerce", format="mixed", utc=True, dayfirst=True)
-            dates = other if other.notna().sum() > dates.notna().sum() else dates
+        warnings.simplefilter("ignore")  # pandas warns where a value leaves the format open
+        dates = pd.to_datetime(values, errors="coerce", format="mixed", utc=True, dayfirst=days_first)
     return dates.dt.tz_localize(None)
 
 

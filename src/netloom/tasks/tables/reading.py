@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,21 +66,23 @@ def _read_csv(file: Path, separator: str | None, encoding: str | None) -> pandas
     import pandas as pd
 
     encoding = encoding or _encoding(file)
-    first = _first_line(file, encoding)
-    if not first.strip():
+    lines = _first_lines(file, encoding)
+    if not lines:
         raise TaskError(f"{str(file)!r} has no header; the first line of a CSV file names the columns")
-    separator = separator or max(_SEPARATORS, key=first.count)
+    # Text in quotes may hold any separator.
+    separator = separator or max(_SEPARATORS, key=re.sub(r'"[^"]*"', '""', lines[0]).count)
     settings: dict[str, Any] = {
         "sep": separator, "encoding": encoding, "na_values": _MISSING, "skipinitialspace": True, "low_memory": False,
     }  # fmt: skip
+    header, row = (next(csv.reader([line], delimiter=separator), [""]) for line in (lines[0], lines[-1]))
+    if len(row) == len(header) + 1 and not row[-1].strip():
+        # Lines that end with a separator: pandas would take the first column for names of rows.
+        settings |= {"index_col": False, "usecols": range(len(header))}
     try:
         frame = pd.read_csv(file, **settings)
         if separator == ";" and _has_decimal_commas(frame):
             settings["decimal"] = ","
             frame = pd.read_csv(file, **settings)
-        if frame.iloc[:, -1].isna().all() and not frame.index.equals(pd.RangeIndex(len(frame))):
-            # Lines that end with a separator: pandas has taken the first column for names of rows.
-            frame = pd.read_csv(file, index_col=False, **settings)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, LookupError, EOFError) as error:
         raise TaskError(f"{str(file)!r} is no readable CSV file: {error}") from None
     return frame
@@ -109,12 +112,11 @@ def _encoding(file: Path) -> str:
     return "cp1252" if left else "utf-8-sig"
 
 
-def _first_line(file: Path, encoding: str) -> str:
+def _first_lines(file: Path, encoding: str) -> list[str]:
+    """The header and the first row, where there are such lines."""
     with _opened(file) as opened:
         start: str = opened.read(1 << 16).decode(encoding, errors="replace")
-    lines = [line for line in start.splitlines() if line.strip()]
-    # Text in quotes may hold any separator.
-    return re.sub(r'"[^"]*"', '""', lines[0]) if lines else ""
+    return [line for line in start.splitlines() if line.strip()][:2]
 
 
 def _has_decimal_commas(frame: pandas.DataFrame) -> bool:

@@ -13,6 +13,14 @@ from ..task import Task
 from .frames import from_frame
 from .reading import read_table
 
+
+def _separator(text: str) -> str:
+    found = {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " "}.get(text, text)
+    if len(found) != 1:
+        raise ValueError("one character, or tab, comma, semicolon, bar or space")
+    return found
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "target": str,
     "kind": one_of(*KINDS),
@@ -27,7 +35,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "numeric": names,
     "categorical": names,
     "dates": names,
-    "separator": lambda text: {"tab": "\t", "comma": ",", "semicolon": ";", "bar": "|"}.get(text, text),
+    "separator": _separator,
     "encoding": str,
 }
 
