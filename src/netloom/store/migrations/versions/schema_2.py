@@ -19,6 +19,7 @@ _KEY = ("init", "seed", "fidelity", "evaluator")
 
 def upgrade() -> None:
     """Put the old tables aside, make the new ones, fill them, drop the old."""
+    _refuse_dangling()
     for name in _KEPT:
         op.execute(f"CREATE TABLE schema_1_{name} AS SELECT * FROM {name}")
         op.drop_table(name)
@@ -29,7 +30,6 @@ def upgrade() -> None:
     _make_runs()
     _make_artifacts_and_claims()
     _copy()
-    _compare_counts()
     _name_tasks_and_recipes()
     _write_texts()
     for name in _KEPT:
@@ -38,6 +38,25 @@ def upgrade() -> None:
         # Rows were copied with their ids, which the sequences have not counted.
         for name in ("evaluations", "proposals"):
             op.execute(f"SELECT setval('{name}_id_seq', (SELECT coalesce(max(id), 0) + 1 FROM {name}), false)")
+
+
+def _refuse_dangling() -> None:
+    """Rows that point at nothing would be left behind: then nothing is changed at all."""
+    from netloom.errors import StoreError
+
+    for table, column, target, key in (
+        ("evaluations", "graph_hash", "graphs", "hash"),
+        ("curves", "evaluation_id", "evaluations", "id"),
+        ("proposals", "evaluation_id", "evaluations", "id"),
+        ("proposals", "run_id", "runs", "id"),
+    ):
+        dangling = f"SELECT count(*) FROM {table} WHERE {column} NOT IN (SELECT {key} FROM {target})"
+        count = op.get_bind().execute(sa.text(dangling)).scalar_one()
+        if count:
+            raise StoreError(
+                f"it has schema 1, and {count} of its rows of {table} point at {target} that are not there; restore it from a "
+                "copy, or delete those rows"
+            )
 
 
 def _number(name: str = "id") -> sa.Column[int]:
@@ -202,21 +221,6 @@ def _copy() -> None:
         "SELECT id, run_id, ask, evaluation_id, reused, elapsed, '', '', 'random' FROM schema_1_proposals ORDER BY id",
     ):
         op.execute(statement)
-
-
-def _compare_counts() -> None:
-    """Rows that point at nothing would be left behind: then nothing is changed at all."""
-    from netloom.errors import StoreError
-
-    for name in _KEPT:
-        before, after = (
-            op.get_bind().execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one() for table in (f"schema_1_{name}", name)
-        )
-        if before != after:
-            raise StoreError(
-                f"it has schema 1, and {before - after} of its {before} rows of {name} point at graphs, runs or evaluations "
-                "that are not there; restore it from a copy, or delete those rows"
-            )
 
 
 def _name_tasks_and_recipes() -> None:
