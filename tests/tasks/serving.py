@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Faulty:
     """Files by name, and what goes wrong with the next answers.
 
-    ``cuts``: after so many bytes of the answer the connection ends; ``answers``: codes given instead of the file (200: the file).
-    One of each is used up by every request. ``requests`` notes (name, Range header).
+    ``cuts``: after so many bytes of the answer the connection ends; ``answers``: codes given instead of the file (200: the
+    file). One of each is used up by every request. ``requests`` notes (name, Range header).
     """
 
     def __init__(self) -> None:
