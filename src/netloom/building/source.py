@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BuildError
 from ..graph.foreign import KEY
 from ..graph.graph import Graph, Step
+from ..graph.modes import deciding
 from ..graph.tree import edges, weights
 from ..ops import MODULE, Edge, Operator, Size, Weight, operator
 from ..ops.code import argument_sources, expression, literal
@@ -39,6 +40,7 @@ class Source:
         self.origins: dict[int, tuple[str, str]] = {}
         self.last = self._last_uses()
         self.readers = self._count_readers()
+        self.deciding = deciding(graph)
 
     def text(self) -> str:
         """The whole function."""
@@ -145,9 +147,9 @@ class Source:
     def _paths(self, step: Step) -> list[str]:
         """The modules that a step needs: owners of its weights, and of its training flag."""
         paths = [weight.key.rpartition(".")[0] for weight in weights(tuple(step.args.values()))]
-        if step.args.get("training") == MODULE or step.mode:
+        if step.args.get("training") == MODULE:
             paths.append(step.scope)
-        return paths
+        return [*paths, *self.deciding.get(step.name, ())]
 
     def _module(self, path: str) -> str:
         found = self.modules.get(path)
@@ -165,16 +167,17 @@ class Source:
 
     # -- steps -----------------------------------------------------------------------------------------------------
     def _open_blocks(self, step: Step, before: Step | None) -> None:
-        key = (step.mode, step.scope if step.mode else "", step.grad, step.autocast)
+        flags = self.deciding.get(step.name, ())
+        key = (step.mode, flags, step.grad, step.autocast)
         previous = None
         if before is not None:
-            previous = (before.mode, before.scope if before.mode else "", before.grad, before.autocast)
+            previous = (before.mode, self.deciding.get(before.name, ()), before.grad, before.autocast)
         if key == previous:
             return
         self.indent = 1
         if step.mode:
-            flag = f"{self.modules[step.scope]}.training"
-            self.line(f"if {flag}:" if step.mode == "train" else f"if not {flag}:")
+            word = "" if step.mode == "train" else "not "
+            self.line(f"if {' or '.join(f'{word}{self.modules[path]}.training' for path in flags)}:")
             self.indent += 1
         if not step.grad:
             self.line("with torch.no_grad():")
