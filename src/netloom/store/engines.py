@@ -49,21 +49,25 @@ def _check_file(file: Path, must_exist: bool) -> None:
         raise StoreError(f"there is no file {file}")
     if not file.parent.is_dir():
         raise StoreError(f"there is no directory {file.parent}; make it first")
-    if not file.exists() and not os.access(file.parent, os.W_OK):
+    if not file.exists() and not _may(file.parent, os.W_OK):
         raise StoreError(f"there is no file {file}, and no right to make it in {file.parent.resolve()}; choose another folder")
-    if file.exists() and not os.access(file, os.R_OK):
+    if file.exists() and not _may(file, os.R_OK):
         raise StoreError(f"no right to read {file}; ask for it with chmod, or as the user who made it")
 
 
+def _may(path: Path, what: int) -> bool:
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _is_read_only(file: Path) -> bool:
-    return file.exists() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+    return file.exists() and not (_may(file, os.W_OK) and _may(file.parent, os.W_OK))
 
 
 def _read_only_address(file: Path) -> str:
     # SQLite reads a WAL database by a file beside it. Where that cannot be made, and no unfinished WAL is left, nobody else
     # can be writing either, and the file is read as one that does not change.
     wal = file.with_name(file.name + "-wal")
-    unchanging = not os.access(file.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
+    unchanging = not _may(file.parent, os.W_OK) and not (wal.exists() and wal.stat().st_size)
     return f"file:{quote(str(file.resolve()))}?mode=ro{'&immutable=1' if unchanging else ''}"
 
 
