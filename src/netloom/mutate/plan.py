@@ -40,10 +40,6 @@ class Move:
         axes = tuple(None if codes is None else tuple(codes.tolist()) for codes in self.axes)
         return (axes, self.fill, self.shared, self.scale, tuple(None if b is None else tuple(b.tolist()) for b in self.blank))
 
-    @property
-    def grows(self) -> bool:
-        return any(codes is not None and bool((codes < 0).any()) for codes in self.axes)
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:

@@ -20,8 +20,8 @@ from .growing import INIT, UNDER, ZERO
 from .plan import Move, Plan, Stage
 from .resizing import edge_repeated
 
-#: Elements from which a tensor is gathered by parts, and the rows of a part.
-_LARGE, _ROWS = 2**19, 128
+#: Elements of the parts by which a tensor is gathered.
+_PART = 2**16
 
 
 def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -52,6 +52,7 @@ def apply_stage(
     What is new is on the device and of the dtypes in ``cast``, without it on those of the other tensors.
     """
     device, dtypes = cast or _cast(stage.graph, state)
+    indices = _Indices()
     found: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for key, entry in stage.graph.tensors.items():
@@ -61,15 +62,39 @@ def apply_stage(
                 found[key] = _made(key, entry, stage.fresh[key], seed).to(device, dtypes.get(entry.type.dtype))
             elif key in stage.moves:
                 move = stage.moves[key]
-                found[key] = moved(state[key].detach(), move, entry, _generator(seed, key) if move.grows else None)
+                generator = _generator(seed, key) if indices.grow(move) else None
+                found[key] = _moved(state[key].detach(), move, entry, indices, generator)
             elif key in state:
                 found[key] = state[key].detach()
     return found
 
 
-def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch.Generator | None = None) -> torch.Tensor:
+class _Indices:
+    """The codes of axes as indices to gather by. Tensors that have an axis in common share its codes: each is met once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[int, int, torch.device], torch.Tensor] = {}
+        self.growing: dict[int, bool] = {}
+
+    def of(self, codes: Any, size: int, device: torch.device) -> torch.Tensor:
+        key = (id(codes), size, device)
+        if key not in self.known:
+            self.known[key] = torch.from_numpy(edge_repeated(codes, size)).to(device)
+        return self.known[key]
+
+    def grow(self, move: Move) -> bool:
+        """Whether a move has new indices."""
+        for codes in move.axes:
+            if codes is not None and id(codes) not in self.growing:
+                self.growing[id(codes)] = bool((codes < 0).any())
+        return any(codes is not None and self.growing[id(codes)] for codes in move.axes)
+
+
+def _moved(
+    tensor: torch.Tensor, move: Move, entry: TensorEntry, indices: _Indices, generator: torch.Generator | None
+) -> torch.Tensor:
     """The tensor with its axes gathered and its new indices filled; growing ones need a generator."""
-    tensor = _gathered(tensor, move)
+    tensor = _gathered(tensor, move, indices)
     if move.scale != 1.0:
         tensor = tensor * move.scale
     if generator is None:
@@ -91,21 +116,21 @@ def moved(tensor: torch.Tensor, move: Move, entry: TensorEntry, generator: torch
     return tensor
 
 
-def _gathered(tensor: torch.Tensor, move: Move) -> torch.Tensor:
+def _gathered(tensor: torch.Tensor, move: Move, indices: _Indices) -> torch.Tensor:
     """The tensor with its axes gathered; a large one by parts, so that what lies between two axes stays in the cache."""
-    changed = [
-        (axis, torch.from_numpy(edge_repeated(codes, tensor.shape[axis])).to(tensor.device))
-        for axis, codes in enumerate(move.axes)
-        if codes is not None
-    ]
-    if len(changed) != 2 or changed[0][0] != 0 or tensor.numel() < _LARGE:
+    shape, device = tensor.shape, tensor.device
+    changed = [(i, indices.of(codes, shape[i], device)) for i, codes in enumerate(move.axes) if codes is not None]
+    if len(changed) != 2 or changed[0][0] != 0 or tensor.numel() < 2 * _PART:
         for axis, index in changed:
             tensor = tensor.index_select(axis, index)
         return tensor
     (_, rows), (axis, index) = changed
-    found = tensor.new_empty((len(rows), *tensor.shape[1:axis], len(index), *tensor.shape[axis + 1 :]))
-    for part, some in zip(found.split(_ROWS), rows.split(_ROWS)):
-        torch.index_select(tensor.index_select(0, some), axis, index, out=part)
+    found = tensor.new_empty((len(rows), *shape[1:axis], len(index), *shape[axis + 1 :]))
+    step = max(1, _PART * shape[0] // tensor.numel())
+    for start in range(0, len(rows), step):
+        size = min(step, len(rows) - start)
+        part = tensor.index_select(0, rows.narrow(0, start, size))
+        torch.index_select(part, axis, index, out=found.narrow(0, start, size))
     return found
 
 

@@ -29,6 +29,9 @@ Scores = dict[str, "np.ndarray"]
 #: What a value says of the atoms at the weights or the result of one node; several of one node add up.
 Found = tuple[str, Scores]
 
+#: Elements of the parts by which columns are summed.
+_PART = 2**16
+
 #: The score of an index whose score is no number (NaN, infinite): below all others.
 LOWEST = -100.0
 
@@ -157,7 +160,7 @@ def _l2(subject: _Subject) -> Iterator[Found]:
         if axes != (0,):
             return torch.linalg.vector_norm(w, dim=axes)
         # Of columns, parts that fit a cache are many times as fast.
-        squares = [(part * part).sum(0) for part in w.split(2048)]
+        squares = [(part * part).sum(0) for part in w.split(max(1, _PART * len(w) // max(1, w.numel())))]
         return torch.stack(squares).sum(0).sqrt()
 
     norms = [along_axis(subject.tensor(place), place.axis, norm) for place in subject.weights]
