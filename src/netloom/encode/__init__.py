@@ -1,0 +1,11 @@
+"""Encodings: graphs as numbers, and back where an inverse exists.
+
+>>> import netloom as nl
+>>> x = nl.input(8)
+>>> nl.encode.features([nl.Graph(x, nl.linear(x, 2))])["live.linear"].tolist()
+[1.0]
+"""
+
+from .named_features import features
+
+__all__ = ["features"]
