@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .batches import order_of_rows
+from .many_losses import Moments
 from .recipes import batches_per_epoch
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 2 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Inputs (M, features, n), or (features, n) where all networks see the same; targets.
 
     Targets are class indices int64 (M, 1, n), or values (M, targets, n). Those of networks that see the same are (1, …, n).
@@ -46,7 +45,7 @@ class StackedData:
         self._tasks, self._features, self._dtype = unique, features, dtype
         self._valid: tuple[Tensor, Tensor] | None = None
         self._valid_batches: list[Batch] = []
-        self._moments: dict[str, Tensor] = {}
+        self._moments: dict[str, Moments] = {}
         #: Whether every network sees the same batches, so that they need not be copied for each.
         self.alike = len(unique) == 1 and len({*seeds}) == 1
         self.num_train, self.num_valid = len(unique[0].train), len(unique[0].valid)
@@ -117,29 +116,29 @@ class StackedData:
             yield from self._gather(part, places.unsqueeze(1) * self.num_valid + columns, size)
 
     # -- targets ---------------------------------------------------------------------------------------------------
-    def valid_moments(self, samples: int) -> Tensor:
-        """Mean and variance of the targets of the valid parts, (2, M, targets) in float64; all ``samples`` of them count."""
+    def valid_moments(self, samples: int) -> Moments:
+        """How the targets of the valid parts vary; all ``samples`` of them count."""
         if self._valid is None:
             self._valid = self._part("valid")
         return self._moments_of_all("valid", self._valid, self.num_valid)
 
-    def train_moments(self, epoch: int, samples: int) -> Tensor:
-        """Mean and variance of the targets of the first ``samples`` of an epoch, (2, M, targets) in float64."""
+    def train_moments(self, epoch: int, samples: int) -> Moments:
+        """How the targets of the first ``samples`` of an epoch vary."""
         if samples == self.num_train:
             return self._moments_of_all("train", self._train, samples)
         rows = self._rows(epoch)[:, :samples]
-        found = _moments(self._train[1].index_select(0, rows.reshape(-1)).view(*rows.shape, -1))
-        return found.expand(-1, len(self._place), -1)
+        return _moments(self._train[1].index_select(0, rows.reshape(-1)).view(*rows.shape, -1))
 
-    def _moments_of_all(self, name: str, part: tuple[Tensor, Tensor], samples: int) -> Tensor:
+    def _moments_of_all(self, name: str, part: tuple[Tensor, Tensor], samples: int) -> Moments:
         if name not in self._moments:
-            self._moments[name] = _moments(part[1].view(len(self._tasks), samples, -1))[:, self._place]
+            variance, constant = _moments(part[1].view(len(self._tasks), samples, -1))
+            self._moments[name] = Moments(variance[self._place], None if constant is None else constant[self._place])
         return self._moments[name]
 
 
-def _moments(y: Tensor) -> Tensor:
-    """Mean and variance over the samples of targets (T, samples, targets): (2, T, targets) in float64."""
-    import torch
-
+def _moments(y: Tensor) -> Moments:
+    """Of targets (T, samples, targets), (T, targets)."""
     wide = y.double()
-    return torch.stack([wide.mean(1), wide.var(1, correction=0)])
+    variance = wide.var(1, correction=0)
+    constant = variance <= 1e-12 * wide.square().mean(1)
+    return Moments(variance, constant if bool(constant.any()) else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 #: Batches are counted together when so many are kept, or so many numbers: a step then costs two calls more, not ten.
 MOST_KEPT, MOST_NUMBERS = 64, 1 << 20
+
+
+class Moments(NamedTuple):
+    """The variance of each network's targets, float64 (M, targets), and where there is none to explain (None: nowhere)."""
+
+    variance: Tensor
+    constant: Tensor | None
 
 
 class Losses(ABC):
@@ -51,7 +58,7 @@ class Losses(ABC):
     def last(self) -> Tensor:
         """The losses (M,) in the batch that was taken in last."""
         kept, y = self._kept[-1]
-        return self._means(kept.unsqueeze(0), y.unsqueeze(0))[0]
+        return self._summary(kept.unsqueeze(0), y.unsqueeze(0))[0][0]
 
     def _keep(self, kept: Tensor, y: Tensor) -> None:
         if len(self._kept) >= MOST_KEPT or self._numbers > MOST_NUMBERS:
@@ -70,14 +77,15 @@ class Losses(ABC):
         for samples, found in by_size.items():
             kept, y = (torch.stack(t) if len(t) > 1 else t[0].unsqueeze(0) for t in zip(*found))
             weight = samples if self.by_sample else 1
-            self._total = self._total + weight * self._means(kept, y).sum(0, dtype=torch.float64)
+            means, sums = self._summary(kept, y)
+            self._total = self._total + weight * means.sum(0, dtype=torch.float64)
             self._weight += weight * len(found)
-            self._sums = self._sums + self._score_sums(kept, y)
+            self._sums = self._sums + sums
 
-    def read(self, moments: Callable[[int], Tensor]) -> tuple[Tensor, Tensor]:
+    def read(self, moments: Callable[[int], Moments]) -> tuple[Tensor, Tensor]:
         """Losses and scores (M,) in float64, of all batches since the last call; nan where there are none.
 
-        ``moments(samples)`` gives mean and variance of the targets of so many samples, (2, M, targets).
+        ``moments(samples)`` says how the targets of so many samples vary.
         """
         import torch
 
@@ -111,15 +119,11 @@ class Losses(ABC):
     def _check(self, kept: Tensor) -> float: ...
 
     @abstractmethod
-    def _means(self, kept: Tensor, y: Tensor) -> Tensor:
-        """Mean losses (B, M) of B batches (B, M, outputs, n)."""
+    def _summary(self, kept: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean losses (B, M) of B batches (B, M, outputs, n), and sums over all of them that the score follows from."""
 
     @abstractmethod
-    def _score_sums(self, kept: Tensor, y: Tensor) -> Tensor:
-        """Sums over B batches that the score follows from."""
-
-    @abstractmethod
-    def _score(self, sums: Tensor, moments: Callable[[int], Tensor]) -> Tensor: ...
+    def _score(self, sums: Tensor, moments: Callable[[int], Moments]) -> Tensor: ...
 
 
 class SquaredErrors(Losses):
@@ -139,19 +143,17 @@ class SquaredErrors(Losses):
         flat = kept.view(-1)
         return float(torch.dot(flat, flat))
 
-    def _means(self, kept: Tensor, y: Tensor) -> Tensor:
-        return kept.square().mean((2, 3))
-
-    def _score_sums(self, kept: Tensor, y: Tensor) -> Tensor:
-        """Squared errors (M, targets)."""
+    def _summary(self, kept: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
-        return kept.square().sum(3).sum(0, dtype=torch.float64)
+        squares = kept.square().sum(3)
+        return squares.mean(2) / kept.shape[3], squares.sum(0, dtype=torch.float64)
 
-    def _score(self, sums: Tensor, moments: Callable[[int], Tensor]) -> Tensor:
-        mean, variance = moments(self.samples)
-        errors = sums / self.samples
-        explained = (1 - errors / variance).where(variance > 1e-12 * (variance + mean * mean), (errors == 0).double())
+    def _score(self, sums: Tensor, moments: Callable[[int], Moments]) -> Tensor:
+        variance, constant = moments(self.samples)
+        explained = 1 - sums / (variance * self.samples)
+        if constant is not None:
+            explained = explained.where(~constant, (sums == 0).double())
         return explained.mean(1)
 
 
@@ -177,18 +179,15 @@ class CrossEntropies(Losses):
     def _check(self, kept: Tensor) -> float:
         return float(kept.sum())
 
-    def _means(self, kept: Tensor, y: Tensor) -> Tensor:
+    def _summary(self, kept: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         chosen = kept.gather(2, y.expand(*kept.shape[:2], 1, kept.shape[3]))
         loss = -chosen.mean((2, 3))
         if self.label_smoothing:
             loss = (1 - self.label_smoothing) * loss - self.label_smoothing * kept.mean((2, 3))
-        return loss
+        correct = kept.argmax(2) == y.squeeze(2)
+        return loss, correct.sum((0, 2)).double()
 
-    def _score_sums(self, kept: Tensor, y: Tensor) -> Tensor:
-        """Samples that are classified correctly (M,)."""
-        return (kept.argmax(2) == y.squeeze(2)).sum((0, 2)).double()
-
-    def _score(self, sums: Tensor, moments: Callable[[int], Tensor]) -> Tensor:
+    def _score(self, sums: Tensor, moments: Callable[[int], Moments]) -> Tensor:
         return sums / self.samples
 
 
