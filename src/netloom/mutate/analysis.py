@@ -134,7 +134,12 @@ class Dimensions:
 
     def always_beside_others(self, name: str) -> bool:
         """Whether every axis that has the atom has something beside it, so that it may vanish."""
-        return all(isinstance(axis, Concat) for axis in self.axes if name in atoms_of(axis))
+        return name not in self._alone
+
+    @cached_property
+    def _alone(self) -> frozenset[str]:
+        """The atoms of axes that have nothing beside them."""
+        return frozenset(atom for axis in self.axes if not isinstance(axis, Concat) for atom in atoms_of(axis))
 
     def head(self, key: str) -> str:
         """The entry whose tensor a key names: itself unless it is an alias."""
@@ -164,7 +169,7 @@ class Dimensions:
     def _fixed_places(self, name: str) -> str:
         if name in self._rigid:
             return f"the place of each of its indices beside others, at {str(self[name].members[0].ref)!r},"
-        for member in self[name].members:
+        for member in self[name].members if self._units else ():
             if takes(member.how, name):
                 return f"the order of its indices on axis {member.axis} of {str(member.ref)!r}"
         return ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..graph.graph import Argument, Graph, Step
@@ -210,7 +211,7 @@ class _Growing:
                 if why:
                     found.append(_Harm(step.name, label, atom, why))
                 if label in results and atom in self.new:
-                    value = operator(step.op).zeroes(types, label, zeros)
+                    value = operator(step.op).zeroes(types, label, zeros, rule)
                     for k, row in enumerate(rule.outputs):
                         if any(label in labels_of(axis) for axis in row):
                             edge = Edge(step.name, k)
@@ -338,7 +339,7 @@ class _Growing:
         ways: list[list[_Operand]] = [[o] for o in inputs] + ([inputs] if len(inputs) > 1 else [])
         ways += [[o] for o in own] + ([own] if len(own) > 1 else [])
         for way in ways:
-            if kind.zeroes(types, label, zero_now | {o.name for o in way}):
+            if kind.zeroes(types, label, zero_now | {o.name for o in way}, self.dims.rule(step.name)[0]):
                 before = self._filled()
                 if all(self._force_operand(step, o, label, atom, visited) for o in way):
                     return True
@@ -416,12 +417,19 @@ class _Growing:
                 if how == ZERO and only_summed and self._reads_zeros(key, axis):
                     fill[axis] = UNDER
 
+    @cached_property
+    def reading(self) -> dict[str, list[Step]]:
+        """Key → the steps that read its tensor."""
+        found: dict[str, list[Step]] = {}
+        for step in self.steps:
+            for key in dict.fromkeys(self.dims.head(weight.key) for weight in weights(step_values(step))):
+                found.setdefault(key, []).append(step)
+        return found
+
     def _reads_zeros(self, key: str, axis: int) -> bool:
         atoms = [atom for atom in atoms_of(self.dims.of(key)[axis]) if atom in self.new]
         found = False
-        for step in self.steps:
-            if not any(self.dims.head(weight.key) == key for weight in weights(step_values(step))):
-                continue
+        for step in self.reading.get(key, ()):
             operands = list(self._operands(step))
             mine = [o for o in operands if isinstance(o.ref, Weight) and self.dims.head(o.ref.key) == key]
             if any((o.name, axis) in self.dims.rule(step.name)[0].summed for o in mine):

@@ -197,12 +197,13 @@ class Operator:
                 found.append((param.name, value))
         return found
 
-    def zeroes(self, a: SimpleNamespace, label: str, zero: frozenset[str]) -> bool:
+    def zeroes(self, a: SimpleNamespace, label: str, zero: frozenset[str], dims: Dims | None = None) -> bool:
         """Whether all outputs that have ``label`` are zero at an index where the operands named in ``zero`` are.
 
         An operand is named as its argument, an entry of a list as ``tensors[0]`` (the list's name stands for all of them), one
         of ``weight_list`` as its role. An operand without the label is not zero there, whatever ``zero`` says; axes in
-        `Dims.summed` do not count as having it. The other operands may be anything finite that is not divided by.
+        `Dims.summed` do not count as having it. The other operands may be anything finite that is not divided by. ``dims`` is
+        the rule of this call where it is at hand.
 
         >>> from netloom.ops import TensorType, operator
         >>> x, w = TensorType("float32", (8, 3)), TensorType("float32", (4, 3))
@@ -210,8 +211,9 @@ class Operator:
         >>> [operator("linear").zeroes(a, "o", frozenset(zero)) for zero in ({"weight", "bias"}, {"weight"})]
         [True, False]
         """
-        made = self.infer(a)
-        dims = self.dims(a, (made,) if isinstance(made, TensorType) else tuple(made))
+        if dims is None:
+            made = self.infer(a)
+            dims = self.dims(a, (made,) if isinstance(made, TensorType) else tuple(made))
         if not any(label in labels(row) for row in dims.outputs):
             return False
         roles = self.roles(a) if self.weight_list else ()
