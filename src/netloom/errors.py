@@ -95,5 +95,9 @@ class ClaimLostError(StoreError):
     """A result under a claim that another worker has taken over since; it was not stored."""
 
 
+class ZooError(NetloomError, ValueError):
+    """A zoo that cannot be made, opened or read, or is not whole."""
+
+
 class SearchError(NetloomError, ValueError):
     """A search whose settings make no sense, refused before any work starts."""
