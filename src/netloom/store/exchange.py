@@ -26,18 +26,18 @@ _RESULT = ("status", "score", "seconds", "error", "metrics", "created")
 _TOLD = ("reused", "elapsed", "edit", "proposed_by", "scored_by", "predicted_score", "initialised_by")
 
 
-def _pages(connection: sa.Connection, query: sa.Select[Any], number: Any, size: int = _PAGE) -> Iterator[Rows]:
+def _pages(connection: sa.Connection, query: sa.Select[Any], number: Any, size: int | None = None) -> Iterator[Rows]:
     """The rows of a query in pages, by a rising number that each row has as ``number``."""
     last = -1
     while True:
-        page = connection.execute(query.where(number > last).order_by(number).limit(size)).mappings().all()
+        page = connection.execute(query.where(number > last).order_by(number).limit(size or _PAGE)).mappings().all()
         if not page:
             return
         last = page[-1]["number"]
         yield [dict(row) for row in page]
 
 
-def _simple(table: sa.Table, size: int = _PAGE) -> Callable[[sa.Connection], Iterator[Rows]]:
+def _simple(table: sa.Table, size: int | None = None) -> Callable[[sa.Connection], Iterator[Rows]]:
     columns = [column for column in table.c if column.name != "id"]
 
     def read(connection: sa.Connection) -> Iterator[Rows]:
