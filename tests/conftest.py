@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 # Read by torch when it is first imported, also in the processes that tests start.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# What tests decode or fetch stays out of the user's own cache.
+CACHE = tempfile.TemporaryDirectory(prefix="netloom-tests-")
+os.environ["NETLOOM_CACHE"] = CACHE.name
 
 # After the environment is set:
 import pytest  # noqa: E402

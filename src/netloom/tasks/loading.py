@@ -91,14 +91,12 @@ def names() -> tuple[str, ...]:
 def load(spec: str, *, data_dir: str | Path | None = None, progress: bool = True) -> Task:
     """The task that ``spec`` names: ``NAME``, ``NAME:PATH``, with settings after ``?`` as ``key=value&…``.
 
-    ==============================  ==================================================================================
-    ``digits``                      1,797 handwritten digits, 8×8; nothing to download
-    ``cifar10``, ``cifar10:FOLDER``  fetched into ``data_dir`` (default: the user's cache), or where it is already
-    ``images:FOLDER``               class folders of images of any size (or train/ and test/ with such folders)
-    ``imagenet:FOLDER``             train/ and val/ class folders, decoded on the way, random resized crops
-    ``table:FILE?target=COLUMN``    CSV, Parquet or ARFF; classification or regression as the target is
-    ``regression:SEED``             a random regression task
-    ==============================  ==================================================================================
+    - ``digits``: 1,797 handwritten digits, 8×8; nothing to download
+    - ``cifar10``: fetched into ``data_dir`` (default: the user's cache); ``cifar10:FOLDER``: where it is already
+    - ``images:FOLDER``: class folders of images of any size, or train/ and test/ with such folders
+    - ``imagenet:FOLDER``: train/ and val/ class folders, decoded on the way, random resized crops
+    - ``table:FILE?target=COLUMN``: CSV, Parquet or ARFF; classification or regression, as the target is
+    - ``regression:SEED``: a random regression task
 
     Settings of all: ``seed``, and ``valid``, ``test``, ``train``, each a share (``0.2``, ``20%``) or a number of samples
     (``cifar10`` and ``imagenet`` have a test part already). Images: ``size`` (``64``, or ``48x64``: height × width),
