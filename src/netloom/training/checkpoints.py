@@ -148,6 +148,8 @@ def _packed(value: Any, path: str, tensors: dict[str, Any]) -> Any:
     if isinstance(value, torch.Tensor):
         # A copy: views and ties share memory, which the format has no way to say.
         flat = torch.view_as_real(value) if value.is_complex() else value
+        while path in tensors:  # "a/b" is a key, and also b in a
+            path += "'"
         tensors[path] = flat.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         return {"$complex" if value.is_complex() else "$tensor": path}
     if isinstance(value, Mapping):

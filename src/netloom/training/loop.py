@@ -237,10 +237,10 @@ class _Loop:
                 self.losses.append(loss)
             else:
                 self.unseen.append(loss)  # type: ignore[arg-type]
-                if len(self.unseen) >= STEPS_BETWEEN_LOOKS and not self._settled():
-                    return DIVERGED
             self.steps += 1
             self.first += 1
+            if len(self.unseen) >= STEPS_BETWEEN_LOOKS and not self._settled():
+                return DIVERGED
             if on_step is not None:
                 _call(on_step, self.steps)
             if saving is not None and saving.is_due(self.steps):

@@ -1,0 +1,79 @@
+"""Batches: every sample once, the same for the same seed, and any of them by itself."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+import netloom as nl
+from netloom.training import Recipe
+from netloom.training import batches as batching
+from netloom.training.averaging import Average
+from netloom.training.batches import batches_of
+
+
+def numbered(samples: int, *shape: int) -> nl.tasks.Split:
+    x = torch.arange(samples, dtype=torch.float32).view(-1, *[1] * len(shape)).expand(samples, *shape)
+    return nl.tasks.Split(x.contiguous(), torch.arange(samples) % 3)
+
+
+@pytest.mark.parametrize(("samples", "left_out"), [(64, 0), (65, 1), (66, 0), (130, 0), (129, 1), (10, 0), (1, 0)])
+def test_every_sample_once_but_a_last_one_alone(samples: int, left_out: int) -> None:
+    made = list(batches_of(numbered(samples, 2), Recipe(batch_size=32 if samples > 32 else 64), 0)(0, 0))
+    seen = torch.cat([x[:, 0] for x, _ in made])
+    assert len(seen.unique()) == len(seen) == samples - left_out
+    assert all(torch.equal(x[:, 0].long() % 3, y) for x, y in made)
+    assert samples == 1 or min(len(y) for _, y in made) > 1
+
+
+def test_order_is_of_seed_and_epoch() -> None:
+    part = numbered(50, 2)
+    orders = {
+        (seed, epoch): tuple(torch.cat([x[:, 0] for x, _ in batches_of(part, Recipe(batch_size=8), seed)(epoch, 0)]).tolist())
+        for seed, epoch in itertools.product((0, 1), (0, 1))
+    }
+    assert len(set(orders.values())) == 4
+    assert orders[1, 1] == tuple(torch.cat([x[:, 0] for x, _ in batches_of(part, Recipe(batch_size=8), 1)(1, 0)]).tolist())
+
+
+@pytest.mark.parametrize("together", [1, 3, 1000])
+def test_batches_from_any_one_on_are_those_of_the_whole(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "BYTES_TOGETHER", together * 8 * 3 * 6 * 6 * 4)
+    part = nl.tasks.Split(torch.randn(90, 3, 6, 6), torch.randint(0, 3, (90,)))
+    made = batches_of(part, Recipe(batch_size=8, crop=2, flip=True, cutout=2), 5)
+    whole = list(made(2, 0))
+    for first in range(len(whole) + 1):
+        rest = list(made(2, first))
+        assert len(rest) == len(whole) - first
+        for (a, b), (c, d) in zip(rest, whole[first:]):
+            assert torch.equal(a, c) and torch.equal(b, d)
+
+
+def test_augmentation_differs_between_batches_epochs_and_seeds() -> None:
+    part = nl.tasks.Split(torch.ones(64, 1, 8, 8), torch.zeros(64, dtype=torch.int64))
+    recipe = Recipe(batch_size=16, cutout=3)
+    made = [x for seed, epoch in ((0, 0), (0, 1), (1, 0)) for x, _ in batches_of(part, recipe, seed)(epoch, 0)]
+    assert len({tuple(x.flatten().tolist()) for x in made}) == 12
+
+
+def test_averages_follow_and_change_places() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = [torch.randn(3, generator=generator) for _ in range(30)]
+    tensors = {"weight": values[0].clone(), "count": torch.tensor(0)}
+    average = Average(tensors, 0.9)
+    expected = values[0].clone()
+    for step, value in enumerate(values[1:], 1):
+        tensors["weight"].copy_(value)
+        tensors["count"] += 1
+        average.update(tensors)
+        decay = min(0.9, step / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    with average.in_place(tensors):
+        torch.testing.assert_close(tensors["weight"], expected)
+        assert tensors["count"] == 29
+    assert torch.equal(tensors["weight"], values[-1])
+    again = Average(tensors, 0.9)
+    again.load_state_dict(average.state_dict())
+    assert torch.equal(again.averages["weight"], average.averages["weight"]) and again.steps == 29
