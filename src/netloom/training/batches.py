@@ -35,6 +35,8 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
     augmented = recipe.crop or recipe.flip or recipe.cutout
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        if first * size >= samples:
+            return
         stream = stream_of(seed, epoch)
         order = order_of_rows(len(part), seed, epoch)[:samples]
         chunk, done = divmod(first, together)
