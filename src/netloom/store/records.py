@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 
 if TYPE_CHECKING:
-    from ..training import Epoch
+    from ..training import Epoch, TrainingResult
 
 #: Ways to end that depend on the machine or its load: such a result is kept, but a later one may take its place.
 INEXACT = ("time_limit", "out_of_memory", "killed")
@@ -43,6 +43,21 @@ class EvaluationKey:
         for name in ("seed", "fidelity", "evaluator"):
             object.__setattr__(self, name, _integer(f"evaluation key: {name}", getattr(self, name)))
 
+    @classmethod
+    def of(cls, graph: Any, task: Any, recipe: Any, *, seed: int, init: str = "random", evaluator: int = 1) -> EvaluationKey:
+        """The key of a graph trained on a task by a recipe, for as many epochs as the recipe says.
+
+        >>> import netloom as nl
+        >>> x = nl.input(64)
+        >>> graph, recipe = nl.Graph(x, nl.linear(x, 10)), nl.training.recipe("express", epochs=3)
+        >>> EvaluationKey.of(graph, nl.tasks.load("digits"), recipe, seed=0).fidelity
+        3
+        """
+        for what, value in (("graph", graph), ("task", task), ("recipe", recipe)):
+            if not isinstance(getattr(value, "hash", None), str):
+                raise StoreError(f"evaluation key: the {what} has no hash; expected a {what.capitalize()}, not {value!r:.80}")
+        return cls(graph.hash, task.hash, recipe.hash, seed, recipe.epochs, init, evaluator)
+
 
 def _integer(name: str, value: Any) -> int:
     try:
@@ -70,6 +85,16 @@ class EvaluationRecord:
     id: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, training: TrainingResult, *, artifacts: Mapping[str, str] | None = None) -> EvaluationRecord:
+        """What `nl.train` came to, ready to be stored: status, validation score, seconds, error, learning curve."""
+        score = finite(training.score)
+        status = "failed" if training.status == "ok" and score is None else training.status
+        error = training.error or ("" if status == "ok" else f"ended by {training.reason}")
+        metrics = {"best_score": training.best_score, "best_epoch": training.best_epoch, "steps": training.steps}
+        metrics = {name: value for name, value in metrics.items() if finite(value) is not None}
+        return cls(status, score, training.seconds, error, training.curve, metrics=metrics, artifacts=artifacts or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +139,15 @@ def key_values(key: EvaluationKey) -> dict[str, Any]:
 
 def result_values(result: EvaluationRecord) -> dict[str, Any]:
     """The columns of a result; `StoreError` for one that says it is whole and has no score."""
-    score = finite(result.score)
+    score, seconds = finite(result.score, "score"), finite(result.seconds, "seconds")
     if result.status == "ok" and score is None:
         raise StoreError(
             f"an evaluation with status 'ok' has the score {result.score!r}; expected a finite number, or another status"
         )
-    seconds = finite(result.seconds)
     if not isinstance(result.status, str) or not result.status or seconds is None:
         raise StoreError(f"evaluation: status {result.status!r}, seconds {result.seconds!r}; expected a word and a number")
-    metrics = {str(name): finite(value) for name, value in result.metrics.items()}
+    metrics = {str(name): finite(value, f"metrics[{name!r}]") for name, value in result.metrics.items()}
+    metrics = {name: value for name, value in metrics.items() if value is not None}
     return {
         "status": result.status,
         "score": score,
@@ -133,11 +158,14 @@ def result_values(result: EvaluationRecord) -> dict[str, Any]:
     }
 
 
-def finite(value: Any) -> float | None:
-    """``value`` as a float, None where it is not finite."""
+def finite(value: Any, name: str = "a number") -> float | None:
+    """``value`` as a float, None where it is not finite; `StoreError` where it is no number."""
     if value is None:
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise StoreError(f"evaluation: {name} = {str(value)[:80]!r}; expected a number") from None
     return number if math.isfinite(number) else None
 
 

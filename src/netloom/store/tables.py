@@ -62,7 +62,7 @@ recipes = sa.Table(
     _number(),
     sa.Column("hash", sa.String, nullable=False, unique=True),
     sa.Column("name", sa.Text, nullable=False),
-    sa.Column("fields", sa.JSON),
+    sa.Column("fields", sa.JSON(none_as_null=True)),
 )
 
 #: One row for each thing that was measured: the columns of ``one_result_for_one_key`` say what, and occur together once.

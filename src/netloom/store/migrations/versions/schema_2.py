@@ -237,7 +237,10 @@ def _name_tasks_and_recipes() -> None:
         values = {"run": run_id, "strategy": strategy, "seed": seed}
         connection.execute(sa.text("UPDATE runs SET strategy = :strategy, seed = :seed WHERE id = :run"), values)
         task = {"name": str(said.get("task_name", "")), "spec": str(said.get("task", ""))}
-        recipe = {"name": str(said.get("recipe_name", "")), "fields": json.dumps(said.get("recipe"))}
+        recipe = {
+            "name": str(said.get("recipe_name", "")),
+            "fields": json.dumps(said["recipe"]) if said.get("recipe") else None,
+        }
         for task_id, recipe_id in connection.execute(sa.text(used), {"run": run_id}).all():
             connection.execute(
                 sa.text("UPDATE tasks SET name = :name, spec = :spec, kind = 'classification' WHERE id = :id"),
