@@ -292,7 +292,8 @@ def test_filters_take_lists_times_and_runs() -> None:
     assert list(store.best(3, run="run")["id"]) == [ids[4]] == list(store.evaluations("run", min_score=0.2)["id"])
     for options, message in (
         ({"order": "nothing"}, "order = 'nothing' is no column"), ({"limit": -1}, "limit = -1"),
-        ({"limit": 1.5}, "limit = 1.5"), ({"min_score": "high"}, "min_score = 'high'; expected a number"), ({"sede": 1}, "did you mean 'seed'"),
+        ({"limit": 1.5}, "limit = 1.5"), ({"min_score": "high"}, "min_score = 'high'; expected a number"),
+        ({"sede": 1}, "did you mean 'seed'"),
         ({"order": "-scroe"}, "did you mean 'score'"),
     ):  # fmt: skip
         with pytest.raises(StoreError, match=message):

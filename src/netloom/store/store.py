@@ -70,6 +70,8 @@ class Store:
         place = None if artifacts is None else os.fspath(artifacts)
         if place is not None and "://" not in place:
             place = str(Path(place).absolute())
+        #: Files of a store in memory.
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._given = {"must_exist": True, "read_only": read_only, "artifacts": place, "wait_seconds": wait_seconds}
         self._database = Database(
             url, must_exist=must_exist, read_only=read_only, wait_seconds=wait_seconds, artifacts=None if read_only else place
@@ -77,8 +79,10 @@ class Store:
         self.url = self._database.url.render_as_string(hide_password=False)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; what was in memory is gone."""
         self._database.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def __enter__(self) -> Store:
         return self
