@@ -110,6 +110,7 @@ def sides() -> dict[str, Any]:
         "ActivationContribution, every=4": _gathering(ActivationContribution, every=4),
         "ActivationContribution, channels last": _gathering(ActivationContribution, channels_last=True),
         "Fisher": _gathering(Fisher),
+        "Fisher, every=4": _gathering(Fisher, every=4),
         "Taylor": _gathering(Taylor),
         "Taylor, every=4": _gathering(Taylor, every=4),
         "SeReNe, every=40": _gathering(SeReNe, every=40),

@@ -455,6 +455,20 @@ def test_fisher_is_the_mean_square_of_each_samples_part() -> None:
     assert torch.allclose(seen(gathered)["bn1"], sum(expected) / 2, rtol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape, axes", [((6, 4, 3, 3), [0]), ((6, 4, 3, 3), [0, 1]), ((6, 4, 3), [1]), ((6,), [0])], ids=str)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_sums_of_products(dtype: torch.dtype, shape: tuple[int, ...], axes: list[int], layout: torch.memory_format) -> None:
+    from netloom.mutate.gathering import _sums_of_products
+
+    a, b = torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)
+    if len(shape) == 4:
+        b = b.contiguous(memory_format=layout)
+    expected = [(a * b).float().sum([i for i in range(len(shape)) if i != axis]) if len(shape) > 1 else a * b for axis in axes]
+    for found, wanted in zip(_sums_of_products(a, b, axes), expected, strict=True):
+        torch.testing.assert_close(found.float(), wanted.float(), rtol=1e-4, atol=1e-5)
+
+
 def test_taylor_is_activation_times_gradient_summed_over_the_batch() -> None:
     model, graph = block()
     with Taylor(model, graph=graph) as gathered:

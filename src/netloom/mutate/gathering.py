@@ -171,9 +171,8 @@ class Taylor(Gathering):
     def _reader(self, parameter: torch.nn.Parameter, places: list[WeightPlace]) -> Callable[[torch.Tensor], None]:
         def read(gradient: torch.Tensor) -> None:
             if self._wanted and not Gathering.probing:
-                product = parameter.detach() * (gradient.to_dense() if gradient.is_sparse else gradient).detach()
-                for place in places:
-                    sums = along_axis(product, place.axis, torch.sum)
+                found = (gradient.to_dense() if gradient.is_sparse else gradient).detach()
+                for place, sums in zip(places, _sums_of_products(parameter.detach(), found, [place.axis for place in places])):
                     self._pending[place] = self._pending[place] + sums if place in self._pending else sums
 
         return read
@@ -201,6 +200,19 @@ class Taylor(Gathering):
             if value is not None:
                 refuse_another_size(node, value, dims[atom].size)
                 yield node, {atom: value.double().numpy()}
+
+
+def _sums_of_products(a: torch.Tensor, b: torch.Tensor, axes: list[int]) -> list[torch.Tensor]:
+    """For each of these axes the sums of a · b over all others.
+
+    Of rows that lie one after another in memory they are taken in one pass: the product of large weights, written out and read
+    again, would cost more than all the rest.
+    """
+    plain = axes == [0] and a.ndim > 1 and a.device.type == "cpu" and a.dtype == b.dtype in (torch.float32, torch.float64)
+    if plain and a.is_contiguous() and b.is_contiguous():
+        return [torch.from_numpy(np.einsum("ij,ij->i", a.flatten(1).numpy(), b.flatten(1).numpy()))]
+    product = a * b
+    return [along_axis(product, axis, torch.sum) for axis in axes]
 
 
 def _pair(node: str, atom: str) -> str:
