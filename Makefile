@@ -58,9 +58,11 @@ demo: $(BASE_READY)  ## search for a network on real handwritten digits; under f
 	$(BIN)/python examples/demo.py
 
 test: $(READY)  ## the tests of every commit
+	@sh tests/store/install_postgres.sh
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 test-slow: $(READY) test-oldest  ## the long tests on more examples, then the quick ones on the oldest torch that is supported
+	@sh tests/store/install_postgres.sh
 	NETLOOM_SLOW=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "slow or not slow"
 
 test-oldest: $(OLDEST_READY)

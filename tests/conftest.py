@@ -39,3 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for part, reason in REASONS.items():
             if part in item.nodeid:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested for want of PostgreSQL: a skip among thousands of dots is not seen."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "PostgreSQL is not installed" in str(report.longrepr)]
+    if skipped:
+        terminalreporter.section("PostgreSQL is absent", red=True, bold=True)
+        told = f"{len(skipped)} tests were skipped: the store's promises are NOT held against a server here."
+        terminalreporter.line(f"{told} apt-get install postgresql", red=True)
