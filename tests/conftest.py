@@ -43,7 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested for want of PostgreSQL: a skip among thousands of dots is not seen."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "PostgreSQL is not installed" in str(report.longrepr)]
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if "PostgreSQL is not installed" in str(report.longrepr)
+    ]
     if skipped:
         terminalreporter.section("PostgreSQL is absent", red=True, bold=True)
         told = f"{len(skipped)} tests were skipped: the store's promises are NOT held against a server here."
