@@ -51,6 +51,9 @@ def _scores(connection: sa.Connection) -> Iterator[str]:
     without = sa.select(evaluations.c.id).where(ok, evaluations.c.score.is_(None)).limit(MOST_NAMED)
     for id in connection.execute(without).scalars():
         yield f"evaluation {id} is ok but has no score"
+    other = sa.select(evaluations.c.id).join(graphs, graphs.c.id == evaluations.c.graph_id)
+    for id in connection.execute(other.where(evaluations.c.num_params != graphs.c.num_params).limit(MOST_NAMED)).scalars():
+        yield f"evaluation {id} notes another number of parameters than its graph"
     # No database gives an infinite number back that nobody put there by hand.
     for id, score in connection.execute(
         sa.select(evaluations.c.id, evaluations.c.score).where(sa.func.abs(evaluations.c.score) > 1e300).limit(MOST_NAMED)

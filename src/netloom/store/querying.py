@@ -22,7 +22,7 @@ _COLUMNS = [
     evaluations.c.id,
     *KEY_COLUMNS,
     *(evaluations.c[name] for name in ("status", "score", "seconds", "error", "created")),
-    graphs.c.num_params,
+    evaluations.c.num_params,
     graphs.c.flops,
     tasks.c.name.label("task"),
     recipes.c.name.label("recipe"),
@@ -37,8 +37,8 @@ _EQUAL = ("status", "init", "seed", "fidelity", "evaluator")
 _BOUNDS = {
     "min_score": (evaluations.c.score, operator.ge),
     "max_score": (evaluations.c.score, operator.le),
-    "min_params": (graphs.c.num_params, operator.ge),
-    "max_params": (graphs.c.num_params, operator.le),
+    "min_params": (evaluations.c.num_params, operator.ge),
+    "max_params": (evaluations.c.num_params, operator.le),
     "min_flops": (graphs.c.flops, operator.ge),
     "max_flops": (graphs.c.flops, operator.le),
     "since": (evaluations.c.created, operator.ge),
@@ -87,7 +87,7 @@ def _ranked(connection: sa.Connection, run: str | None, filters: dict[str, Any])
     query = sa.select(*_COLUMNS).select_from(JOINED).where(evaluations.c.score.is_not(None), *conditions(connection, filters))
     if run is not None:
         query = query.where(evaluations.c.id.in_(sa.select(proposals.c.evaluation_id).where(proposals.c.run_id == run)))
-    return query.order_by(evaluations.c.score.desc(), graphs.c.num_params, evaluations.c.id)
+    return query.order_by(evaluations.c.score.desc(), evaluations.c.num_params, evaluations.c.id)
 
 
 def conditions(connection: sa.Connection, filters: dict[str, Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from ..graph.graph import Graph
 from .clock import timestamp
 from .finding import existing, stored
 from .records import INEXACT, REST, Claim, EvaluationKey, EvaluationRecord, curve_rows, result_values
-from .subjects import chunks, graph_numbers, insert_new, recipe_numbers, task_numbers
+from .subjects import chunks, graph_numbers, insert_new, recipe_numbers, sizes_of, task_numbers
 from .tables import artifacts, claims, curves, evaluation_artifacts, evaluations
 
 #: A graph (or the hash of one that is in the store), what was measured of it, and what came out.
@@ -97,13 +97,15 @@ def record_all(
 
 
 def _subjects(connection: sa.Connection, items: Sequence[Item]) -> list[dict[str, int]]:
-    """The numbers of the graph, task and recipe of each item."""
+    """The numbers of the graph, task and recipe of each item, and the size of the graph."""
     graph_ids = graph_numbers(connection, (graph for graph, _, _ in items))
     task_ids = task_numbers(connection, {key.task_hash for _, key, _ in items})
     recipe_ids = recipe_numbers(connection, {key.recipe_hash for _, key, _ in items})
+    sizes = sizes_of(connection, graph_ids.values())
     return [
         {
             "graph_id": graph_ids[key.graph_hash],
+            "num_params": sizes[graph_ids[key.graph_hash]],
             "task_id": task_ids[key.task_hash],
             "recipe_id": recipe_ids[key.recipe_hash],
         }

@@ -92,6 +92,15 @@ def graph_numbers(connection: sa.Connection, given: Iterable[Graph | str]) -> di
     return numbers
 
 
+def sizes_of(connection: sa.Connection, ids: Iterable[int]) -> dict[int, int]:
+    """Number of a graph → its number of parameters."""
+    found: dict[int, int] = {}
+    for some in chunks(ids):
+        rows = connection.execute(sa.select(graphs.c.id, graphs.c.num_params).where(graphs.c.id.in_(some)))
+        found.update((row.id, row.num_params) for row in rows)
+    return found
+
+
 def task_numbers(connection: sa.Connection, hashes: Iterable[str]) -> dict[str, int]:
     """Hash → number of tasks; one that nobody described has no name yet."""
     return numbered(connection, tasks, {hash: lambda: {"name": "", "spec": "", "kind": ""} for hash in hashes})

@@ -66,7 +66,8 @@ recipes = sa.Table(
 )
 
 #: One row for each thing that was measured: the columns of ``one_result_for_one_key`` say what, and occur together once.
-#: ``claim_token`` is that of the claim under which the result was committed, null where there was none.
+#: ``claim_token`` is that of the claim under which the result was committed, null where there was none. ``num_params`` is that
+#: of the graph, once more for the indices.
 evaluations = sa.Table(
     "evaluations",
     metadata,
@@ -85,12 +86,13 @@ evaluations = sa.Table(
     sa.Column("metrics", sa.JSON(none_as_null=True)),
     sa.Column("claim_token", sa.BigInteger),
     sa.Column("created", sa.String, nullable=False),
+    sa.Column("num_params", sa.BigInteger, nullable=False),
     sa.UniqueConstraint(
         "graph_id", "task_id", "recipe_id", "init", "seed", "fidelity", "evaluator", name="one_result_for_one_key"
     ),
-    # `best` of everything and of one task read these from their ends.
-    sa.Index("evaluations_by_score", "score"),
-    sa.Index("evaluations_by_task_and_score", "task_id", "score"),
+    # `best` of everything and of one task read these from their beginning, however many have the same score.
+    sa.Index("evaluations_by_score", sa.desc("score"), "num_params"),
+    sa.Index("evaluations_by_task_and_score", "task_id", sa.desc("score"), "num_params"),
     sqlite_autoincrement=True,
 )
 

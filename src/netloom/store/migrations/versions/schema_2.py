@@ -116,11 +116,12 @@ def _make_evaluations() -> None:
         _column("metrics", sa.JSON, nullable=True),
         _column("claim_token", sa.BigInteger, nullable=True),
         _column("created", sa.String),
+        _column("num_params", sa.BigInteger),
         sa.UniqueConstraint("graph_id", "task_id", "recipe_id", *_KEY, name="one_result_for_one_key"),
         sqlite_autoincrement=True,
     )
-    op.create_index("evaluations_by_score", "evaluations", ["score"])
-    op.create_index("evaluations_by_task_and_score", "evaluations", ["task_id", "score"])
+    op.create_index("evaluations_by_score", "evaluations", [sa.desc("score"), "num_params"])
+    op.create_index("evaluations_by_task_and_score", "evaluations", ["task_id", sa.desc("score"), "num_params"])
     op.create_table(
         "curves",
         _points_at("evaluations.id", "evaluation_id", primary_key=True),
@@ -208,9 +209,9 @@ def _copy() -> None:
         "INSERT INTO tasks (hash, name, spec, kind) SELECT DISTINCT task_hash, '', '', '' FROM schema_1_evaluations",
         "INSERT INTO recipes (hash, name) SELECT DISTINCT recipe_hash, '' FROM schema_1_evaluations",
         "INSERT INTO evaluations (id, graph_id, task_id, recipe_id, init, seed, fidelity, evaluator, status, score, seconds, "
-        "error, created) "
+        "error, created, num_params) "
         "SELECT e.id, g.id, t.id, r.id, e.init, e.seed, e.fidelity, e.evaluator, e.status, e.score, e.seconds, "
-        "e.error, e.created FROM schema_1_evaluations e "
+        "e.error, e.created, g.num_params FROM schema_1_evaluations e "
         "JOIN graphs g ON g.hash = e.graph_hash JOIN tasks t ON t.hash = e.task_hash "
         "JOIN recipes r ON r.hash = e.recipe_hash ORDER BY e.id",
         "INSERT INTO curves (evaluation_id, epoch, train_loss, valid_loss, score, seconds) "
