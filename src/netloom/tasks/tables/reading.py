@@ -17,7 +17,7 @@ FORMATS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".parquet", ".pq", ".ar
 _SEPARATORS = (",", ";", "\t", "|")
 #: What stands for a missing value in CSV files beside pandas' own list.
 _MISSING = ["?"]
-_COMMA_NUMBER = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
+_COMMA_NUMBER = r"\s*[+-]?\d+(?:,\d+)?\s*"
 
 
 def read_table(path: str | Path, *, separator: str | None = None, encoding: str | None = None) -> pandas.DataFrame:
