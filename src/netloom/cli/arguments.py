@@ -7,6 +7,7 @@ from typing import Any
 
 from .data_arguments import add_data
 from .store_arguments import DEFAULT_STORE, add_store
+from .train_arguments import add_train
 
 _STORE = "URL of the store: sqlite:///FILE, or another database"
 
@@ -21,6 +22,7 @@ def add_all(commands: Any) -> None:
     _add_edit(commands)
     _add_prune(commands)
     _add_grow(commands)
+    add_train(commands, _command)
     add_data(commands, _command)
     _add_report(commands)
     add_store(commands, _command)

@@ -27,6 +27,7 @@ commands:
   edit     change sizes, layers and edges of a network, weights kept; or see which sizes move together
   prune    make a trained network smaller, to a share of its neurons, FLOPs or parameters
   grow     make it larger, computing the same
+  train    train a network on a task, a line for every epoch
   data     what there is to train on: list it, look at it, fetch it
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check

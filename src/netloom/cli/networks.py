@@ -26,6 +26,11 @@ _NETWORK_FILE = ".safetensors"
 ACCEPTED = "MODULE:FUNCTION that returns a model, a graph file (.json, .txt, .nl), or a network saved as .safetensors"
 
 
+def is_graph_file(name: str) -> bool:
+    """Whether ``name`` is that of a file of a graph alone, without weights."""
+    return _suffix(name) in _GRAPH_FILES
+
+
 def load_graph(name: str, input: str | None = None) -> Graph:
     """The graph that ``name`` means; models are traced.
 

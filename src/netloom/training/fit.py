@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import NetloomError, TrainingError
 from ..graph.graph import Graph
@@ -42,7 +42,7 @@ def train(
     resume: bool = True,
     restore_best: bool = False,
     on_epoch: Callable[[Epoch], object] | None = None,
-    progress: bool = False,
+    progress: bool | TextIO = False,
 ) -> TrainingResult:
     """Train a network on the train part of ``task``; score it on its valid part after every epoch.
 
@@ -57,7 +57,8 @@ def train(
     weights; called with more epochs, it goes on from the last one (exactly as if it had been asked for all of them at once
     where ``recipe.is_extendable``; otherwise `TrainingResult.remarks` says so). ``resume=False`` begins anew.
 
-    ``on_epoch`` is told of every epoch and ends the training by returning True; ``progress`` prints a line for each.
+    ``on_epoch`` is told of every epoch and ends the training by returning True; ``progress`` prints a line for each
+    (to the error stream, or to the stream that is given).
 
     What goes wrong in the network is a result with that status (`netloom.training.loop.STATUSES`); `TrainingError` is raised
     where recipe, network and task do not fit each other or the checkpoint is of another training.
@@ -77,6 +78,8 @@ def train(
     check_seed(seed)
     if not isinstance(network_or_graph, Graph | torch.nn.Module):
         raise TrainingError(f"nl.train takes a Graph or an nn.Module, not a {type(network_or_graph).__name__}")
+    if every_steps is not None and checkpoint is None:
+        raise TrainingError(f"every_steps = {every_steps!r} says how often to write a checkpoint; say where to, too")
     check_fit(network_or_graph, task)
     target = device_for(device, network_or_graph, task)
     task = task.to(target)
@@ -107,7 +110,7 @@ def _trained(
     seed: int,
     saving: Saving | None,
     on_epoch: Callable[[Epoch], object] | None,
-    progress: bool,
+    progress: bool | TextIO,
 ) -> TrainingResult:
     from .learner import NetworkLearner  # with torch, which `import netloom.training` does without
 
@@ -118,7 +121,8 @@ def _trained(
         horizon = min(horizon, last)
     batches = batches_of(task.train, recipe, seed)
     learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
-    with Display(progress, recipe.epochs, per_epoch, task.score_name) as display:
+    stream = None if isinstance(progress, bool) else progress
+    with Display(bool(progress), recipe.epochs, per_epoch, task.score_name, stream) as display:
         ended = run_loop(
             learner,
             batches,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrainingError
@@ -75,6 +77,12 @@ class TrainingResult:
         frame = pd.DataFrame([[getattr(point, name) for name in names] for point in self.curve], columns=names)
         frame["epoch_seconds"] = frame["seconds"].diff().fillna(frame["seconds"])
         return frame
+
+    def draw(self, path: str | os.PathLike[str], *, score_name: str = "score", title: str = "") -> Path:
+        """Write the curve as a picture, .svg or .png; gives the path. Errors as those of `draw_curve`."""
+        from .curve_drawing import draw_curve
+
+        return draw_curve(self.curve, path, score_name=score_name, title=title)
 
     def __repr__(self) -> str:
         best = f", best {self.best_score:.4f} in epoch {self.best_epoch}" if self.best_epoch else ""
