@@ -62,8 +62,8 @@ def test_every_field_of_a_recipe_has_a_flag_that_replaces_it(capsys: pytest.Capt
         "--epochs 1 --batch-size 128 --optimizer sgd --learning-rate 0.05 --weight-decay 1e-3 --momentum 0.8 --nesterov "
         "--betas 0.8,0.9 --no-decay-biases --schedule multi-step --warmup 0 --warmup-epochs 0.5 --final-rate 0.1 --gamma 0.2 "
         "--milestones 1,2.5 --horizon-epochs 9 --label-smoothing 0.1 --clip-norm none --crop 1 --flip --cutout 2 "
-        "--drop-path 0.1 --drop-path-growth linear --auxiliary-weight 0.3 --precision bfloat16 --channels-last --ema-decay 0.9 --patience 3 "
-        "--max-steps 5 --max-multiply-adds 1e12 --max-seconds 60"
+        "--drop-path 0.1 --drop-path-growth linear --auxiliary-weight 0.3 --precision bfloat16 --channels-last "
+        "--ema-decay 0.9 --patience 3 --max-steps 5 --max-multiply-adds 1e12 --max-seconds 60"
     )
     assert main(["train", "small.json", *flags.split(), "--json"]) == 0
     document = json.loads("\n".join(said(capsys)))
