@@ -6,6 +6,8 @@
 [1.0]
 """
 
+from . import layers32
 from .named_features import features
+from .padding import padded
 
-__all__ = ["features"]
+__all__ = ["features", "layers32", "padded"]
