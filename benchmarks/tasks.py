@@ -69,7 +69,7 @@ def plain_loop(data: str) -> dict[str, float]:
     found: dict[str, float] = {}
     with measured(found):
         for part in ("train", "test"):
-            table = pq.read_table(Path(data) / f"cifar10_{part}.parquet")
+            table = pq.ParquetFile(Path(data) / f"cifar10_{part}.parquet").read()
             files = [row["bytes"] for row in table["img"].to_pylist()]
             pixels = np.empty((len(files), 3, 32, 32), np.uint8)
             for place, file in enumerate(files):
