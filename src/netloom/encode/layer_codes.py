@@ -178,6 +178,8 @@ def same_call(code: int, step: Step, channels: Any) -> bool:
 # -- messages ----------------------------------------------------------------------------------------------------------
 def _refusal(what: str, op: str, args: Mapping[str, Any]) -> str:
     """Why a call has no code: its operator, or the first attribute out of range with the nearest value that is in it."""
+    if op == "input":
+        return f"{what} is a second one; 32-bit codes are of networks with one input"
     if op not in RANGES:
         near = difflib.get_close_matches(op, OPERATORS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
