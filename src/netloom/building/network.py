@@ -18,7 +18,6 @@ from ..errors import BuildError, ShapeError
 from ..graph.foreign import class_named
 from ..graph.graph import Graph, Step
 from ..graph.table import TensorEntry
-from ..graph.tree import weights as weights_in
 from ..graph.trusted import function_named
 from ..ops import MODULE
 from ..ops.functions import setitem
@@ -36,6 +35,8 @@ class Part(torch.nn.Module):
         head = ", ".join(shown)
         return f"Part({head})" if not inside else f"Part({head}\n  " + "\n  ".join(inside) + "\n)"
 
+
+_PART = Part()
 
 #: Names that a network has for itself; a child of the same name is reached through the registry.
 _OWN = frozenset({"graph", "code", "origins", "training"})
@@ -153,9 +154,16 @@ def _part(network: Network, path: str) -> torch.nn.Module:
     for name in path.split(".") if path else []:
         child = module._modules.get(name)
         if child is None:
-            child = module._modules[name] = Part()
+            child = module._modules[name] = _new_part()
         module = child
     return module
+
+
+def _new_part() -> Part:
+    """``Part()``, by a copy of the fields of one: every attribute that nn.Module sets goes through its ``__setattr__``."""
+    part = object.__new__(Part)
+    part.__dict__.update({name: value.copy() if hasattr(value, "copy") else value for name, value in _PART.__dict__.items()})
+    return part
 
 
 def _place(network: Network, make: Callable[[str, TensorEntry], Any]) -> None:
@@ -205,17 +213,17 @@ def _load(network: Network, weights: Any) -> None:
         _take_flags(network, weights)
 
 
-def _take_flags(network: Network, model: torch.nn.Module) -> None:
-    """Training flags and ``requires_grad`` as the model has them; a module it lacks has the flag of that around it."""
-    own = dict(network.named_parameters(remove_duplicate=False))
-    for key, parameter in model.named_parameters(remove_duplicate=False):
-        if key in own:
-            own[key].requires_grad_(parameter.requires_grad)
-    theirs = dict(model.named_modules(remove_duplicate=False))
-    for path, module in network.named_modules():
-        while path not in theirs:
-            path = path.rpartition(".")[0]
-        module.training = theirs[path].training
+def _take_flags(part: torch.nn.Module, like: torch.nn.Module | None, training: bool = True) -> None:
+    """Training flags and ``requires_grad`` as a model has them; a module it lacks has the flag of that around it."""
+    part.training = training if like is None else like.training
+    if like is not None:
+        for name, theirs in like._parameters.items():
+            own = part._parameters.get(name)
+            if own is not None and theirs is not None and own.requires_grad != theirs.requires_grad:
+                own.requires_grad_(theirs.requires_grad)
+    for name, child in part._modules.items():
+        if child is not None:
+            _take_flags(child, None if like is None else like._modules.get(name), part.training)
 
 
 def holding(graph: Graph, state: Mapping[str, Any], like: torch.nn.Module | None = None) -> Network:
@@ -244,14 +252,25 @@ def with_result(network: Network, result: Any, more: Sequence[Step] = ()) -> Net
 
 def full_state(module: torch.nn.Module) -> dict[str, Any]:
     """Every parameter and buffer by key, non-persistent ones included."""
-    state = dict(module.named_parameters(remove_duplicate=False))
-    state.update(module.named_buffers(remove_duplicate=False))
-    return state
+    parameters: dict[str, Any] = {}
+    buffers: dict[str, Any] = {}
+    _collect(module, "", parameters, buffers)
+    return parameters | buffers
+
+
+def _collect(module: torch.nn.Module, prefix: str, parameters: dict[str, Any], buffers: dict[str, Any]) -> None:
+    for found, held in ((parameters, module._parameters), (buffers, module._buffers)):
+        for name, tensor in held.items():
+            if tensor is not None:
+                found[prefix + name] = tensor
+    for name, child in module._modules.items():
+        if child is not None:
+            _collect(child, f"{prefix}{name}.", parameters, buffers)
 
 
 def caches_of(graph: Graph) -> set[str]:
     """Buffers that no checkpoint holds and no call reads: each call of the network writes them anew, whatever they were."""
-    read = {weight.key for step in graph.steps if step.op != "assign" for weight in weights_in(tuple(step.args.values()))}
+    read = {weight.key for step in graph.steps if step.op != "assign" for weight in step.weights}
     return {key for key, entry in graph.tensors.items() if not entry.persistent and (entry.alias_of or key) not in read}
 
 

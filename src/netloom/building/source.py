@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..errors import BuildError
 from ..graph.foreign import KEY
 from ..graph.graph import Graph, Step
 from ..graph.modes import deciding
-from ..graph.tree import edges, weights
+from ..graph.tree import edges
 from ..ops import MODULE, Edge, Operator, Size, Weight, operator
 from ..ops.code import argument_sources, expression, literal
 
@@ -34,6 +34,7 @@ class Source:
         self.variables: dict[Edge, str] = {}
         self.modules: dict[str, str] = {"": "self"}
         self.symbols: dict[str, str] = {}
+        self.types: dict[str, SimpleNamespace] = {}
         self.functions: dict[str, str] = {}
         self.classes: dict[str, str] = {}
         self.device = ""
@@ -106,8 +107,16 @@ class Source:
 
     def _needs_device(self) -> bool:
         """Whether any call makes a tensor from nothing: it is made where the first input lies."""
-        calls = (step for step in self.graph.steps if step.op != "opaque")
-        return any("{device}" in operator(step.op).template(self.graph.operands(step)) for step in calls)
+        return any(step.op != "opaque" and "{device}" in self._template(step) for step in self.graph.steps)
+
+    def _template(self, step: Step) -> str:
+        kind = operator(step.op)
+        return kind.code if type(kind).template is Operator.template else kind.template(self._types(step))
+
+    def _types(self, step: Step) -> SimpleNamespace:
+        if step.name not in self.types:
+            self.types[step.name] = self.graph.operands(step)
+        return self.types[step.name]
 
     def _unpack_tree(self, tree: Any, source: str) -> None:
         if type(tree) is Edge:
@@ -127,8 +136,8 @@ class Source:
         used: set[str] = set()
         for step in self.graph.steps:
             if step.op != "input":
-                used |= _symbols_in(tuple(step.args.values()))
-        used |= _symbols_in(tuple(v for v in _flat(self.graph.result)))
+                _note_symbols(step.args.values(), used)
+        _note_symbols(_flat(self.graph.result), used)
         for node in self.graph.inputs:
             variable = self.variables[Edge(node.name)]
             for axis, size in enumerate(node.shape):
@@ -146,7 +155,7 @@ class Source:
     # -- modules ---------------------------------------------------------------------------------------------------
     def _paths(self, step: Step) -> list[str]:
         """The modules that a step needs: owners of its weights, and of its training flag."""
-        paths = [weight.key.rpartition(".")[0] for weight in weights(tuple(step.args.values()))]
+        paths = [weight.key.rpartition(".")[0] for weight in step.weights]
         if step.args.get("training") == MODULE:
             paths.append(step.scope)
         return [*paths, *self.deciding.get(step.name, ())]
@@ -219,7 +228,7 @@ class Source:
         flag = f"{self.modules[step.scope]}.training" if step.args.get("training") == MODULE else "False"
         sources = argument_sources(dict(step.args), kind, self._name, flag)
         sources["device"] = "device"
-        types = self.graph.operands(step)
+        types = self._types(step)
         if kind.inplace and self._may_write(step, types):
             return [], kind.inplace.format(**sources)
         return expression(kind, types, sources)
@@ -279,7 +288,7 @@ class Source:
         """The step that reads a value last; None for what the network returns."""
         last: dict[Edge, str | None] = {}
         for step in self.graph.steps:
-            for edge in edges(tuple(step.args.values())):
+            for edge in step.edges:
                 last[edge] = step.name
         for edge in edges([self.graph.result, self.graph.train_result]):
             last[edge] = None
@@ -288,7 +297,7 @@ class Source:
     def _count_readers(self) -> dict[Edge, int]:
         counts: dict[Edge, int] = {}
         for step in self.graph.steps:
-            for edge in edges(tuple(step.args.values())):
+            for edge in step.edges:
                 counts[edge] = counts.get(edge, 0) + 1
         for edge in edges([self.graph.result, self.graph.train_result]):
             counts[edge] = counts.get(edge, 0) + 1
@@ -298,7 +307,7 @@ class Source:
         """Variables that nothing reads after this step, so that their memory can go."""
         if step.mode:
             return []
-        dead = [e for e in dict.fromkeys(edges(tuple(step.args.values()))) if self.last[e] == step.name]
+        dead = [e for e in dict.fromkeys(step.edges) if self.last[e] == step.name]
         return [self.variables[edge] for edge in dead]
 
 
@@ -307,12 +316,13 @@ def _gives_tuple(kind: Operator, step: Step) -> bool:
     return kind.family != "opaque" and bool(getattr(kind, "always_tuple", False))
 
 
-def _symbols_in(value: Any) -> set[str]:
-    if isinstance(value, Size):
-        return set(value.symbols)
-    if isinstance(value, tuple | list):
-        return {symbol for part in value for symbol in _symbols_in(part)}
-    return set()
+def _note_symbols(values: Iterable[Any], found: set[str]) -> None:
+    """Note the free symbols in these values, however nested."""
+    for value in values:
+        if isinstance(value, Size):
+            found |= value.symbols
+        elif isinstance(value, tuple | list):
+            _note_symbols(value, found)
 
 
 def _flat(tree: Any) -> list[Any]:

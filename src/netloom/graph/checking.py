@@ -180,7 +180,7 @@ def _check_step(graph: Graph, step: Step, types: dict[str, tuple[TensorType, ...
     if made.outputs != graph.types(step.name):
         stored, found = (", ".join(map(str, outputs)) for outputs in (graph.types(step.name), made.outputs))
         raise GraphError(f"{_where(step)} is stored as giving {stored}; it gives {found}")
-    for weight in weights(tuple(step.args.values())):
+    for weight in step.weights:
         if step.op == "constant" and graph.tensors[graph.tensors[weight.key].alias_of or weight.key].constant is None:
             raise GraphError(f"{_where(step)} is a constant, but tensor {weight.key!r} has no value; make one with Constant.of")
     return made.outputs

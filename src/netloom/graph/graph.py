@@ -118,6 +118,13 @@ class Graph:
         )  # fmt: skip
         return graph
 
+    def with_tensors(self, tensors: Mapping[str, TensorEntry]) -> Graph:
+        """The same calls over another table, whose entries have the same types; nothing is checked."""
+        graph = object.__new__(Graph)
+        parts = ("steps", "arguments", "result", "train_result", "symbols", "notes", "_types")
+        graph.__dict__.update({name: self.__dict__[name] for name in parts}, tensors=MappingProxyType(dict(tensors)))
+        return graph
+
     def _settle(self, steps: Sequence[Step], known: dict[str, tuple[TensorType, ...]]) -> None:
         types = self._types
         settled: list[Step] = []
@@ -219,7 +226,7 @@ class Graph:
         """Node name → names of the nodes that use one of its outputs, in order, without repeats."""
         users: dict[str, dict[str, None]] = {step.name: {} for step in self.steps}
         for step in self.steps:
-            for edge in edges(tuple(step.args.values())):
+            for edge in step.edges:
                 users[edge.node][step.name] = None
         return MappingProxyType({name: tuple(found) for name, found in users.items()})
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from .notation import line_name
 from .text import sections
-from .tree import weights
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -64,7 +63,7 @@ def _own_params(graph: Graph) -> list[int]:
     found = []
     for step in graph.steps:
         count = 0
-        for weight in weights(tuple(step.args.values())):
+        for weight in step.weights:
             entry = graph.tensors[weight.key]
             key = entry.alias_of or weight.key
             if key not in seen and entry.kind == "parameter":

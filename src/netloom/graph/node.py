@@ -60,7 +60,7 @@ class Node:
     @property
     def operands(self) -> tuple[Edge, ...]:
         """The edges it reads, in order."""
-        return tuple(edges(tuple(self.step.args.values())))
+        return self.step.edges
 
     @property
     def inputs(self) -> tuple[Node, ...]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NetloomError
-from ..ops import MODULE, Edge
-from .tree import same_fields, weights
+from ..ops import MODULE, Edge, Weight
+from .tree import edges, same_fields, weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,25 @@ class Step:
     autocast: str = ""
     #: What `straight` learned of the step when it was first hashed; samples of a space share the same few steps.
     learned: Any = field(default=None, init=False, repr=False, compare=False)
+    _refs: Any = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The edges among its arguments, in order."""
+        return self._read()[0]
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """The weights among its arguments, in order."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[tuple[Edge, ...], tuple[Weight, ...]]:
+        found: tuple[tuple[Edge, ...], tuple[Weight, ...]] | None = self._refs
+        if found is None:
+            values = tuple(self.args.values())
+            found = tuple(edges(values)), tuple(weights(values))
+            object.__setattr__(self, "_refs", found)
+        return found
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)

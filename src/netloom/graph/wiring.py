@@ -217,5 +217,5 @@ def live_nodes(graph: Graph) -> set[str]:
     for step in reversed(graph.steps):
         if step.name in live or _targets(plan_of(step.op), step.args):
             live.add(step.name)
-            live.update(edge.node for edge in edges(tuple(step.args.values())))
+            live.update(edge.node for edge in step.edges)
     return live

@@ -69,15 +69,15 @@ class Aligner:
         scores: Mapping[str, Any] | None = None,
     ) -> dict[str, list[int]]:
         """Atom → codes: those of highest value (``scores`` where they are known) stay in their order, new ones come after."""
-        dropped = dropped or {}
-        changing = [atom for atom in dims.sizes if sizes.get(atom, dims.sizes[atom]) != dims.sizes[atom] or dropped.get(atom)]
-        losing = [a for a in changing if sizes.get(a, dims.sizes[a]) < dims.sizes[a] - len(dropped.get(a, ()))]
+        dropped, before = dropped or {}, dims.sizes
+        changing = [atom for atom, old in before.items() if sizes.get(atom, old) != old or dropped.get(atom)]
+        losing = [a for a in changing if sizes.get(a, before[a]) < before[a] - len(dropped.get(a, ()))]
         if scores is None:
             scores = self.scores(dims) if losing else {}
         found = {}
         for atom in changing:
-            old, size, gone = dims.sizes[atom], sizes.get(atom, dims.sizes[atom]), dropped.get(atom, set())
-            left = [i for i in range(old) if i not in gone]
+            old, size, gone = before[atom], sizes.get(atom, before[atom]), dropped.get(atom)
+            left = [i for i in range(old) if i not in gone] if gone else list(range(old))
             kept = _top(left, scores.get(atom), size) if size < len(left) else left
             found[atom] = kept + self._added(kept, size - len(kept), old)
         return found
@@ -138,15 +138,16 @@ def _top(left: list[int], scores: Any, size: int) -> list[int]:
         return left[:size]
     import numpy as np
 
-    order = np.argsort(-np.asarray(scores, dtype=float)[left], kind="stable")  # of equal values the first stay
-    return sorted(left[i] for i in order[:size])
+    positions = np.asarray(left)
+    order = np.argsort(-np.asarray(scores, dtype=float)[positions], kind="stable")  # of equal values the first stay
+    return np.sort(positions[order[:size]]).tolist()  # type: ignore[no-any-return]
 
 
 def _losses(dims: Dimensions, codes: Mapping[str, list[int]]) -> list[str]:
     found = []
     for atom, row in codes.items():
         old = dims.sizes[atom]
-        left = len({code for code in row if code >= 0})
+        left = len(set(row) if min(row, default=0) >= 0 else {code for code in row if code >= 0})
         if left < old:
             found.append(f"{atom!r} loses {old - left} of {old} indices")
     return found

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
 from ..graph.graph import Graph
-from ..graph.tree import weights
 from ..ops import Concat, Edge, Product, Size, operator
 from ..ops.dims import Dims
 from .atoms import Atom, Expression, Member, Take, atoms_of, resized, takes
 from .resolving import Ties, variables_of
 from .unify import CONCAT
+
+#: A node, one of its results or the key of one of its weights, and the roots of its axes.
+Place = tuple[str, Edge | str, tuple[int, ...]]
 
 
 def analyse(
@@ -53,6 +55,7 @@ class Dimensions:
         self._ties = Ties(graph, open_inputs, open_outputs, loosened)
         self._axes = self._ties.axes
         self._expressions: dict[int, Expression] = {}
+        self._rows: dict[Edge | str, tuple[Expression, ...]] = {}
         self._names: dict[int, str] = {}
         self._sizes: dict[str, Any] = {}
         self._units: dict[int, tuple[str, int]] = {}
@@ -71,8 +74,8 @@ class Dimensions:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Atom → its present size."""
-        return dict(self._sizes)
+        """Atom → its present size; to be read only."""
+        return self._sizes
 
     def __getitem__(self, name: str) -> Atom:
         return self._by_id[name]
@@ -82,12 +85,12 @@ class Dimensions:
 
     def of(self, ref: Edge | str) -> tuple[Expression, ...]:
         """The axes of a value (an `Edge`) or of an entry of the tensor table (its key) over atoms."""
-        if not isinstance(ref, Edge):
-            key = self._ties.head(ref)
-            row = self._ties.tensors.get(key)
+        found = self._rows.get(ref)
+        if found is None:
             # A tensor that no call reads hangs together with nothing.
-            return tuple(map(self._expression, row)) if row is not None else ()
-        return tuple(map(self._expression, self._ties.values[ref]))
+            row = self._ties.values[ref] if isinstance(ref, Edge) else self._ties.tensors.get(self._ties.head(ref), ())
+            found = self._rows[ref] = tuple(map(self._expression, row))
+        return found
 
     def rule(self, node: str) -> tuple[Dims, Mapping[str, Expression]]:
         """The dimension rule of a node, and its labels over atoms; those that are on no axis are left out."""
@@ -115,7 +118,7 @@ class Dimensions:
         found: dict[Expression, int] = defaultdict(int)
         for step in self.graph.steps:
             kind = operator(step.op)
-            if weights(tuple(step.args.values())) or kind.family == "join":
+            if step.weights or kind.family == "join":
                 edges = (Edge(step.name, k) for k in range(len(self.graph.types(step.name))))
                 for axis in dict.fromkeys(axis for edge in edges for axis in self.of(edge)):
                     if any(not self._by_id[atom].frozen for atom in atoms_of(axis)):
@@ -237,31 +240,35 @@ class Dimensions:
         return None if tree is None else self._expression(tree)
 
     @cached_property
-    def _places(self) -> list[tuple[str, Edge | str, tuple[int, ...]]]:
-        """(node, value or key, its variables) in the order of execution: the weights of a node, then its results."""
-        found: list[tuple[str, Edge | str, tuple[int, ...]]] = []
+    def _places(self) -> list[Place]:
+        """(node, value or key, the roots of its axes) in the order of execution: the weights of a node, then its results."""
+        found: list[Place] = []
+        find = self._axes.find
         seen: set[str] = set()
         for step in self.graph.steps:
-            for weight in weights(tuple(step.args.values())):
+            for weight in step.weights:
                 key = self._ties.head(weight.key)
                 if key not in seen and key in self._ties.tensors:
                     seen.add(key)
-                    found.append((step.name, key, self._ties.tensors[key]))
+                    found.append((step.name, key, tuple(map(find, self._ties.tensors[key]))))
             edges = [Edge(step.name, k) for k in range(len(self.graph.types(step.name)))]
-            found += [(step.name, edge, self._ties.values[edge]) for edge in edges]
+            found += [(step.name, edge, tuple(map(find, self._ties.values[edge]))) for edge in edges]
         return found
 
     def _name_atoms(self) -> None:
         """Names for all atoms, of the nodes that own parameters with them: free ones first, which get the plain names."""
         first: dict[int, str] = {}
         owner: dict[int, str] = {}
+        met: tuple[set[int], set[int]] = set(), set()
         for node, ref, row in self._places:
             owns = isinstance(ref, str) and self.graph.tensors[ref].kind == "parameter"
-            for variable in row:
-                for leaf in self._axes.leaves(variable):
-                    first.setdefault(leaf, node)
-                    if owns:
-                        owner.setdefault(leaf, node)
+            for root in row:
+                if root not in met[owns]:
+                    met[owns].add(root)
+                    for leaf in self._axes.leaves(root):
+                        first.setdefault(leaf, node)
+                        if owns:
+                            owner.setdefault(leaf, node)
         for node, stated in self._ties.attrs.items():
             for variable in variables_of(stated):
                 for leaf in self._axes.leaves(variable):
@@ -296,14 +303,13 @@ class Dimensions:
         """Atoms of one index that stand in the same axes equally often are one atom of several indices."""
         units = {leaf for leaf in first if self._axes.size[leaf] == 1} - self._axes.growing()
         signatures: dict[int, list[tuple[int, int, int]]] = {unit: [] for unit in units}
+        counts: dict[int, list[tuple[int, int]]] = {}
         joined = [row for _, _, row in self._places] if units else []
         for place, row in enumerate(joined):
-            for axis, variable in enumerate(row):
-                counts: dict[int, int] = defaultdict(int)
-                for leaf in self._axes.occurrences(variable):
-                    if leaf in units:
-                        counts[leaf] += 1
-                for leaf, count in counts.items():
+            for axis, root in enumerate(row):
+                if root not in counts:
+                    counts[root] = list(Counter(filter(units.__contains__, self._axes.occurrences(root))).items())
+                for leaf, count in counts[root]:
                     signatures[leaf].append((place, axis, count))
         groups: dict[Any, list[int]] = {}
         for leaf in first:
@@ -344,19 +350,34 @@ class Dimensions:
         return whole[0] if len(whole) == 1 else Concat(tuple(whole))
 
     def _collect(self) -> tuple[Atom, ...]:
-        members: dict[str, list[Member]] = {name: [] for name in self._sizes}
-        for _, ref, row in self._places:
-            for axis, variable in enumerate(row):
-                how = self._expression(variable)
-                for atom in atoms_of(how):
-                    members[atom].append(Member(ref, axis, how))
         reasons = {name: self._axes.reason(leaf) for leaf, name in self._names.items()}
         reasons |= {name: self._axes.reason(unit) for unit, (name, _) in self._units.items()}
-        return tuple(Atom(name, size, reasons[name], tuple(members[name])) for name, size in self._sizes.items())
+        find = _Membership(self._places, {root: self._expression(root) for _, _, row in self._places for root in row}).of
+        return tuple(Atom(name, size, reasons[name], find) for name, size in self._sizes.items())
 
     def check(self) -> None:
         """Every axis has the size that its expression gives; for tests."""
         for _, ref, row in self._places:
             shape = self.graph.tensors[ref].type.shape if isinstance(ref, str) else self.graph.type_of(ref).shape
-            given = tuple(resized(self._expression(variable), self._sizes) for variable in row)
+            given = tuple(resized(self._expression(root), self._sizes) for root in row)
             assert given == shape, f"{ref}: {shape} is {given} by its atoms"
+
+
+class _Membership:
+    """The axes in which atoms take part; found for all atoms when those of one are asked for."""
+
+    def __init__(self, places: list[Place], expressions: dict[int, Expression]) -> None:
+        self.places, self.expressions = places, expressions
+
+    def of(self, atom: str) -> tuple[Member, ...]:
+        return tuple(self._members.get(atom, ()))
+
+    @cached_property
+    def _members(self) -> dict[str, list[Member]]:
+        found: dict[str, list[Member]] = defaultdict(list)
+        for _, ref, row in self.places:
+            for axis, root in enumerate(row):
+                how = self.expressions[root]
+                for atom in atoms_of(how):
+                    found[atom].append(Member(ref, axis, how))
+        return found

@@ -6,8 +6,8 @@ An *atom* is a block of indices that only ever change together. An axis of a val
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,13 @@ class Atom:
     id: str
     size: Any
     frozen: str
-    members: tuple[Member, ...]
+    #: Finds the members when they are asked for: most of what is done with atoms needs none.
+    _find: Callable[[str], tuple[Member, ...]] = field(repr=False, compare=False)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The axes in which it takes part, in order of appearance."""
+        return self._find(self.id)
 
     def __repr__(self) -> str:
         return f"<Atom {self.id}: {self.size}{', frozen: ' + self.frozen if self.frozen else ''}>"

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..errors import EditError
 from ..graph.graph import Graph
-from ..graph.tree import weights
 from ..ops import Edge, Product
 from .analysis import Dimensions, analyse
 from .atoms import Expression, Take, atoms_of, resized
@@ -52,7 +51,7 @@ def weight_places(dims: Dimensions) -> tuple[WeightPlace, ...]:
     free = {atom.id for atom in dims.free}
     found: dict[str, list[WeightPlace]] = {}
     for step in dims.graph.steps:
-        for weight in weights(tuple(step.args.values())):
+        for weight in step.weights:
             key = dims.head(weight.key)
             if key in found or dims.graph.tensors[key].kind != "parameter":
                 continue

@@ -289,7 +289,7 @@ class _Pruning:
         return self.cost(resize(self.dims, {a: range(n) for a, n in self._sizes(pooled, share).items()})[0])
 
     def _pooled(self, scores: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
-        """Atoms that are ranked together, with the scores of all, made comparable."""
+        """Atoms that are ranked together, with the scores of all, made comparable; of an atom by itself none are needed."""
         import numpy as np
 
         pools: dict[Any, list[str]] = defaultdict(list)
@@ -298,7 +298,7 @@ class _Pruning:
         found = []
         for names in pools.values():
             rows = []
-            for name in names:
+            for name in names if len(names) > 1 else ():
                 row = np.asarray(scores.get(name, np.ones(self.old[name])), dtype=float)
                 mean = abs(row[row > -100].mean()) if (row > -100).any() else 1.0
                 rows.append(row / (mean or 1.0))
@@ -336,7 +336,8 @@ class _Pruning:
         return found
 
     def _multiple(self, name: str) -> int:
-        own = self.options.multiple_of if name in self.dims.layers else 1
+        own = self.options.multiple_of
+        own = own if own > 1 and name in self.dims.layers else 1
         return lcm(own, self.factors.get(name, 1))
 
 

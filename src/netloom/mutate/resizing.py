@@ -44,7 +44,7 @@ def resize(dims: Dimensions, chosen: Mapping[str, Sequence[int]]) -> tuple[Graph
 def _checked(dims: Dimensions, name: str, codes: Sequence[int]) -> list[int]:
     if name not in dims:
         raise EditError(f"no atom is called {name!r}; the free ones are {', '.join(atom.id for atom in dims.free) or 'none'}")
-    atom, found = dims[name], [int(code) for code in codes]
+    atom, found = dims[name], list(map(int, codes))
     if atom.frozen and found != list(range(atom.size)):
         raise EditError(f"the size of {name!r} may not change: {atom.frozen}")
     lowest, highest = min(found, default=0), max(found, default=0)
@@ -80,9 +80,11 @@ class _Resizing:
         return self._initialised(made), moved
 
     def size(self, expression: Any) -> Any:
-        return resized(expression, self.new, self.chosen)
+        return self.new[expression] if type(expression) is str else resized(expression, self.new, self.chosen)
 
     def touched(self, expression: Any) -> bool:
+        if type(expression) is str:
+            return expression in self.chosen
         return any(atom in self.chosen for atom in atoms_of(expression))
 
     def axis(self, expression: Any) -> Any:
@@ -98,11 +100,11 @@ class _Resizing:
         found: TensorCodes = {}
         for key in self.graph.tensors:
             axes = tuple(map(self.axis, self.dims.of(key)))
-            if any(codes is not None for codes in axes):
-                found[key] = axes
             for axis, codes in enumerate(axes):
-                if codes is not None and not len(codes):
-                    raise EditError(f"nothing would be left of axis {axis} of the tensor {key!r}; keep at least one index")
+                if codes is not None:
+                    found[key] = axes
+                    if not len(codes):
+                        raise EditError(f"nothing would be left of axis {axis} of the tensor {key!r}; keep at least one index")
         return found
 
     def _entry(self, key: str, entry: TensorEntry, moved: TensorCodes) -> TensorEntry:
@@ -111,26 +113,26 @@ class _Resizing:
         sizes = [size if codes is None else len(codes) for size, codes in zip(entry.type.shape, moved[key])]
         type_ = TensorType(entry.type.dtype, tuple(sizes))
         constant = None if entry.constant is None else _constant(key, entry.constant, type_, moved[key])
-        return replace(entry, type=type_, constant=constant)
+        return TensorEntry(type_, entry.kind, entry.init, entry.requires_grad, entry.persistent, entry.alias_of, constant)
 
     def _initialised(self, made: Graph) -> Graph:
         """Rules for fresh weights that depend on sizes, restated where they were the operator's own."""
         table = dict(made.tensors)
         for old, new in zip(self.graph.nodes, made.nodes):
-            kind = operator(old.op)
+            sized = [weight.key for weight in old.step.weights if table[weight.key].init[0] != "constant"]
+            if not sized or old.op == "parameter":
+                continue
+            kind, before, after = operator(old.op), self.graph.operands(old.step), made.operands(new.step)
             for role, key in old.weights.items():
-                if table[key].alias_of is not None or table[key].init == ("constant", 0.0):
-                    continue
-                if same(self.graph.tensors[key].init, kind.init(role, self.graph.operands(old.step))):
-                    table[key] = replace(table[key], init=kind.init(role, made.operands(new.step)))
-        return Graph.make(
-            made.steps, table, made.arguments, made.result,
-            train_result=made.train_result, symbols=made.symbols, notes=made.notes, types=made.all_types,
-        )  # fmt: skip
+                if key in sized and table[key].alias_of is None and same(self.graph.tensors[key].init, kind.init(role, before)):
+                    table[key] = replace(table[key], init=kind.init(role, after))
+        return made.with_tensors(table)
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
     def _step(self, step: Step) -> Step:
         stated = self.dims.attrs(step.name)
+        if not stated and step.name not in self.loosened:
+            return step
         changed = {name: self._restated(tree, step.args[name]) for name, tree in stated.items()}
         if step.name in self.loosened:
             row = self.dims.of(Edge(step.name))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 from ..graph.graph import Graph, Step
 from ..graph.tree import edges
-from ..ops import Concat, Edge, Product, Size, TensorType, Weight, operator
+from ..ops import Concat, Edge, Operator, Product, Size, TensorType, Weight, operator
 from ..ops.dims import Dims, labels
 from .unify import Unifier
 
@@ -44,11 +45,23 @@ class Ties:
         #: Key → for each axis whether some call makes results with it, and whether some call sums over it.
         self.produced: dict[str, list[bool]] = {}
         self.summed: dict[str, list[bool]] = {}
+        known: dict[Any, _Rule] = {}
         for step in graph.steps:
-            _Call(self, step).settle()
+            _Call(self, step, self._rule(step, known)).settle()
         if not open_outputs:
             self._freeze_borders()
         self.axes.solve()
+
+    def _rule(self, step: Step, known: dict[Any, _Rule]) -> _Rule:
+        """The rule of a call; networks repeat their blocks, so that most calls have been met before."""
+        types, outputs = self.graph.operands(step), self.graph.types(step.name)
+        key = (step.op, step.name in self.loosened, outputs, *types.__dict__.values())
+        found = known.get(key)
+        if found is None:
+            found = known[key] = _Rule(operator(step.op), types, outputs, step.name in self.loosened)
+        if found.loosable:
+            self.loosable.append(step.name)
+        return found
 
     def row(self, ref: Edge | Weight) -> Row:
         """The variables of an operand."""
@@ -74,85 +87,114 @@ class Ties:
             self.axes.freeze(variable, f"axis {i} of {place}")
 
 
+class _Rule:
+    """What the dimension rule says of all calls of an operator with like operands and attributes, sorted out once.
+
+    ``operands`` (argument, place in its list or None, axes); ``made`` (label, size) of the labels that only results have;
+    ``equations`` (axis, size) tell the sizes of further labels; ``fixed`` (label, where it stands); ``roles`` (argument, place
+    in its list or None, for each axis whether it is summed over) of operands that may be entries of the tensor table.
+    """
+
+    __slots__ = ("dims", "loosable", "outputs", "operands", "made", "equations", "fixed", "roles", "is_plain")
+
+    def __init__(self, kind: Operator, types: SimpleNamespace, outputs: tuple[TensorType, ...], loosened: bool) -> None:
+        loose = kind.loose_dims(types, outputs)
+        self.loosable, self.outputs = loose is not None, outputs
+        self.dims: Dims = loose if loose is not None and loosened else kind.dims(types, outputs)
+        self.operands: list[tuple[str, int | None, Any]] = []
+        self.roles: list[tuple[str, int | None, list[bool]]] = []
+        self._sort_operands(kind, types)
+        #: Label → the axis of an operand or of the result where it stands first.
+        place: dict[str, tuple[int, str]] = {}
+        for name, _, axes in self.operands:
+            for i, axis in enumerate(axes):
+                if type(axis) is str and axis not in place:
+                    place[axis] = i, name
+        self.made: dict[str, Any] = {}
+        self.equations: list[tuple[Any, Any]] = []
+        for row, output in zip(self.dims.outputs, outputs):
+            for i, (axis, size) in enumerate(zip(row, output.shape)):
+                if type(axis) is not str:
+                    self.equations.append((axis, size))
+                elif axis not in place:
+                    place[axis], self.made[axis] = (i, "result"), size
+        stated: list[tuple[Any, Any]] = []
+        for name, axis in self.dims.attrs.items():
+            _stated(axis, getattr(types, name), stated)
+        self.equations += [(axis, size) for axis, size in stated if type(axis) is not str or axis not in place]
+        self.is_plain = all(type(axis) is str for row in self.dims.outputs for axis in row)
+        self.fixed = [
+            (label, "axis {} of the {}".format(*place[label]) if label in place else f"{label!r}")
+            for label in sorted(self.dims.fixed)
+        ]
+
+    def _sort_operands(self, kind: Operator, types: SimpleNamespace) -> None:
+        made = {label for row in self.dims.outputs for axis in row for label in labels(axis)}
+        for name, value in kind.typed(types):
+            rows, given = self.dims.operands[name], getattr(types, name)
+            places: list[int | None] = [None]
+            if not isinstance(value, TensorType):  # an index may hold other things beside tensors
+                places = [i for i, entry in enumerate(given) if isinstance(entry, TensorType)]
+            roles = kind.roles(types) if name == kind.weight_list else (name,) * len(places)
+            for at, axes, role in zip(places, [rows] if places == [None] else rows, roles):
+                self.operands.append((name, at, axes))
+                if kind.by_name[name].kind != "tensor":
+                    gone = [(role, i) in self.dims.summed or made.isdisjoint(labels(axis)) for i, axis in enumerate(axes)]
+                    self.roles.append((name, at, gone))
+
+
 class _Call:
     """The rule of one node at work: its labels as variables."""
 
-    def __init__(self, ties: Ties, step: Step) -> None:
-        self.ties, self.axes, self.step = ties, ties.axes, step
-        self.kind = operator(step.op)
-        self.types = ties.graph.operands(step)
-        self.outputs = ties.graph.types(step.name)
-        self.dims: Dims = self.kind.dims(self.types, self.outputs)
-        loose = self.kind.loose_dims(self.types, self.outputs)
-        if loose is not None:
-            ties.loosable.append(step.name)
-            self.dims = loose if step.name in ties.loosened else self.dims
+    def __init__(self, ties: Ties, step: Step, rule: _Rule) -> None:
+        self.ties, self.axes, self.step, self.rule, self.dims = ties, ties.axes, step, rule, rule.dims
         self.labels: dict[str, int] = {}
-        self.place: dict[str, str] = {}
 
     def settle(self) -> None:
-        self.axes.at = f"{self.step.op} {self.step.name!r}"
-        composite = []
-        for where, axis, variable in self._operand_axes():
-            if not isinstance(axis, str):
-                composite.append((axis, variable))
-            elif axis in self.labels:
-                self.axes.tie(self.labels[axis], variable)
-            else:
-                self.labels[axis] = variable
-                self.place[axis] = where
-        self._plain_outputs()
-        self._solve_sizes([(axis, self.axes.size[variable]) for axis, variable in composite])
+        ties, axes, rule, known, name = self.ties, self.axes, self.rule, self.labels, self.step.name
+        axes.at = f"{self.step.op} {name!r}"
+        composite = self._take_operands()
+        for label, size in rule.made.items():
+            known[label] = axes.new(size)
+        if composite or rule.equations:
+            self._solve_sizes([(axis, axes.size[variable]) for axis, variable in composite] + rule.equations)
         for axis, variable in composite:
-            self.axes.tie(variable, self._variable(axis, self.axes.size[variable]))
-        for k, (row, output) in enumerate(zip(self.dims.outputs, self.outputs)):
-            variables = tuple(map(self._variable, row, output.shape))
-            self.ties.values[Edge(self.step.name, k)] = variables
-        self._freeze()
+            axes.tie(variable, self._variable(axis, axes.size[variable]))
+        for k, (row, output) in enumerate(zip(self.dims.outputs, rule.outputs)):
+            plain = [known[axis] for axis in row] if rule.is_plain else map(self._variable, row, output.shape)  # type: ignore[index]
+            ties.values[Edge(name, k)] = tuple(plain)
+        if name not in ties.open_inputs:
+            for label, place in rule.fixed:
+                if label in known and not axes.is_frozen(known[label]):
+                    axes.freeze(known[label], f"{place} of {axes.at}")
         self._note()
         self._note_roles()
-        self.ties.rules[self.step.name], self.ties.labels[self.step.name] = self.dims, self.labels
+        ties.rules[name], ties.labels[name] = self.dims, known
+
+    def _take_operands(self) -> list[tuple[Any, int]]:
+        """Give plain labels the variables of the axes that they stand for; what is left are axes made of several labels."""
+        known, args, composite = self.labels, self.step.args, []
+        for name, index, row in self.rule.operands:
+            for axis, variable in zip(row, self.ties.row(args[name] if index is None else args[name][index])):
+                if type(axis) is not str:
+                    composite.append((axis, variable))
+                elif axis in known:
+                    self.axes.tie(known[axis], variable)
+                else:
+                    known[axis] = variable
+        return composite
 
     def _note_roles(self) -> None:
         """For the axes of weights: whether the result has them, or they are summed over."""
-        made = {label for row in self.dims.outputs for axis in row for label in labels(axis)}
-        for name, axes, ref in self._weights():
-            key = self.ties.head(ref.key)
-            produced = self.ties.produced.setdefault(key, [False] * len(axes))
-            summed = self.ties.summed.setdefault(key, [False] * len(axes))
-            for i, axis in enumerate(axes):
-                gone = (name, i) in self.dims.summed or not made.intersection(labels(axis))
-                produced[i], summed[i] = produced[i] or not gone, summed[i] or gone
-
-    def _weights(self) -> Iterator[tuple[str, Any, Weight]]:
-        """(argument, axes, weight) of every operand that is an entry of the tensor table; entries of a list by their role."""
-        for name, value in self.kind.typed(self.types):
-            given, rows = self.step.args[name], self.dims.operands[name]
-            if type(given) is Weight:
-                yield name, rows, given
-            elif isinstance(given, tuple) and not isinstance(value, TensorType):
-                roles = self.kind.roles(self.types) if name == self.kind.weight_list else (name,) * len(given)
-                for role, ref, axes in zip(roles, given, rows):
-                    if type(ref) is Weight:
-                        yield role, axes, ref
-
-    def _operand_axes(self) -> Iterator[tuple[str, Any, int]]:
-        for name, value in self.kind.typed(self.types):
-            given, rows = self.step.args[name], self.dims.operands[name]
-            if isinstance(value, TensorType):
-                refs, rows = [given], [rows]
-            else:
-                refs = [ref for ref in given if type(ref) in (Edge, Weight)]
-            for ref, axes in zip(refs, rows):
-                for i, (axis, variable) in enumerate(zip(axes, self.ties.row(ref))):
-                    yield f"axis {i} of the {name}", axis, variable
-
-    def _plain_outputs(self) -> None:
-        for row, output in zip(self.dims.outputs, self.outputs):
-            for i, (axis, size) in enumerate(zip(row, output.shape)):
-                if isinstance(axis, str) and axis not in self.labels:
-                    self.labels[axis] = self.axes.new(size)
-                    self.place[axis] = f"axis {i} of the result"
+        args, ties = self.step.args, self.ties
+        for name, index, gone in self.rule.roles if self.step.weights else ():
+            ref = args[name] if index is None else args[name][index]
+            if type(ref) is Weight:
+                key = ties.head(ref.key)
+                produced = ties.produced.setdefault(key, [False] * len(gone))
+                summed = ties.summed.setdefault(key, [False] * len(gone))
+                for i, each in enumerate(gone):
+                    produced[i], summed[i] = produced[i] or not each, summed[i] or each
 
     def _variable(self, axis: Any, size: Any = None) -> int:
         """The variable of an axis; an axis with labels of unknown size stays as it is, whatever size it has."""
@@ -171,10 +213,6 @@ class _Call:
 
     def _solve_sizes(self, equations: list[tuple[Any, Any]]) -> None:
         """New variables for the labels inside products and concatenations, as soon as one equation tells their size."""
-        for row, output in zip(self.dims.outputs, self.outputs):
-            equations += [(axis, size) for axis, size in zip(row, output.shape) if not isinstance(axis, str)]
-        for name, stated in self.dims.attrs.items():
-            _stated(stated, getattr(self.types, name), equations)
         waiting, before = equations, -1
         while waiting and len(waiting) != before:
             before = len(waiting)
@@ -196,13 +234,6 @@ class _Call:
             return self._solved(unknown[0], (size - sum(known)) // len(unknown))
         inner = prod(known)
         return inner != 0 and self._solved(unknown[0], size // inner)
-
-    def _freeze(self) -> None:
-        fixed = self.dims.fixed if self.step.name not in self.ties.open_inputs else ()
-        for label in sorted(fixed):
-            if label in self.labels:
-                place = self.place.get(label, f"{label!r}")
-                self.axes.freeze(self.labels[label], f"{place} of {self.axes.at}")
 
     def _note(self) -> None:
         if self.dims.attrs:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ..building.network import Network
 
+_QUANTISED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+
 
 class Subject:
     """A model (an nn.Module, a Network, or a Graph without weights), traced once.
@@ -67,8 +69,9 @@ class Subject:
         """The network after a plan, with weights of its own."""
         from ..building.network import holding
 
-        old = {tensor.data_ptr() for tensor in self.state.values()}
-        state = plan.apply(self.state)
+        before = self.state
+        old = {tensor.data_ptr() for tensor in before.values()}
+        state = plan.apply(before)
         own = {key: tensor.clone() if tensor.data_ptr() in old else tensor for key, tensor in state.items()}
         return holding(plan.graph, own, self.model)
 
@@ -125,13 +128,17 @@ def _moved(scores: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
 
 
 def _refuse_odd(model: torch.nn.Module) -> None:
-    devices = {str(parameter.device) for parameter in model.parameters()}
+    devices: set[torch.device] = set()
+    for module in model.modules():
+        if type(module).__module__.startswith(_QUANTISED):
+            name = next(path for path, each in model.named_modules() if each is module)
+            raise EditError(f"{name!r} is a quantised {type(module).__name__}; edit the float model and quantise the result")
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                devices.add(parameter.device)
+                if parameter.is_quantized:
+                    name = next(key for key, each in model.named_parameters() if each is parameter)
+                    raise EditError(f"{name!r} is a quantised tensor; edit the float model and quantise the result")
     if len(devices) > 1:
-        raise EditError(f"the model's parameters are on several devices ({', '.join(sorted(devices))}); move it to one first")
-    for name, module in model.named_modules():
-        kind = type(module)
-        if kind.__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.intrinsic.quantized")):
-            raise EditError(f"{name!r} is a quantised {kind.__name__}; edit the float model and quantise the result")
-    for name, parameter in model.named_parameters():
-        if parameter.is_quantized:
-            raise EditError(f"{name!r} is a quantised tensor; edit the float model and quantise the result")
+        names = ", ".join(sorted(map(str, devices)))
+        raise EditError(f"the model's parameters are on several devices ({names}); move it to one first")

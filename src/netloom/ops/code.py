@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Callable
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,6 @@ from ..errors import BuildError
 from .arguments import MODULE, DType, Edge, Slice, Weight
 from .operator import Operator
 from .size import FloorDiv, Size
-
-_FORMATTER = string.Formatter()
 
 
 def literal(value: Any, name_of: Callable[[Any], str]) -> str:
@@ -64,7 +63,13 @@ def expression(kind: Operator, types: SimpleNamespace, sources: dict[str, str]) 
 
 
 def _fill(template: str, sources: dict[str, str]) -> str:
-    return _FORMATTER.vformat(template, (), sources)
+    return "".join([text + sources[name] if name else text for text, name in _parsed(template)])
+
+
+@lru_cache(maxsize=4096)
+def _parsed(template: str) -> list[tuple[str, str]]:
+    """Text, and the name of the argument after it, in turn."""
+    return [(text, name or "") for text, name, _, _ in string.Formatter().parse(template)]
 
 
 def argument_sources(args: dict[str, Any], kind: Operator, name_of: Callable[[Any], str], training: str) -> dict[str, str]:
