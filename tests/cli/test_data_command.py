@@ -77,6 +77,9 @@ def test_a_picture_has_a_row_for_each_class(capsys: pytest.CaptureFixture[str], 
         # Cats have red 250, dogs 5, in the upper and the lower half; pictures are at the right of the names.
         upper, lower = sheet[4 : sheet.shape[0] // 2 - 4, -200:-8, 0], sheet[sheet.shape[0] // 2 + 4 : -4, -200:-8, 0]
         assert np.abs(np.median(upper) - 250) <= 3 and np.abs(np.median(lower) - 5) <= 3
+    assert "not worked out" in said
+    assert main(["data", "show", f"images:{pets}?memory=0", "--hash"]) == 0
+    assert tasks.load(f"images:{pets}?memory=0").hash in capsys.readouterr().out
     assert main(["data", "show", "digits", "--picture", str(out)]) == 0
     assert Image.open(out).size[0] > 400
 

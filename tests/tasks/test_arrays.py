@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -84,6 +85,24 @@ def test_labels_of_any_kind_become_indices() -> None:
     assert tasks.from_arrays(X, torch.arange(40).reshape(-1, 1) % 4).num_classes == 4
 
 
+def test_pandas_labels_and_whole_numbers_beside_gaps() -> None:
+    whole = pd.Series([0, 1] * 20, dtype="Int64")
+    assert tasks.from_arrays(X, whole).class_names == ("0", "1")
+    assert tasks.from_arrays(X, pd.Series([0.0, 1.0] * 20)).class_names == ("0", "1")
+    assert tasks.from_arrays(X, pd.Categorical(["a", "b"] * 20)).class_names == ("a", "b")
+    whole[3] = pd.NA
+    with pytest.raises(TaskError, match="missing labels"):
+        tasks.from_arrays(X, whole)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    task = tasks.from_arrays(X, np.arange(40) % 2, valid=np.int64(8), test=np.float64(0.25), seed=np.int64(3))
+    assert (len(task.valid), task.num_test) == (8, 10)
+    assert len(next(task.train.batches(np.int64(4)))[1]) == 4
+    frame = tasks.from_frame(pd.DataFrame(X), np.arange(40) % 2, valid=np.int64(8), test=np.float64(0.25))
+    assert (len(frame.valid), frame.num_test) == (8, 10)
+
+
 @pytest.mark.parametrize(
     ("y", "kind"),
     [
@@ -148,6 +167,8 @@ def test_arrays_of_other_libraries() -> None:
         (np.zeros((40, 0)), np.arange(40) % 2, {}, "samples are empty"),
         (np.full((40, 3), np.nan), np.arange(40) % 2, {}, "not finite"),
         (np.zeros((4, 3)), np.arange(4) % 2, {}, "at least 10"),
+        (np.zeros((0, 3)), np.zeros(0), {}, "at least 10"),
+        (np.zeros((40, 3), complex), np.arange(40) % 2, {}, "its elements are complex128"),
         ([["a"]] * 40, np.arange(40) % 2, {}, "not an array of numbers"),
         (np.zeros((40, 3)), np.arange(40) % 2, {"valid": 0.6, "test": 0.5}, "shares"),
         (np.zeros((40, 3)), np.arange(40) % 2, {"valid": 0}, "valid = 0; expected a share"),

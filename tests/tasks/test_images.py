@@ -268,6 +268,29 @@ def test_the_quick_way_for_jpegs_gives_the_same_pixels(settings: dict[str, objec
         assert np.array_equal(decode(data, Frame(channels, 24, 32)), plain)
 
 
+def test_broken_jpegs_are_no_quick_images() -> None:
+    data = encoded(picture(2, (32, 24)), "JPEG")
+    for broken in (data[: len(data) // 2], data[:200], data[:3], b"\xff\xd8\xff\xe0"):
+        with pytest.raises(Exception, match="(?i)truncated|cannot identify"):
+            decode(broken, Frame(3, 24, 32))
+
+
+def test_names_that_are_no_unicode(class_folders: Folders) -> None:
+    root = class_folders("pets", cat=10, dog=10)
+    os.rename(os.fsencode(root / "cat" / "003.png"), os.fsencode(root / "cat") + b"/\xff\xfe.png")
+    task = tasks.load(f"images:{root}")
+    assert tasks.load(f"images:{root}?memory=0").hash and len(task.train) == 12
+
+
+def test_two_threads_may_decode_the_same(class_folders: Folders, cache: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    root = class_folders("pets", cat=30, dog=30)
+    with ThreadPoolExecutor(4) as threads:
+        hashes = set(threads.map(lambda _: tasks.load(f"images:{root}").hash, range(4)))
+    assert len(hashes) == 1 and not list(cache.rglob("*.partial"))
+
+
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "CMYK", "I;16", "YCbCr"])
 def test_modes_of_pixels(mode: str) -> None:
     image = picture(3, (9, 8))

@@ -64,6 +64,7 @@ def test_batches_are_the_rows_in_the_order_asked_for(task: tasks.Task) -> None:
     assert torch.equal(torch.cat([x for x, _ in drawn]), part.x[order])
     assert torch.equal(torch.cat([y for _, y in drawn]), part.y[order])
     assert all(x.dtype == torch.float32 for x, _ in drawn)
+    assert list(part.batches(7, order=order[:0])) == []
 
 
 def test_images_stay_bytes_and_a_batch_is_a_copy() -> None:

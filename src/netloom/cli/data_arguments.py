@@ -39,5 +39,6 @@ def add_data(commands: Any, command: Callable[..., Any]) -> None:
     made.add_argument("--file", action="append", default=[], metavar="FILE", help="fetch: this file only (may be repeated)")
     made.add_argument("--mirror", metavar="URL", help="fetch: from this address, which has files of the same names")
     made.add_argument("--picture", metavar="FILE", help="show: write some images of each class to FILE (.png)")
+    made.add_argument("--hash", action="store_true", help="show: also the hash of streamed images, for which all are read")
     made.add_argument("--json", action="store_true", help="ls, show: print JSON")
     made.add_argument("--quiet", action="store_true", help="show no progress")

@@ -51,7 +51,7 @@ def _show(given: argparse.Namespace) -> None:
     found: list[dict[str, Any]] = []
     for spec in given.what:
         task = load(spec, data_dir=given.data_dir, progress=not given.quiet)
-        found.append(describe(task))
+        found.append(describe(task, read_all=given.hash))
         if not given.json:
             print(("\n" if len(found) > 1 else "") + describe_text(found[-1]))
         if given.picture is not None:

@@ -94,9 +94,11 @@ def from_arrays(
     inputs = check_inputs(name, x)
     _check_lengths(name, inputs, y)
     ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
+    if not ready and len(inputs) < _FEWEST:
+        raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
     targets = check_targets(name, _joined([y, *(pair[1] for pair in ready.values())]), kind, class_names)
     sizes = Sizes(0.2 if isinstance(valid, (tuple, list)) else valid, 0 if isinstance(test, (tuple, list)) else test, train)
-    pieces = _pieces(name, inputs, {part: pair[0] for part, pair in ready.items()}, targets, sizes, seed, stratify)
+    pieces = _pieces(inputs, {part: pair[0] for part, pair in ready.items()}, targets, sizes, seed, stratify)
     learned = pieces[0]
     scaling = _scaling(inputs, learned.rows, normalize)
     values, units = _learned(targets, learned.places, normalize)
@@ -122,7 +124,6 @@ class _Piece(NamedTuple):
 
 
 def _pieces(
-    name: str,
     inputs: numpy.ndarray,
     ready: Mapping[str, numpy.ndarray],
     targets: Targets,
@@ -133,8 +134,6 @@ def _pieces(
     """Train, valid and test: drawn from ``inputs``, or all of an array of their own, whose targets follow in order."""
     import numpy as np
 
-    if not ready and len(inputs) < _FEWEST:
-        raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
     strata = strata_of(targets.values[: len(inputs)], classes=targets.classes)
     drawn = partition(strata if stratify else np.zeros(len(inputs), np.int8), sizes.counts(len(inputs), ready), seed)
     pieces = [_Piece(inputs, rows, rows) for rows in drawn]
@@ -199,6 +198,8 @@ def check_inputs(name: str, x: Any) -> numpy.ndarray:
         x = x.toarray()
     try:
         array = np.asarray(x)
+        if array.dtype.kind not in "iufbOUS":
+            raise TypeError(f"its elements are {array.dtype}")
         inputs = np.ascontiguousarray(array, dtype=np.uint8 if array.dtype == np.uint8 else np.float32)
     except (TypeError, ValueError) as error:
         raise TaskError(f"task {name!r}: x is not an array of numbers ({error})") from None

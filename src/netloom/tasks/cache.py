@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -89,7 +90,7 @@ def _read(path: Path) -> dict[str, numpy.ndarray] | None:
 def _write(path: Path, arrays: Mapping[str, numpy.ndarray]) -> bool:
     from safetensors.numpy import save_file
 
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(arrays), str(partial))
@@ -113,13 +114,13 @@ def note_unwritable(folder: Path, error: Exception) -> None:
 
 def remembered(name: str, signature: str, make: Callable[[], str]) -> str:
     """A short text, such as a digest, that holds as long as ``signature`` does (path, sizes and times of files)."""
-    path = cache_folder() / name / f"{hashlib.sha256(signature.encode()).hexdigest()}.txt"
+    path = cache_folder() / name / f"{hashlib.sha256(signature.encode(errors='surrogateescape')).hexdigest()}.txt"
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
         pass
     text = make()
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text)
@@ -127,6 +128,11 @@ def remembered(name: str, signature: str, make: Callable[[], str]) -> str:
     except OSError:
         _unlink(partial)  # the next time it is worked out again
     return text
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is written before it gets its name: one for each process and thread."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.partial")
 
 
 def _unlink(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TaskError
@@ -43,7 +44,7 @@ def from_dataset(
     x, y = _read(name, dataset, memory_bytes, show)
     parts = {"valid": valid, "test": test}
     for part, given in parts.items():
-        if not isinstance(given, (int, float)):
+        if not isinstance(given, Real):
             parts[part] = _read(f"{name} ({part})", given, memory_bytes, show)
     classes = getattr(dataset, "classes", None)
     if "class_names" not in settings and isinstance(classes, (list, tuple)) and y.dtype.kind in "iu" and y.ndim == 1:

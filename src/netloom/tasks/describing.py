@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 _BAR = 30
 
 
-def describe(task: Task) -> dict[str, Any]:
+def describe(task: Task, *, read_all: bool = False) -> dict[str, Any]:
     """Facts of a task as plain values: shapes, sizes of parts, targets, columns, how it is kept.
+
+    The hash of a task that is decoded on the way needs every file to be read: it is there with ``read_all`` only.
 
     >>> from netloom.tasks import load
     >>> facts = describe(load("digits"))
@@ -27,7 +29,7 @@ def describe(task: Task) -> dict[str, Any]:
         "kind": task.kind,
         "input_shape": list(task.input_shape),
         "samples": {"train": len(task.train), "valid": len(task.valid), "test": task.num_test},
-        "hash": task.hash,
+        "hash": task.hash if read_all or isinstance(task.train, Split) else None,
         "kept": _kept(task),
     }
     if task.num_classes:
@@ -51,7 +53,7 @@ def describe_text(facts: dict[str, Any]) -> str:
     lines = [
         f"task        {facts['name']}, {facts['kind']}: {'×'.join(map(str, facts['input_shape']))}, {samples}",
         f"spec        {facts['spec'] or 'none: it was made in Python'}",
-        f"hash        {facts['hash']}",
+        f"hash        {facts['hash'] or 'not worked out, since all files would be read: --hash'}",
         f"kept        {facts['kept']}",
     ]
     if "classes" in facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import TaskError
@@ -106,7 +107,7 @@ class Split:
                 yield self._ready(self.held[rows]), self.y[rows]
             return
         order = order.to(self.held.device)
-        for rows in order.split(size):
+        for rows in order.split(size) if len(order) else ():
             yield self._ready(self.held.index_select(0, rows)), self.y.index_select(0, rows)
 
     def to(self, device: Any) -> Split:
@@ -159,5 +160,5 @@ def row_digests(array: numpy.ndarray) -> numpy.ndarray:
 
 def check_batch_size(size: int) -> None:
     """`TaskError` unless a batch size is a whole number above zero."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
         raise TaskError(f"batch size {size!r}; expected a whole number of at least 1")

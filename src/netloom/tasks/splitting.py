@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import TaskError
 
@@ -61,7 +62,7 @@ class Counts(NamedTuple):
 
 
 def _check(name: str, size: float | int, *, zero: bool) -> None:
-    whole = isinstance(size, int) and not isinstance(size, bool) and (size >= 1 or (zero and size == 0))
+    whole = _is_whole(size) and (size >= 1 or (zero and size == 0))
     share = isinstance(size, float) and (0 < size < 1 or (zero and size == 0))
     if not whole and not share:
         none = ", or 0 for none" if zero else ""
@@ -70,8 +71,13 @@ def _check(name: str, size: float | int, *, zero: bool) -> None:
         )
 
 
+def _is_whole(size: Any) -> bool:
+    """Python's and numpy's integers; True and False are none."""
+    return isinstance(size, Integral) and not isinstance(size, bool)
+
+
 def _count(size: float | int, n: int) -> int:
-    return size if isinstance(size, int) else math.ceil(round(size * n, 6))
+    return int(size) if _is_whole(size) else math.ceil(round(size * n, 6))
 
 
 def partition(strata: numpy.ndarray, sizes: Counts, seed: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
@@ -113,5 +119,5 @@ def strata_of(targets: numpy.ndarray, *, classes: bool) -> numpy.ndarray:
 
 def check_seed(seed: int) -> None:
     """`TaskError` unless a seed is a whole number in [0, 2**63)."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if not _is_whole(seed) or not 0 <= seed < 2**63:
         raise TaskError(f"seed = {seed!r}; expected a whole number in [0, 2**63)")

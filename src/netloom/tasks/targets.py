@@ -90,7 +90,8 @@ def _array(task: str, y: Any) -> numpy.ndarray:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    # pandas' NA has no truth value, so it is asked for first.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
 
 
 def _numbers(task: str, array: numpy.ndarray) -> numpy.ndarray:
@@ -121,13 +122,18 @@ def _classes(task: str, array: numpy.ndarray, class_names: tuple[str, ...] | Non
         classes, indices, names = np.unique(array), array, tuple(class_names)
     else:
         classes, indices = np.unique(array, return_inverse=True)
-        names = class_names or tuple(str(label) for label in classes.tolist())
+        names = class_names or tuple(_name(label) for label in classes.tolist())
         if len(names) != len(classes):
             raise TaskError(f"task {task!r} has {len(classes)} classes, but {len(names)} class names")
     if len(classes) < 2:
         held = classes.tolist()[0] if len(classes) else "none"
         raise TaskError(f"task {task!r} has one class only, {held!r}; a classifier needs at least two")
     return Targets(indices.astype(np.int64), names)
+
+
+def _name(label: Any) -> str:
+    """1.0 is the class 1: whole numbers become floats where some are missing beside them."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def standardized(values: numpy.ndarray, rows: numpy.ndarray) -> tuple[numpy.ndarray, Normalization]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from ...errors import NetloomWarning, TaskError
@@ -60,7 +61,7 @@ def from_frame(
     """
     import torch
 
-    ready = {part: given for part, given in (("valid", valid), ("test", test)) if not isinstance(given, (int, float))}
+    ready = {part: given for part, given in (("valid", valid), ("test", test)) if not isinstance(given, Real)}
     sizes = Sizes(0.2 if "valid" in ready else valid, 0 if "test" in ready else test, train)  # type: ignore[arg-type]
     columns, inputs, values, origin = _gathered(name, frame, target, ready)
     given = {DROPPED: drop, NUMERIC: numeric, CATEGORICAL: categorical, DATE: dates}
