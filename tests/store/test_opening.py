@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -212,6 +212,26 @@ def test_a_pickled_store_opens_the_same_and_makes_no_new_one(tmp_path: Path) -> 
     (tmp_path / "runs.db").unlink()
     with pytest.raises(StoreError, match="there is no file"):
         pickle.loads(packed)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_processes_that_make_the_same_store_at_once_all_can(new_url: Callable[[], str]) -> None:
+    code = (
+        "import os, sys, time\n"
+        "from netloom.store import Store\n"
+        "from netloom.testing.store_processes import graph, key, result\n"
+        "for url in sys.argv[1:]:\n"
+        "    start, children = time.time() + 0.1, []\n"
+        "    for i in range(8):\n"
+        "        children.append(os.fork())\n"
+        "        if children[-1] == 0:\n"
+        "            time.sleep(start - time.time())\n"
+        "            Store(url).record(graph(i), key(i), result(i))\n"
+        "            os._exit(0)\n"
+        "    print([os.waitpid(child, 0)[1] for child in children], Store(url).counts()['evaluations'], Store(url).check())\n"
+    )
+    done = in_process(code, new_url(), new_url())
+    assert done.stdout == "[0, 0, 0, 0, 0, 0, 0, 0] 8 []\n" * 2, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -217,6 +217,12 @@ def test_results_that_make_no_sense_are_refused(result: EvaluationRecord, messag
     assert not any(store.counts().values())
 
 
+def test_errors_of_any_characters_are_kept() -> None:
+    store = Store()
+    kept = store.record(graph(), key(graph()), EvaluationRecord("failed", None, 0.0, "no file 'a\udcff\0b' – ☃"))
+    assert kept.error == "no file 'a?\ufffdb' – ☃"
+
+
 def test_a_graph_and_a_key_of_another_are_refused() -> None:
     store = Store()
     with pytest.raises(StoreError, match="the key is of graph nl1:.* but the graph given has the hash nl1:"):

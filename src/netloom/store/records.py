@@ -152,10 +152,14 @@ def result_values(result: EvaluationRecord) -> dict[str, Any]:
         "status": result.status,
         "score": score,
         "seconds": seconds,
-        # PostgreSQL has no place for zero bytes in a text.
-        "error": str(result.error).replace("\0", "\ufffd"),
+        "error": _storable(str(result.error)),
         "metrics": metrics or None,
     }
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: messages may hold zero bytes, and halves of characters from undecoded names."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def finite(value: Any, name: str = "a number") -> float | None:
