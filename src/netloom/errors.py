@@ -101,3 +101,7 @@ class ZooError(NetloomError, ValueError):
 
 class SearchError(NetloomError, ValueError):
     """A search whose settings make no sense, refused before any work starts."""
+
+
+class PredictorError(NetloomError, ValueError):
+    """Labels that nothing can be learned from, graphs that a predictor does not know, or a file that is no predictor."""

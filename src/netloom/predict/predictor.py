@@ -1,0 +1,193 @@
+"""`Predictor`: what every performance predictor can do, and what it says of bad input."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+
+import numpy as np
+
+from ..encode.named_features import Encoded, encoded
+from ..errors import PredictorError
+from .targets import RankedTargets
+
+if TYPE_CHECKING:
+    import os
+    from typing import Literal
+
+    from ..graph.graph import Graph
+
+Array = np.ndarray[Any, Any]
+
+#: Fewer labels than this say nothing about an architecture.
+FEWEST = 5
+
+
+class Batch:
+    """Graphs with what encodings make of them, worked out when first asked for and then shared."""
+
+    def __init__(self, graphs: list[Graph], log_fidelity: Array | None = None) -> None:
+        self.graphs, self.log_fidelity = graphs, log_fidelity
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """Features and path counts; the logarithm of the fidelity is one more feature where fidelities differ."""
+        found = encoded(self.graphs)
+        if self.log_fidelity is None:
+            return found
+        return Encoded(np.column_stack([found.features, self.log_fidelity]), found.paths)
+
+
+class Predictor(ABC):
+    """Predicts scores of architectures from scores of others.
+
+    >>> import math, netloom as nl, numpy as np
+    >>> space = nl.spaces.Conv((3, 16, 16), 10, max_params=100_000)
+    >>> rng = np.random.default_rng(0)
+    >>> graphs = [space.sample(rng) for _ in range(60)]
+    >>> scores = [math.log(graph.num_params) for graph in graphs]
+    >>> predictor = nl.predict.GaussianProcess().fit(graphs[:40], scores[:40])
+    >>> predictor.score(graphs[40:], scores[40:])["kendall_tau"] > 0.8
+    True
+    """
+
+    #: The name under which a saved predictor is found again.
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._targets: RankedTargets | None = None
+        self._types: list[tuple[tuple[int, ...], ...]] = []
+        self._fidelity: float | None = None
+        self.dropped = 0
+
+    def fit(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
+        """Learn from graphs and their scores (N,), higher is better. Gives the predictor itself.
+
+        ``fidelity`` (N,) is how long each was trained (epochs, say); predictions are then for the largest, unless asked
+        otherwise. Graphs whose score is NaN are left out and counted in ``dropped``. `PredictorError` for fewer than 5 graphs
+        or scores that are all equal or infinite.
+        """
+        graphs, values, durations = _checked(list(graphs), scores, fidelity)
+        kept = ~np.isnan(values)
+        self.dropped = int((~kept).sum())
+        graphs, values = [graph for graph, keep in zip(graphs, kept) if keep], values[kept]
+        if len(graphs) < FEWEST:
+            left_out = f" ({self.dropped} scores are NaN)" if self.dropped else ""
+            raise PredictorError(f"{len(graphs)} graphs with a score{left_out}; a predictor needs at least {FEWEST}")
+        if np.ptp(values) == 0:
+            raise PredictorError(f"all {len(values)} scores are {values[0]:g}; there is nothing to learn from equal scores")
+        log_fidelity = None
+        self._fidelity = None
+        if durations is not None and np.ptp(durations[kept]) > 0:
+            log_fidelity = np.log(durations[kept])
+            self._fidelity = float(durations[kept].max())
+        self._types = sorted({_types_of(graph) for graph in graphs})
+        self._targets = RankedTargets.of(values)
+        self._fit(Batch(graphs, log_fidelity), self._targets.normal_scores(values), np.random.default_rng(seed))
+        return self
+
+    @overload
+    def predict(self, graphs: Iterable[Graph], *, std: Literal[False] = False, fidelity: Any = None) -> Array: ...
+    @overload
+    def predict(self, graphs: Iterable[Graph], *, std: Literal[True], fidelity: Any = None) -> tuple[Array, Array]: ...
+    def predict(self, graphs: Iterable[Graph], *, std: bool = False, fidelity: Any = None) -> Any:
+        """Scores (N,) of graphs; with ``std`` also the standard deviation of each.
+
+        `PredictorError` before `fit`, and for graphs whose inputs or outputs are none of the training graphs'.
+        """
+        graphs = list(graphs)
+        targets = self.targets
+        for i, graph in enumerate(graphs):
+            if _types_of(graph) not in self._types:
+                raise PredictorError(
+                    f"graph {i} takes {_shown(_types_of(graph))}; the predictor was fitted on graphs that take "
+                    f"{' or '.join(map(_shown, self._types[:3]))}; fit it on such graphs as well"
+                )
+        log_fidelity = None
+        if self._fidelity is not None:
+            log_fidelity = np.log(np.broadcast_to(self._fidelity if fidelity is None else fidelity, len(graphs)))
+        if not graphs:
+            return (np.zeros(0), np.zeros(0)) if std else np.zeros(0)
+        mean, deviation = self._predict(Batch(graphs, log_fidelity), std)
+        found = targets.scores(mean)
+        return (found, deviation * np.abs(targets.slope(mean))) if std else found
+
+    @property
+    def targets(self) -> RankedTargets:
+        """The map between scores and what is learned; `PredictorError` before `fit`."""
+        if self._targets is None:
+            raise PredictorError(f"{type(self).__name__} has not been fitted; call fit(graphs, scores) first")
+        return self._targets
+
+    def score(self, graphs: Iterable[Graph], scores: Any) -> dict[str, float]:
+        """Kendall's τ and R² of the predictions on graphs with known scores."""
+        from .agreement import kendall_tau, r2
+
+        predicted = self.predict(graphs)
+        scores = np.asarray(scores, dtype=np.float64)
+        return {"kendall_tau": kendall_tau(predicted, scores), "r2": r2(predicted, scores)}
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted predictor to a safetensors file, which `netloom.predict.load` reads back."""
+        from .saving import write
+
+        return write(self, path)
+
+    # -- what a predictor does ---------------------------------------------------------------------------------------
+    @abstractmethod
+    def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
+        """Learn normal scores (N,) of a batch."""
+
+    @abstractmethod
+    def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
+        """Mean and standard deviation (any numbers without ``std``) of normal scores."""
+
+    @abstractmethod
+    def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays and JSON data that hold everything that was learned."""
+
+    @abstractmethod
+    def _restore(self, arrays: dict[str, Array], data: dict[str, Any]) -> None:
+        """Take over what `_state` gave."""
+
+
+def _checked(graphs: list[Graph], scores: Any, fidelity: Any) -> tuple[list[Graph], Array, Array | None]:
+    from ..graph.graph import Graph
+
+    for i, graph in enumerate(graphs):
+        if not isinstance(graph, Graph):
+            raise PredictorError(f"item {i} is a {type(graph).__name__}; a predictor reads graphs (see nl.trace)")
+    values = _numbers("scores", scores, len(graphs))
+    if np.isinf(values).any():
+        raise PredictorError(f"score {int(np.isinf(values).argmax())} is infinite; scores must be finite, or NaN where unknown")
+    durations = None if fidelity is None else _numbers("fidelity", fidelity, len(graphs))
+    if durations is not None and not (durations > 0).all():
+        raise PredictorError("fidelity must be above zero for every graph")
+    return graphs, values, durations
+
+
+def _numbers(name: str, values: Any, count: int) -> Array:
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PredictorError(f"{name} must be {count} numbers, one for each graph") from None
+    if found.shape != (count,):
+        raise PredictorError(f"{name} has shape {found.shape}; expected ({count},), one number for each graph")
+    return found
+
+
+def _types_of(graph: Graph) -> tuple[tuple[int, ...], ...]:
+    """Shapes of one sample of all inputs; the predictor's graphs must share them with those it was fitted on."""
+    return tuple(tuple(size if isinstance(size, int) else -1 for size in node.shape[1:]) for node in graph.inputs)
+
+
+def _shown(types: Any) -> str:
+    return ", ".join("×".join("?" if size < 0 else str(size) for size in shape) or "a number" for shape in types)
+
+

@@ -1,0 +1,79 @@
+"""Predictors as files: arrays and JSON in one safetensors file. Reading one never runs code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import PredictorError
+from .targets import RankedTargets
+
+if TYPE_CHECKING:
+    import os
+
+    from .predictor import Predictor
+
+VERSION = 1
+_TARGETS = ("targets.values", "targets.normal")
+
+
+def write(predictor: Predictor, path: str | os.PathLike[str]) -> Path:
+    """See `Predictor.save`."""
+    from safetensors.numpy import save_file
+
+    arrays, data = as_data(predictor)
+    target = Path(path)
+    header = {"netloom": json.dumps({"predictor": VERSION, **data})}
+    beside = target.with_name(target.name + ".part")
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside, metadata=header)
+        beside.replace(target)
+    except OSError as error:
+        raise PredictorError(f"the predictor cannot be written to {str(target)!r}: {error}") from None
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> Predictor:
+    """The predictor of a file that `Predictor.save` wrote; `PredictorError` for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            document = (file.metadata() or {}).get("netloom", "")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise PredictorError(f"{str(path)!r} cannot be read as a predictor: {error}") from None
+    try:
+        data = json.loads(document)
+        if data["predictor"] != VERSION:
+            raise PredictorError(f"{str(path)!r} is a predictor of version {data['predictor']!r}; this netloom reads {VERSION}")
+        return from_data(arrays, data)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, PredictorError):
+            raise
+        raise PredictorError(f"{str(path)!r} is no predictor that netloom wrote, or is damaged ({error!r})") from None
+
+
+def as_data(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays and JSON data of a fitted predictor."""
+    targets = predictor.targets
+    arrays, data = predictor._state()
+    settings = {"kind": predictor.kind, "types": predictor._types, "fidelity": predictor._fidelity, "state": data}
+    return {**arrays, "targets.values": targets.values, "targets.normal": targets.normal}, settings
+
+
+def from_data(arrays: dict[str, Any], data: dict[str, Any]) -> Predictor:
+    """The predictor of what `as_data` gave."""
+    from . import KINDS
+
+    if data["kind"] not in KINDS:
+        raise PredictorError(f"unknown kind of predictor {str(data['kind'])[:80]!r}; there is: {', '.join(KINDS)}")
+    predictor = KINDS[data["kind"]]()
+    predictor._types = [tuple(tuple(shape) for shape in shapes) for shapes in data["types"]]
+    predictor._fidelity = data["fidelity"]
+    predictor._targets = RankedTargets(arrays["targets.values"], arrays["targets.normal"])
+    predictor._restore({name: array for name, array in arrays.items() if name not in _TARGETS}, data["state"])
+    return predictor
