@@ -18,18 +18,23 @@ _KEEP_SIGN = frozenset({
 })  # fmt: skip
 #: Operators that give what they take where it is never negative, or always in evaluation mode.
 _RECTIFIERS = frozenset({"relu", "leaky_relu", "prelu", "abs", "rrelu", "celu", "elu"})
+#: Operators that a rectifier behind them does not notice: they change negative values alone, and leave them negative or zero.
+_UNNOTICED = frozenset({"relu", "celu", "elu"})
 _PASS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "identity"})
 
 
 class Identity:
     """Works out rules of initialisation under which the value ``exit`` equals the value ``entry``.
 
-    ``new`` are the nodes that may be initialised. `rules` is None where there are no such rules; `reason` then says why.
+    ``new`` are the nodes that may be initialised. Where only rectifiers read ``exit`` (``rectified``), negative values may differ.
+    `rules` is None where there are no such rules; `reason` then says why.
     """
 
-    def __init__(self, graph: Graph, new: frozenset[str], entry: Edge, exit: Edge) -> None:
+    def __init__(self, graph: Graph, new: frozenset[str], entry: Edge, exit: Edge, rectified: bool = False) -> None:
         self.graph, self.new, self.entry = graph, new, entry
         self.reason = ""
+        while rectified and exit.node in new and graph[exit.node].op in _UNNOTICED:
+            exit = _first(graph[exit.node].step)
         self.rules = self._same(exit)
 
     def _same(self, edge: Edge) -> Rules | None:

@@ -63,22 +63,23 @@ def inserted(
         if unknown:
             raise EditError(f"{unknown[0]!r} does not read {str(exit_)!r}; its readers are {', '.join(reads) or 'none'}")
         reads = [name for name in reads if name in only]
-    rules, reasons = _initialised(graft.graph, new, edge, out, init, replacing)
+    whole = only is None and is_returned(graph, exit_)
+    rectified = bool(reads) and not whole and all(graph[name].op in ("relu", "relu6") for name in reads)
+    rules, reasons = _initialised(graft.graph, new, edge, out, init, replacing, rectified)
     fresh = {key: rules.get(key, graft.graph.tensors[key].init) for key in graft.keys.values()}
     title = f"{'replace ' + replacing[0] if replacing else 'insert after ' + str(edge)}"
-    whole = only is None and is_returned(graph, exit_)
     stage = _meeting(aligner, title, graft.graph, exit_, out, None if whole else reads, drop, align, reasons, keep=new)
     moves = {key: move for key, move in stage.moves.items() if key not in fresh}
     return replace(stage, moves=moves, fresh=fresh), tuple(graft.names.values())
 
 
 def _initialised(
-    graph: Graph, new: frozenset[str], entry: Edge, out: Edge, init: str, replacing: Sequence[str]
+    graph: Graph, new: frozenset[str], entry: Edge, out: Edge, init: str, replacing: Sequence[str], rectified: bool
 ) -> tuple[dict[str, Any], list[str]]:
     if replacing:
         return {}, [f"{replacing[0]!r} is replaced"]
     if init == "identity":
-        found = Identity(graph, new, entry, out)
+        found = Identity(graph, new, entry, out, rectified)
         if found.rules is not None:
             return found.rules, []
         return {}, [f"what is inserted after {str(entry)!r} is no identity: {found.reason}"]
