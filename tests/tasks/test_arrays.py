@@ -181,6 +181,7 @@ def test_arrays_of_other_libraries() -> None:
         (np.zeros((40, 3)), np.eye(4)[np.arange(40) % 4], {"kind": "classification"}, r"one-hot rows: y.argmax\(1\)"),
         (np.zeros((40, 3)), [float("nan")] * 40, {}, "missing labels"),
         (np.zeros((40, 3)), [None, "a"] * 20, {}, "missing labels"),
+        (np.zeros((40, 3)), np.zeros(40, "datetime64[D]"), {}, "y holds datetime64"),
         (np.zeros((40, 3)), np.full(40, 0.5), {}, "the same for all samples"),
         (
             np.zeros((40, 3)),

@@ -232,6 +232,11 @@ def test_targets_that_cannot_be_learned(target: object, settings: dict, message:
         tasks.from_frame(houses(), target, **settings)
 
 
+def test_arrays_are_no_tables() -> None:
+    with pytest.raises(TaskError, match="the table is a ndarray; expected a DataFrame"):
+        tasks.from_frame(np.zeros((20, 2)), "a")  # type: ignore[arg-type]
+
+
 def test_the_same_column_twice() -> None:
     frame = pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"])
     with pytest.raises(TaskError, match="the column 'a' twice"):

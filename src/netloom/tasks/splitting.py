@@ -44,8 +44,8 @@ class Sizes:
         rest = n - valid - test
         train = rest if self.train is None else _count(self.train, n)
         if rest < 1 or train > rest:
-            train_asked = "" if self.train is None else f" and train = {self.train}"
-            asked = f"valid = {self.valid} and test = {self.test}{train_asked}"
+            given = {"valid": self.valid, "test": self.test, "train": self.train}
+            asked = " and ".join(f"{part} = {size}" for part, size in given.items() if part not in ready and size is not None)
             raise TaskError(
                 f"{asked} of {n} samples leave {max(rest, 0)} to train on; "
                 "give shares that add up to less than 1, or smaller numbers"

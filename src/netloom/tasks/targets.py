@@ -76,6 +76,8 @@ def _array(task: str, y: Any) -> numpy.ndarray:
     import numpy as np
 
     array = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
+    if array.dtype.kind in "mMcV":
+        raise TaskError(f"task {task!r}: y holds {array.dtype}; expected labels or real numbers")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.dtype.kind == "O":

@@ -134,6 +134,8 @@ def _separated(
     """Names of the target's columns (none where it is values by row), inputs, and targets as columns."""
     import pandas as pd
 
+    if not isinstance(frame, pd.DataFrame):
+        raise TaskError(f"task {name!r}: the {what} is a {type(frame).__name__}; expected a DataFrame (arrays: from_arrays)")
     frame = frame.rename(columns=lambda column: str(column).strip()).reset_index(drop=True)
     twice = frame.columns[frame.columns.duplicated()].tolist()
     if twice:
