@@ -100,8 +100,12 @@ def test_a_rectifier_is_an_identity_after_a_rectifier_alone() -> None:
     edit.insert_after("1", nl.op.relu())
     assert edit.plan.preserving
     edit = nl.edit(net)
-    edit.insert_after("0", nl.op.relu())
-    assert edit.plan.reasons == ("what is inserted after '0' is no identity: relu 'relu' changes negative values",)
+    edit.insert_after("0", nl.op.relu())  # a rectifier reads it
+    assert edit.plan.preserving
+    edit = nl.edit(net)
+    edit.insert_before("0", nl.op.relu())
+    (reason,) = edit.plan.reasons
+    assert reason.endswith("is no identity: relu 'relu' changes negative values")
 
 
 def test_a_residual_branch_starts_at_zero_and_learns() -> None:

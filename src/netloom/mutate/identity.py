@@ -26,8 +26,8 @@ _PASS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_drop
 class Identity:
     """Works out rules of initialisation under which the value ``exit`` equals the value ``entry``.
 
-    ``new`` are the nodes that may be initialised. Where only rectifiers read ``exit`` (``rectified``), negative values may differ.
-    `rules` is None where there are no such rules; `reason` then says why.
+    ``new`` are the nodes that may be initialised. Where only rectifiers read ``exit`` (``rectified``), negative values may
+    differ. `rules` is None where there are no such rules; `reason` then says why.
     """
 
     def __init__(self, graph: Graph, new: frozenset[str], entry: Edge, exit: Edge, rectified: bool = False) -> None:
