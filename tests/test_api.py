@@ -21,6 +21,7 @@ NAMES = {
 }  # fmt: skip
 ROOMS = {
     "building", "errors", "graph", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks", "tracing", "training",
+    "zoo",
 }  # fmt: skip
 
 

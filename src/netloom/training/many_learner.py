@@ -35,6 +35,10 @@ class Ended:
     weights: dict[str, Tensor]
 
 
+#: What is measured of every network after each epoch.
+MEASURES = ("train_loss", "valid_loss", "score", "train_score")
+
+
 @dataclass(slots=True)
 class Course:
     """What was measured after each epoch, for M networks: lists of (M,) arrays in float64."""
@@ -45,16 +49,22 @@ class Course:
     train_score: list[Tensor] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def curve(self, place: int, epochs: int) -> tuple[Epoch, ...]:
-        """The curve of one network."""
-        columns = [
-            [values[place].item() for values in getattr(self, name)[:epochs]]
-            for name in ("train_loss", "valid_loss", "score", "train_score")
-        ]  # fmt: skip
-        return tuple(
-            Epoch(number + 1, train_loss, valid_loss, score, seconds, train_score)
-            for number, (train_loss, valid_loss, score, train_score, seconds) in enumerate(zip(*columns, self.seconds))
-        )
+    def columns(self) -> list[list[list[float]]]:
+        """For each of `MEASURES`, for each network, the values after each epoch."""
+        import torch
+
+        return [torch.stack(values).T.tolist() if (values := getattr(self, name)) else [] for name in MEASURES]
+
+
+def curve_of(columns: list[list[list[float]]], place: int, seconds: list[float], epochs: int) -> tuple[Epoch, ...]:
+    """The curve of one network, from what `Course.columns` gives."""
+    if not epochs:
+        return ()
+    values = zip(*(column[place][:epochs] for column in columns), seconds)
+    return tuple(
+        Epoch(number, train_loss, valid_loss, score, spent, train_score)
+        for number, (train_loss, valid_loss, score, train_score, spent) in enumerate(values, 1)
+    )
 
 
 class StackLearner:
@@ -88,11 +98,6 @@ class StackLearner:
     def seconds(self) -> float:
         """The share of each network in the time since the start."""
         return (self._earlier + time.perf_counter() - self._start) / len(self.stack)
-
-    def curve(self, place: int) -> tuple[Epoch, ...]:
-        """The curve of the network at ``place``."""
-        ended = self.ended.get(place)
-        return self.course.curve(place, len(self.course.score) if ended is None else ended.epochs)
 
     # -- learning --------------------------------------------------------------------------------------------------
     def step(self, batch: Batch) -> float:

@@ -16,10 +16,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class ManyDisplay:
-    """Counts networks that are through, and how they ended."""
+    """Counts networks that are through, and how they ended; ``earlier`` ones were so before it began."""
 
-    def __init__(self, show: bool, networks: int, stream: TextIO | None = None) -> None:
-        self.show, self.networks = show, networks
+    def __init__(self, show: bool, networks: int, stream: TextIO | None = None, *, earlier: int = 0) -> None:
+        self.show, self.networks, self.earlier = show, networks, earlier
         self.stream = stream or sys.stderr
         self.ends: Counter[str] = Counter()
         self.lives = show and self.stream.isatty()
@@ -41,7 +41,11 @@ class ManyDisplay:
 
     def on_result(self, result: TrainingResult) -> None:
         """Told of a network that is through."""
-        self.ends[result.status] += 1
+        self.on_status(result.status)
+
+    def on_status(self, status: str) -> None:
+        """Told how a network that is through ended."""
+        self.ends[status] += 1
         self._tell(0.0)
 
     def _tell(self, part: float) -> None:
@@ -57,9 +61,10 @@ class ManyDisplay:
     def line(self, part: float) -> str:
         """``1,024 of 4,096 networks, 2 diverged, 12 s, about 36 s left``; ``part``: networks' worth of work in progress."""
         done, seconds = sum(self.ends.values()), time.perf_counter() - self._start
-        words = [f"{done:,} of {self.networks:,} networks trained"]
+        words = [f"{self.earlier + done:,} of {self.networks:,} networks trained"]
         words += [f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(self.ends.items()) if status != OK]
         words.append(duration(seconds))
-        if 0 < done + part < self.networks:
-            words.append(f"about {duration(seconds * (self.networks / (done + part) - 1))} left")
+        left = self.networks - self.earlier - done - part
+        if left > 0 and done + part > 0:
+            words.append(f"about {duration(seconds * left / (done + part))} left")
         return ", ".join(words)

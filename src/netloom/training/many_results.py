@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .loop import LoopResult
+from .loop import Epoch, LoopResult
 from .recipes import Recipe
 from .results import TrainingResult
 
@@ -74,6 +74,7 @@ class _Archive:
         self.best_score, self.best_epoch = learner.best_score.tolist(), learner.best_epoch.tolist()
         self.last_scores = learner.course.score[-1].tolist() if learner.course.score else []
         self.seconds, self.steps = learner.seconds, learner.steps
+        self._columns: list[list[list[float]]] | None = None
 
     def result(self, place: int, ended: LoopResult, seed: int, recipe: Recipe) -> StackedResult:
         early = self.early.get(place)
@@ -85,7 +86,7 @@ class _Archive:
         score = math.nan if status == "diverged" or not epochs else self._score(place, epochs)
         best = self.best_epoch[place]
         result = StackedResult(
-            Later(lambda: self.network(place)), score, status, seconds, Later(lambda: self.course.curve(place, epochs)),  # type: ignore[arg-type]
+            Later(lambda: self.network(place)), score, status, seconds, Later(lambda: self.curve(place, epochs)),  # type: ignore[arg-type]
             reason, "", steps, self.best_score[place] if best else math.nan, best,
             Later(lambda: self.layout.state_of(place, self.best)) if best else None,  # type: ignore[arg-type]
             recipe, seed,
@@ -101,6 +102,13 @@ class _Archive:
     def state(self, place: int) -> dict[str, Tensor]:
         early = self.early.get(place)
         return self.layout.state_of(place, self.final) if early is None else early.weights
+
+    def curve(self, place: int, epochs: int) -> tuple[Epoch, ...]:
+        from .many_learner import curve_of
+
+        if self._columns is None:
+            self._columns = self.course.columns()
+        return curve_of(self._columns, place, self.course.seconds, epochs)
 
     def network(self, place: int) -> Any:
         from ..building.network import holding
