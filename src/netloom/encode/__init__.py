@@ -7,7 +7,11 @@
 """
 
 from . import layers32
+from .adjacency_arrays import adjacency
 from .named_features import features
 from .padding import padded
+from .path_counts import paths
+from .token_sequences import tokens
+from .weisfeiler_lehman import wl
 
-__all__ = ["features", "layers32", "padded"]
+__all__ = ["adjacency", "features", "layers32", "padded", "paths", "tokens", "wl"]

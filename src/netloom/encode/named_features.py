@@ -53,7 +53,7 @@ def encoded(graphs: Iterable[Graph]) -> Encoded:
         chains.append(tuple(chain))
         sizes.append(size_features.sizes(graph, found))
         labels.append(found.labels)
-    table = np.array([statistics(segment) for segment in segments]).reshape(len(segments), -1)
+    table = np.array([statistics(segment) for segment in segments]).reshape(-1, len(segment_statistics.NAMES))
     structure = np.array([table[list(chain)].sum(0) if chain else np.zeros(table.shape[1]) for chain in chains])
     divided = [units(chain) for chain in chains]
     kind_of = np.array([label.kind for label in LABELS] or [0])

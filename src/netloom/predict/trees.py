@@ -42,9 +42,9 @@ class Trees(Predictor):
         self._steps: Forest | None = None
         if self.boosted:
             boosted = GradientBoostingRegressor(
-                n_estimators=150, learning_rate=_RATE, max_depth=4, subsample=min(0.7, share), max_features=0.2, random_state=seed
-            )
-            boosted.fit(x, normal)
+                n_estimators=150, learning_rate=_RATE, max_depth=4, max_features=0.2, subsample=min(0.7, share),
+                random_state=seed,
+            ).fit(x, normal)  # fmt: skip
             trees = [stage[0].tree_ for stage in boosted.estimators_]
             self._steps = Forest.of_trees(trees, _RATE, float(boosted.init_.constant_[0, 0]))
         self._error = self._held_out_error(x, normal, seed)

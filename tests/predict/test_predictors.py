@@ -1,0 +1,142 @@
+"""What every predictor promises."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import netloom as nl
+from netloom.errors import PredictorError
+
+KINDS = [nl.predict.GaussianProcess, nl.predict.Trees, nl.predict.Ensemble]
+
+
+@pytest.fixture(scope="module")
+def data():
+    space = nl.spaces.Conv((3, 16, 16), 10, max_params=200_000)
+    rng = np.random.default_rng(0)
+    graphs = [space.sample(rng) for _ in range(140)]
+    # A score that depends on structure and size, with noise.
+    table = nl.encode.features(graphs)
+    scores = table["params.log"] + table["live.conv3"] - table["live.dropout"] + rng.normal(0, 0.3, len(graphs))
+    return graphs, scores.to_numpy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predicts_unseen_networks(kind, data):
+    graphs, scores = data
+    predictor = kind().fit(graphs[:90], scores[:90])
+    found = predictor.score(graphs[90:], scores[90:])
+    assert found["kendall_tau"] > 0.5 and found["r2"] > 0.4
+    mean, deviation = predictor.predict(graphs[90:], std=True)
+    assert (deviation > 0).all() and np.array_equal(mean, predictor.predict(graphs[90:]))
+    # A standard deviation that means something: most errors lie within two of them.
+    assert (np.abs(mean - scores[90:]) < 2 * deviation).mean() > 0.75
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_predictor_predicts_the_same(kind, data, tmp_path):
+    graphs, scores = data
+    predictor = kind().fit(graphs[:60], scores[:60], fidelity=[1, 4] * 30)
+    predictor.save(tmp_path / "p.safetensors")
+    loaded = nl.predict.load(tmp_path / "p.safetensors")
+    assert type(loaded) is kind
+    for fidelity in (None, 1):
+        expected = predictor.predict(graphs[60:], std=True, fidelity=fidelity)
+        np.testing.assert_allclose(loaded.predict(graphs[60:], std=True, fidelity=fidelity), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides(kind, data):
+    graphs, scores = data
+    first, second = (kind().fit(graphs[:50], scores[:50], seed=3).predict(graphs[50:]) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_fidelity_is_learned(data):
+    graphs, scores = data
+    epochs = np.array([1, 8] * 45)
+    short = np.where(epochs == 1, scores[:90] - 3, scores[:90])
+    predictor = nl.predict.GaussianProcess().fit(graphs[:90], short, fidelity=epochs)
+    gap = predictor.predict(graphs[90:]) - predictor.predict(graphs[90:], fidelity=1)
+    assert 1 < np.median(gap) < 5
+
+
+def test_missing_scores_are_left_out_and_counted(data):
+    graphs, scores = data
+    holed = scores[:60].copy()
+    holed[::6] = np.nan
+    predictor = nl.predict.Ensemble().fit(graphs[:60], holed)
+    assert predictor.dropped == 10
+    kept = ~np.isnan(holed)
+    other = nl.predict.Ensemble().fit([g for g, k in zip(graphs, kept) if k], holed[kept])
+    assert np.array_equal(predictor.predict(graphs[60:]), other.predict(graphs[60:]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g, s: (g[:3], s[:3]), "needs at least 5"),
+        (lambda g, s: (g, np.full(len(g), np.nan)), "scores are NaN"),
+        (lambda g, s: (g, np.ones(len(g))), "equal scores"),
+        (lambda g, s: (g, np.r_[np.inf, s[1:]]), "score 0 is infinite"),
+        (lambda g, s: (g, s[1:]), "one number for each graph"),
+        (lambda g, s: (g, ["a"] * len(g)), "must be 20 numbers"),
+        (lambda g, s: (["x", *g[1:]], s), "item 0 is a str"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(change, message, data):
+    graphs, scores = change(data[0][:20], data[1][:20])
+    with pytest.raises(PredictorError, match=message):
+        nl.predict.Ensemble().fit(graphs, scores)
+
+
+def test_graphs_of_another_input_are_refused(data):
+    predictor = nl.predict.GaussianProcess().fit(data[0][:30], data[1][:30])
+    other = nl.spaces.Conv((3, 32, 32), 10).sample(np.random.default_rng(0))
+    with pytest.raises(PredictorError, match="graph 0 takes 3×32×32; .* 3×16×16"):
+        predictor.predict([other])
+    assert predictor.predict([]).shape == (0,)
+
+
+def test_a_predictor_that_was_not_fitted():
+    with pytest.raises(PredictorError, match="call fit"):
+        nl.predict.Ensemble().predict([])
+
+
+class Exploit:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('executed')",)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", pickle.dumps(Exploit())])
+def test_hostile_files_are_refused(content, tmp_path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(PredictorError, match="cannot be read as a predictor"):
+        nl.predict.load(path)
+
+
+def test_other_documents_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "p.safetensors"
+    for document, message in [
+        ({}, "no predictor"),
+        ({"predictor": 99}, "version 99"),
+        ({"predictor": 1, "kind": "os.system"}, "unknown kind"),
+        ({"predictor": 1, "kind": "trees", "types": [], "fidelity": None, "state": {}}, "damaged"),
+    ]:
+        save_file({"targets.values": np.ones(2)}, path, metadata={"netloom": json.dumps(document)})
+        with pytest.raises(PredictorError, match=message):
+            nl.predict.load(path)
+
+
+def test_many_labels_of_a_larger_space_are_learned_in_seconds():
+    rng = np.random.default_rng(1)
+    space = nl.spaces.Conv((3, 32, 32), 10)
+    graphs = [space.sample(rng) for _ in range(700)]
+    scores = [np.log(graph.flops + 1) for graph in graphs]
+    predictor = nl.predict.Ensemble().fit(graphs[:500], scores[:500])
+    assert predictor.score(graphs[500:], scores[500:])["kendall_tau"] > 0.9
