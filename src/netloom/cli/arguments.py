@@ -8,6 +8,7 @@ from typing import Any
 from .data_arguments import add_data
 from .store_arguments import DEFAULT_STORE, add_store
 from .train_arguments import add_train
+from .zoo_arguments import add_zoo
 
 _STORE = "URL of the store: sqlite:///FILE, or another database"
 
@@ -26,6 +27,7 @@ def add_all(commands: Any) -> None:
     add_data(commands, _command)
     _add_report(commands)
     add_store(commands, _command)
+    add_zoo(commands, _command)
 
 
 def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:

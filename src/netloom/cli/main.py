@@ -31,6 +31,7 @@ commands:
   data     what there is to train on: list it, look at it, fetch it
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check
+  zoo      thousands of trained networks in a folder, with their tasks: make, show, check
 """
 _EXAMPLES = """\
 first steps:

@@ -100,6 +100,24 @@ def bars(counts: list[int]) -> str:
     return "".join(_BARS[0 if not count else max(1, round(8 * count / most))] for count in counts)
 
 
+def as_lines(sheet: dict[str, Any]) -> list[str]:
+    """The datasheet in short, for a terminal."""
+    statuses = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sheet["statuses"].items())
+    unfinished = "" if sheet["is_whole"] else "; not whole yet"
+    scores = sheet["scores"]
+    lines = [
+        f"{sheet['networks']:,} networks ({statuses}) of {sheet['architectures']:,} architectures{unfinished}",
+        f"space    {sheet['config']['space']}",
+        f"tasks    {_tasks(sheet)}",
+        f"recipe   {_recipe(sheet['config'])}",
+        f"scores   {number_text(scores['low'])} {bars(scores['counts'])} {number_text(scores['high'])}",
+        f"{'':14}{''.join(f'{name:>12}' for name in _QUANTILES)}",
+    ]
+    for name, values in sheet["summary"].items():
+        lines.append(f"  {name:<12}" + "".join(f"{number_text(value):>12}" for value in values.values()))
+    return lines
+
+
 # -- as a page ---------------------------------------------------------------------------------------------------------
 _PAGE = """\
 # A zoo of {networks:,} trained networks

@@ -195,6 +195,13 @@ class Zoo:
             columns[name] = np.concatenate([*frame[f"curve_{name}"], np.zeros(0, np.float32)])
         return type(frame)(columns)
 
+    def median_curve(self) -> tuple[Epoch, ...]:
+        """The medians of all curves after each epoch, over the networks that were trained for so long."""
+        from ..training.loop import Epoch
+
+        medians = self.curves().groupby("epoch").median()
+        return tuple(Epoch(epoch=int(epoch), **{name: float(row[name]) for name in CURVE}) for epoch, row in medians.iterrows())
+
     def filter(self, *conditions: Condition, **equal: Any) -> Zoo:
         """The networks for which all conditions hold, worked out in the Parquet files.
 
