@@ -184,7 +184,9 @@ class RandomRegression:
         config, rng = self.config, np.random.default_rng([self.seed, _STREAM, 0])
         features, targets, units = config.in_features, config.num_targets, config.teacher_units
         counts = rng.random(features) < config.relevant
-        counts[rng.integers(features)] = True
+        one = rng.integers(features)
+        if not counts.any():
+            counts[one] = True
         pairs = rng.choice(np.flatnonzero(counts), (targets, 2))
         scales = np.array([config.linear, config.teacher, config.sine, config.product])
         return {
