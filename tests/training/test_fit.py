@@ -370,6 +370,8 @@ def test_modules_that_do_not_fit_the_task_are_refused(digits: nl.tasks.Task, wav
         ({"epochs": 0}, "epochs = 0"),
         ({"max_seconds": 0}, "max_seconds = 0"),
         ({"device": "gpu9"}, "device = 'gpu9'"),
+        ({"network_or_graph": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(10))}, "1.weight has no shape yet"),
+        ({"every_steps": 3}, "say where to, too"),
         ({"recipe": {"drop_path": 0.2}, "network_or_graph": torch.nn.Linear(64, 10)}, "drop_path needs a network with a graph"),
     ],
 )

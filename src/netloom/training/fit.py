@@ -82,7 +82,8 @@ def train(
         raise TrainingError(f"every_steps = {every_steps!r} says how often to write a checkpoint; say where to, too")
     check_fit(network_or_graph, task)
     target = device_for(device, network_or_graph, task)
-    task = task.to(target)
+    if getattr(task.train, "device", None) != target:
+        task = task.to(target)
     settings = replace(settings, precision=resolve(settings.precision, target))
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -91,8 +92,7 @@ def train(
         except NetloomError:
             raise
         except Exception as error:  # weights that memory has no room for
-            status = OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
-            return TrainingResult.failed_to_build(settings, seed, status, told(error))
+            return TrainingResult.failed_to_build(settings, seed, _status_of(error), told(error))
         saving = None
         if checkpoint is not None:
             about = _about(network, task, settings, seed)
@@ -120,7 +120,12 @@ def _trained(
     if recipe.horizon_epochs is None and last is not None:
         horizon = min(horizon, last)
     batches = batches_of(task.train, recipe, seed)
-    learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
+    try:
+        learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
+    except NetloomError:
+        raise
+    except Exception as error:  # moments and averages take memory as well
+        return TrainingResult.failed_to_build(recipe, seed, _status_of(error), told(error), network)
     stream = None if isinstance(progress, bool) else progress
     with Display(bool(progress), recipe.epochs, per_epoch, task.score_name, stream) as display:
         ended = run_loop(
@@ -134,6 +139,10 @@ def _trained(
         )
     learner.finish()
     return TrainingResult.of(network, ended, recipe, seed, remarks_on(recipe, horizon, learner.earlier_horizon, per_epoch))
+
+
+def _status_of(error: Exception) -> str:
+    return OUT_OF_MEMORY if is_out_of_memory(error) else FAILED
 
 
 def loaded_task(task: Any) -> Task:
@@ -162,9 +171,12 @@ def device_for(device: Any, network_or_graph: Any, task: Task) -> torch.device:
     if device is None:
         device = getattr(task.train, "device", "cpu")
     try:
-        return torch.device(device)
+        found = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise TrainingError(f"device = {device!r}: {error}") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(f"device = {device!r}: this machine, or this build of torch, has no GPU; leave device out")
+    return found
 
 
 def _placed(network_or_graph: Any, device: torch.device) -> Any:
@@ -173,6 +185,9 @@ def _placed(network_or_graph: Any, device: torch.device) -> Any:
         from ..building.network import build
 
         return build(network_or_graph).to(device)
+    lazy = [name for name, weight in network_or_graph.named_parameters() if hasattr(weight, "materialize")]
+    if lazy:
+        raise TrainingError(f"{lazy[0]} has no shape yet; call the module once on a batch before it is trained")
     return network_or_graph.to(device)
 
 

@@ -211,6 +211,9 @@ def snapshot_of(network: Any) -> dict[str, Any]:
     copies: dict[int, Any] = {}
     state = {}
     for name, tensor in network.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, Tensor):  # what a module adds by get_extra_state
+            state[name] = tensor
+            continue
         if id(tensor) not in copies:
             copies[id(tensor)] = tensor.detach().clone(memory_format=torch.contiguous_format)
         state[name] = copies[id(tensor)]

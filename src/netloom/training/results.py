@@ -58,9 +58,9 @@ class TrainingResult:
         return made
 
     @classmethod
-    def failed_to_build(cls, recipe: Recipe, seed: int, status: str, error: str) -> TrainingResult:
-        """The result for a graph whose network cannot be made."""
-        return cls(None, math.nan, status, 0.0, (), "error", error, recipe=recipe, seed=seed)
+    def failed_to_build(cls, recipe: Recipe, seed: int, status: str, error: str, network: Any = None) -> TrainingResult:
+        """The result where network or optimiser cannot be made."""
+        return cls(network, math.nan, status, 0.0, (), "error", error, recipe=recipe, seed=seed)
 
     def restore_best(self) -> Any:
         """Put the weights of the best epoch into the network, and give it; `TrainingError` where no epoch has a score."""
