@@ -43,10 +43,10 @@ def largest_difference(one: TrainingResult, other: TrainingResult) -> float:
     assert len(one.curve) == len(other.curve)
     found = [0.0]
 
-    def compare(a: torch.Tensor, b: torch.Tensor) -> None:
+    def compare(a: torch.Tensor, b: torch.Tensor, least: float = 1e-3) -> None:
         assert a.shape == b.shape and a.dtype == b.dtype
         if a.numel():
-            found.append(float((a - b).norm() / a.norm().clamp(min=1e-3)))
+            found.append(float((a - b).norm() / a.norm().clamp(min=least)))
 
     for states in ((one.network.state_dict(), other.network.state_dict()), (one.best_state, other.best_state)):
         if states[0] is None:
@@ -58,8 +58,9 @@ def largest_difference(one: TrainingResult, other: TrainingResult) -> float:
     columns = ("train_loss", "valid_loss", "score", "train_score")
     for a, b in zip(one.curve, other.curve):
         assert a.epoch == b.epoch
-        compare(*(torch.tensor([getattr(point, name) for name in columns], dtype=torch.float64) for point in (a, b)))
-    compare(*(torch.tensor([r.score, r.best_score], dtype=torch.float64).nan_to_num() for r in (one, other)))
+        # An R² may be near 0, where its rounding is not.
+        compare(*(torch.tensor([getattr(p, name) for name in columns], dtype=torch.float64) for p in (a, b)), least=0.1)
+    compare(*(torch.tensor([r.score, r.best_score], dtype=torch.float64).nan_to_num() for r in (one, other)), least=0.1)
     return max(found)
 
 

@@ -26,9 +26,14 @@ def problems(zoo: Zoo, *, deep: bool = False, tell: Callable[[str], object] = la
     and every network, computed again, has the validation loss that is recorded. ``tell`` is told of each part.
     """
     found: list[str] = []
+    parts = range(-(-zoo.plan.tasks // PER_FILE))
+    there = [number for number in parts if table_path(zoo.folder, "tasks", number).exists()]
     if not zoo.is_whole:
-        found.append(f"it is not whole: {len(zoo):,} of {len(zoo.plan):,} networks are there; make it again to go on")
-    for number in range(-(-zoo.plan.tasks // PER_FILE)):
+        tasks = "" if len(there) == len(parts) else f" and {len(there)} of {len(parts)} files of tasks"
+        count = sum(table_path(zoo.folder, "weights", shard).exists() for shard in range(zoo.plan.shards))
+        networks = f"{count:,} of {zoo.plan.shards:,} files of networks"
+        found.append(f"it is not whole: {networks}{tasks} are there; make it again to go on")
+    for number in there:
         found += _part(zoo, "tasks", number)
         if deep:
             found += _tasks(zoo, number)
@@ -56,6 +61,7 @@ def _part(zoo: Zoo, kind: str, number: int) -> list[str]:
 
 
 def _tasks(zoo: Zoo, number: int) -> Iterator[str]:
+    """What is wrong with the data of tasks."""
     for place in range(number * PER_FILE, min((number + 1) * PER_FILE, zoo.plan.tasks)):
         try:
             _ = zoo.tasks[place]

@@ -81,8 +81,9 @@ def plan_of(models: int, tasks: Any, config: Any, seed: int, settings: Mapping[s
         (spec,) = FAMILIES[given["family"]].task_specs if given["family"] in FAMILIES else ("",)
         given["task_specs"] = tuple(spec if number == 0 else f"{spec}?seed={number}" for number in range(tasks))
     made = ZooConfig.from_json(given)
-    count = len(made.task_specs) or tasks
-    return Plan(made, models, max(1, models // 2) if count is None else count, seed)
+    if tasks is None:
+        tasks = len(made.task_specs) or max(1, models // 2 if isinstance(models, int) else 1)
+    return Plan(made, models, tasks, seed)
 
 
 @contextmanager

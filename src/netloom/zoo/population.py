@@ -15,7 +15,7 @@ from .plan import Plan
 from .recent import Recent
 from .records import COLUMNS, CURVE, curve_of, schema
 from .selecting import Condition, expression_of
-from .stored_tasks import StoredTasks
+from .stored_tasks import PER_FILE, StoredTasks
 from .tensor_file import TensorFile
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class Zoo:
         except (OSError, UnicodeDecodeError) as error:
             raise ZooError(f"{str(path)!r} is no zoo (it has no readable {PLAN}: {error}); make one with nl.zoo.make") from None
         shards = [k for k in range(self.plan.shards) if table_path(self.folder, "weights", k).exists()]
-        self.is_whole = len(shards) == self.plan.shards
+        of_tasks = (table_path(self.folder, "tasks", k) for k in range(-(-self.plan.tasks // PER_FILE)))
+        self.is_whole = len(shards) == self.plan.shards and all(path.exists() for path in of_tasks)
         self._numbers = self._all_of(shards)
         self.tasks = StoredTasks(self.folder, self.plan.tasks)
         self._tables: Recent[int, pyarrow.Table] = Recent(2, self._table)
@@ -186,7 +187,7 @@ class Zoo:
         import numpy as np
 
         frame = self.frame(["network", *(f"curve_{name}" for name in CURVE)])
-        lengths = frame[f"curve_{CURVE[0]}"].map(len).to_numpy()
+        lengths = frame[f"curve_{CURVE[0]}"].map(len).to_numpy(dtype=np.int64)
         columns: dict[str, Any] = {
             "network": np.repeat(frame["network"].to_numpy(), lengths),
             "epoch": np.concatenate([np.arange(1, n + 1) for n in lengths] or [np.zeros(0, int)]),
