@@ -74,7 +74,10 @@ def block(v: Any) -> Any:
     return nl.relu(nl.add(v, nl.batch_norm(nl.conv2d(inner, 6, kernel=1))))
 
 
-@pytest.mark.parametrize("what", [[nl.op.conv2d(6, kernel=3, padding=1), nl.op.batch_norm(), nl.op.relu()], block], ids=str)
+LAYERS = [nl.op.conv2d(6, kernel=3, padding=1), nl.op.batch_norm(), nl.op.relu()]
+
+
+@pytest.mark.parametrize("what", [LAYERS, block], ids=["layers", "function"])
 def test_a_rectifier_before_a_rectifier_changes_nothing(what: Any) -> None:
     """Behind the norm values are negative; what reads them is a ReLU, which does not care whether one came before it."""
     model, x = made(Residual, 2, 3, 6, 6)
@@ -118,3 +121,80 @@ def test_padding_follows_dilation() -> None:
         edit.change("c", kernel=5, padding=1)  # what is said counts, for that call
     assert [edit.graph[name].attrs["padding"] for name in ("c", "c@2")] == [(1, 1), (2, 2)]
     assert edit.result(x).shape == (2, 2, 4, 4)
+
+
+# -- roles of weights --------------------------------------------------------------------------------------------------------
+class Decoder(nn.Module):
+    """Cross-attention takes its projections out of one weight, which is read by itself for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.memory, self.out = nn.Linear(5, 8), nn.Linear(6, 8), nn.Linear(8, 3)
+        self.layer = nn.TransformerDecoderLayer(8, 2, 12, batch_first=True, dropout=0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.layer(self.inside(x[..., :5]), self.memory(x)))  # type: ignore[no-any-return]
+
+
+class GroupedUp(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2),
+            nn.ReLU(), nn.Conv2d(6, 2, 1),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("new", ["zero", "copy"])
+def test_growth_through_a_weight_that_is_taken_apart(new: str) -> None:
+    model, x = made(Decoder, 2, 4, 6)
+    with nl.edit(model, x, new=new) as edit:
+        edit["inside"].resize(out_to=16)  # layer norms take whole copies
+    assert edit.plan.preserving, edit.plan.reasons
+    assert same(edit.result(x), model(x))
+    weight = edit.result.state_dict()["layer.multihead_attn.in_proj_weight"]
+    old = model.layer.multihead_attn.in_proj_weight
+    assert weight.shape == (24, 16) and same(weight[:, :8] + weight[:, 8:], old)
+
+
+@pytest.mark.parametrize("new", ["zero", "copy"])
+def test_growth_of_the_channels_in_a_group_of_a_transposed_convolution(new: str) -> None:
+    model, x = made(GroupedUp, 2, 3, 4, 4)
+    with nl.edit(model, x, new=new) as edit:
+        edit.resize(out_to={"0": 6, "3": 6})
+    assert edit.graph["3"].attrs["groups"] == 2 and edit.plan.indices("3.weight")[0:2] == [0, 1]
+    assert edit.plan.preserving and same(edit.result(x), model(x))
+
+
+class Bag(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = nn.EmbeddingBag(9, 6), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(F.relu(self.embed(x)))  # type: ignore[no-any-return]
+
+
+def test_sizes_do_not_pass_through_what_has_no_rule() -> None:
+    """Also where a call takes other things beside tensors."""
+    model, x = Bag(), torch.randint(0, 9, (3, 4))
+    edit = nl.edit(model, x)
+    assert not edit.dims().free and any(node.op == "opaque" for node in edit.graph.nodes)
+    with pytest.raises(nl.NetloomError, match="of opaque 'embed"):
+        edit["out"].resize(in_=-1)
+
+
+class Positions(nn.Module):
+    """More positions than the inputs have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.up, self.out = nn.Parameter(torch.randn(12, 4)), nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(torch.relu(self.up(x + self.table[: x.shape[1]])))  # type: ignore[no-any-return]
+
+
+def test_pruning_leaves_positions_for_longer_inputs() -> None:
+    model, x = made(Positions, 2, 5, 4)
+    pruned = nl.prune(model, x, keep=0.5)
+    assert pruned.network.state_dict()["table"].shape == (12, 4) and pruned.graph["up"].out_size == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..ops import Concat, Edge, Product, Size, operator
 from ..ops.dims import Dims
 from .atoms import Atom, Expression, Member, Take, atoms_of, resized, takes
 from .resolving import Ties, variables_of
+from .roles import AxisRole, axis_roles
 from .unify import CONCAT
 
 #: A node, one of its results or the key of one of its weights, and the roots of its axes.
@@ -150,13 +151,24 @@ class Dimensions:
 
     def produces(self, key: str) -> tuple[bool, ...]:
         """For each axis of a tensor, whether some call gives a result with it: the rows of a layer, not its columns."""
-        found = self._ties.produced.get(self._ties.head(key))
-        return tuple(found) if found is not None else (False,) * self.graph.tensors[key].type.rank
+        return tuple(bool(role.made) for role in self.roles(key))
 
     def sums(self, key: str) -> tuple[bool, ...]:
         """For each axis of a tensor, whether some call sums over it: the columns of a layer; both for a tied embedding."""
-        found = self._ties.summed.get(self._ties.head(key))
-        return tuple(found) if found is not None else (False,) * self.graph.tensors[key].type.rank
+        return tuple(bool(role.summed) for role in self.roles(key))
+
+    def roles(self, key: str) -> Sequence[AxisRole]:
+        """For each axis of a tensor the atoms with which calls make results, and those over which they sum."""
+        found = self._roles[0].get(self.head(key))
+        return found if found is not None else [AxisRole(set(), set()) for _ in self.graph.tensors[key].type.shape]
+
+    def part_of(self, edge: Edge) -> str | None:
+        """The parameter of which a value is a part, or that it is; None for what is computed otherwise."""
+        return self._roles[1].get(edge)
+
+    @cached_property
+    def _roles(self) -> tuple[Mapping[str, Sequence[AxisRole]], Mapping[Edge, str]]:
+        return axis_roles(self)
 
     def attrs(self, node: str) -> dict[str, Any]:
         """The attributes of a node that hold sizes: attribute → axis over atoms, or a tuple of axes and None in its places."""

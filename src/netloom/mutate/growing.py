@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..graph.graph import Argument, Graph, Step
 from ..graph.tree import edges, map_leaves, weights
-from ..ops import DType, Edge, Size, TensorType, Weight, operator
+from ..ops import DType, Edge, Size, Weight, operator
 from ..ops.dims import labels as labels_of
 from .analysis import Dimensions
 from .atoms import NEW, atoms_of, resized
 from .resizing import TensorCodes
+from .roles import PARTS, Operand, operands_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,10 +59,6 @@ def _unchanged(moved: TensorCodes) -> Growth:
     return Growth()
 
 
-#: Operators beside views that only pick or move elements of their operand ``x``.
-_PARTS = frozenset({"split", "unbind", "getitem", "contiguous", "clone", "reshape", "flatten", "permute", "transpose"})
-
-
 def step_values(step: Step) -> tuple[Any, ...]:
     return tuple(step.args.values())
 
@@ -94,21 +91,6 @@ def rows_of(graph: Graph, source: Edge, axis: int, chain: Sequence[Step], target
 
 
 @dataclass(frozen=True)
-class _Operand:
-    """One tensor that a call takes: its name among the arguments, what it is, its axes as the rule writes them."""
-
-    name: str
-    ref: Edge | Weight
-    axes: tuple[Any, ...]
-
-    def carries(self, label: str) -> bool:
-        return any(label in labels_of(axis) for axis in self.axes)
-
-    def at(self, label: str) -> int:
-        return next(i for i, axis in enumerate(self.axes) if label in labels_of(axis))
-
-
-@dataclass(frozen=True)
 class _Harm:
     """A place at which new indices of an atom would be noticed."""
 
@@ -134,7 +116,8 @@ class _Growing:
             self.growth.fills[key] = [self._usual(key, i) if codes is not None else "" for i, codes in enumerate(axes)]
             self.growth.blank[key] = [None] * len(axes)
             self.growth.shared[key] = [
-                codes is not None and bool((codes < NEW).any()) and dims.sums(key)[i] for i, codes in enumerate(axes)
+                codes is not None and bool((codes < NEW).any()) and self._sums(key, i, self.copied)
+                for i, codes in enumerate(axes)
             ]
 
     def _usual(self, key: str, axis: int) -> str:
@@ -142,7 +125,16 @@ class _Growing:
             return ""
         if self.graph.tensors[key].constant is not None:
             return EDGE
-        return ZERO if self.dims.sums(key)[axis] else INIT
+        return ZERO if self._sums(key, axis, self.grown) else INIT
+
+    def _makes(self, key: str, axis: int) -> bool:
+        """Whether some call makes results with atoms of an axis that grow."""
+        return not self.grown.isdisjoint(self.dims.roles(key)[axis].made)
+
+    def _sums(self, key: str, axis: int, changing: set[str]) -> bool:
+        """Whether some call sums over the atoms of an axis that change."""
+        here = changing.intersection(atoms_of(self.dims.of(key)[axis]))
+        return bool(here) and here <= self.dims.roles(key)[axis].summed
 
     def _touched(self, step: Step) -> bool:
         return any(atom in self.grown for expression in self.dims.rule(step.name)[1].values() for atom in atoms_of(expression))
@@ -165,19 +157,10 @@ class _Growing:
         return self.growth
 
     # -- what new indices hold -----------------------------------------------------------------------------------------
-    def _operands(self, step: Step) -> Iterator[_Operand]:
-        rule, kind, types = self.dims.rule(step.name)[0], operator(step.op), self.graph.operands(step)
-        for name, value in kind.typed(types):
-            given, rows = step.args[name], rule.operands[name]
-            if isinstance(value, TensorType):
-                yield _Operand(name, given, rows)
-                continue
-            refs = [ref for ref in given if type(ref) in (Edge, Weight)]
-            names = kind.roles(types) if name == kind.weight_list else [f"{name}[{k}]" for k in range(len(refs))]
-            for each, ref, row in zip(names, refs, rows):
-                yield _Operand(each, ref, row)
+    def _operands(self, step: Step) -> Iterator[Operand]:
+        return operands_of(self.graph, step, self.dims.rule(step.name)[0])
 
-    def _is_zero(self, operand: _Operand, label: str, atom: str) -> bool:
+    def _is_zero(self, operand: Operand, label: str, atom: str) -> bool:
         if isinstance(operand.ref, Edge):
             return self.zero.get((operand.ref, atom), False)
         key = self.dims.head(operand.ref.key)
@@ -187,7 +170,7 @@ class _Growing:
         entry = self.graph.tensors[key]
         return fill[operand.at(label)] == ZERO or (entry.constant is None and entry.init == ("constant", 0.0))
 
-    def _places(self, step: Step) -> Iterator[tuple[str, str, list[_Operand], frozenset[str]]]:
+    def _places(self, step: Step) -> Iterator[tuple[str, str, list[Operand], frozenset[str]]]:
         """(label, grown atom, operands that carry the label, names of those that are zero at new indices)."""
         operands = list(self._operands(step))
         for label, expression in self.dims.rule(step.name)[1].items():
@@ -219,7 +202,7 @@ class _Growing:
         return found
 
     def _noticed(
-        self, step: Step, label: str, atom: str, carriers: list[_Operand], zeros: frozenset[str], in_result: bool
+        self, step: Step, label: str, atom: str, carriers: list[Operand], zeros: frozenset[str], in_result: bool
     ) -> str:
         """Why a call's result at old indices depends on the new ones, "" where it does not."""
         rule = self.dims.rule(step.name)[0]
@@ -232,7 +215,7 @@ class _Growing:
                 return ""
             if atom in self.new and not zeros:
                 return f"{what} sums over {atom!r}"
-            if atom in self.copied and not any(isinstance(o.ref, Weight) and self._shares(o, label) for o in carriers):
+            if atom in self.copied and not any(self._shares(o, label, atom) for o in carriers):
                 return f"{what} sums over copies of {atom!r}"
             return ""
         if atom in self.copied and atom not in self.new and coupled in ("average", "rms") and self._evenly(atom):
@@ -245,11 +228,16 @@ class _Growing:
                 return ""
         return f"{what} mixes the indices of {atom!r}"
 
-    def _shares(self, operand: _Operand, label: str) -> bool:
-        assert isinstance(operand.ref, Weight)
-        key = self.dims.head(operand.ref.key)
-        shared = self.growth.shared.get(key)
-        return bool(shared) and shared[operand.at(label)] and not self.dims.produces(key)[operand.at(label)]  # type: ignore[index]
+    def _shares(self, operand: Operand, label: str, atom: str) -> bool:
+        """Whether copies share the weights that an operand is, or is a part of."""
+        if isinstance(operand.ref, Weight):
+            key: str | None = self.dims.head(operand.ref.key)
+            at = [operand.at(label)]
+        else:
+            key = self.dims.part_of(operand.ref)
+            at = [i for i, how in enumerate(self.dims.of(key)) if atom in atoms_of(how)] if key is not None else []
+        shared = self.growth.shared.get(key or "")
+        return bool(shared) and len(at) == 1 and shared[at[0]] and atom not in self.dims.roles(str(key))[at[0]].made  # type: ignore[index]
 
     def _evenly(self, atom: str) -> bool:
         counts: dict[int, int] = {}
@@ -336,7 +324,7 @@ class _Growing:
         inputs = [o for o in carriers if isinstance(o.ref, Edge)]
         own = [o for o in carriers if isinstance(o.ref, Weight)]
         zero_now = frozenset(o.name for o in carriers if self._is_zero(o, label, atom))
-        ways: list[list[_Operand]] = [[o] for o in inputs] + ([inputs] if len(inputs) > 1 else [])
+        ways: list[list[Operand]] = [[o] for o in inputs] + ([inputs] if len(inputs) > 1 else [])
         ways += [[o] for o in own] + ([own] if len(own) > 1 else [])
         for way in ways:
             if kind.zeroes(types, label, zero_now | {o.name for o in way}, self.dims.rule(step.name)[0]):
@@ -346,7 +334,7 @@ class _Growing:
                 self._restore(before)
         return False
 
-    def _force_operand(self, step: Step, operand: _Operand, label: str, atom: str, visited: set[str]) -> bool:
+    def _force_operand(self, step: Step, operand: Operand, label: str, atom: str, visited: set[str]) -> bool:
         if isinstance(operand.ref, Edge):
             return self._learns(operand.ref, step, visited) and self._force(operand.ref, atom, visited)
         key = self.dims.head(operand.ref.key)
@@ -370,7 +358,7 @@ class _Growing:
         while True:
             step = self.graph[here.node].step
             source = step.args.get("x")
-            if not (operator(step.op).view or step.op in _PARTS) or not isinstance(source, Edge) or weights(step_values(step)):
+            if not (operator(step.op).view or step.op in PARTS) or not isinstance(source, Edge) or weights(step_values(step)):
                 break
             chain.append(step)
             here = source
@@ -381,7 +369,8 @@ class _Growing:
         axis = next((i for i, e in enumerate(self.dims.of(here)) if atom in atoms_of(e)), None)
         if axis is None:
             return False
-        label = next((each for each in labels_of(rule.outputs[0][axis]) if atom in atoms_of(labels.get(each, ()))), None)
+        known = (each for each in labels_of(rule.outputs[0][axis]) if each in labels)
+        label = next((each for each in known if atom in atoms_of(labels[each])), None)
         mine = [o for o in own if label is not None and o.carries(label)]
         if label is None or not operator(step.op).zeroes(self.graph.operands(step), label, frozenset(o.name for o in mine)):
             return False
@@ -391,7 +380,7 @@ class _Growing:
         self.proven.add((edge, atom))
         return True
 
-    def _blank(self, operand: _Operand, label: str, rows: np.ndarray[Any, Any]) -> bool:
+    def _blank(self, operand: Operand, label: str, rows: np.ndarray[Any, Any]) -> bool:
         """Zeros for those new rows of a weight."""
         import numpy as np
 
@@ -413,7 +402,7 @@ class _Growing:
         """Columns that read zeros need not be zero as well: two zeros in a row would never learn."""
         for key, fill in self.growth.fills.items():
             for axis, how in enumerate(fill):
-                only_summed = self.dims.sums(key)[axis] and not self.dims.produces(key)[axis]
+                only_summed = self._sums(key, axis, self.grown) and not self._makes(key, axis)
                 if how == ZERO and only_summed and self._reads_zeros(key, axis):
                     fill[axis] = UNDER
 

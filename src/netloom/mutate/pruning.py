@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError
 from ..graph.graph import Graph
-from ..ops import Product
+from ..ops import Edge, Product
 from .analysis import Dimensions
 from .atoms import NEW, Take, atoms_of
 from .editing import Edit
@@ -226,6 +226,14 @@ def candidates(dims: Dimensions, heads: bool = True, protect: Sequence[str] = ()
             held = parts[1:] if heads else parts[:1]
             stay.update(atom for part in held for atom in atoms_of(part))
     weighty = {atom for key in dims.graph.tensors for axis in dims.of(key) for atom in atoms_of(axis)}
+    # Rows of a table that nothing takes (positions beyond the inputs at hand) cost nothing, and longer inputs need them.
+    taken = {
+        atom
+        for step in dims.graph.steps if step.op not in ("parameter", "constant")
+        for axis in (how for k in range(len(dims.graph.types(step.name))) for how in dims.of(Edge(step.name, k)))
+        for atom in atoms_of(axis)
+    }  # fmt: skip
+    weighty &= taken
     return [atom.id for atom in dims.free if atom.id not in stay and atom.id in weighty]
 
 

@@ -42,9 +42,6 @@ class Ties:
         #: Node → its rule, and the variables of its labels.
         self.rules: dict[str, Dims] = {}
         self.labels: dict[str, dict[str, int]] = {}
-        #: Key → for each axis whether some call makes results with it, and whether some call sums over it.
-        self.produced: dict[str, list[bool]] = {}
-        self.summed: dict[str, list[bool]] = {}
         known: dict[Any, _Rule] = {}
         for step in graph.steps:
             _Call(self, step, self._rule(step, known)).settle()
@@ -91,18 +88,16 @@ class _Rule:
     """What the dimension rule says of all calls of an operator with like operands and attributes, sorted out once.
 
     ``operands`` (argument, place in its list or None, axes); ``made`` (label, size) of the labels that only results have;
-    ``equations`` (axis, size) tell the sizes of further labels; ``fixed`` (label, where it stands); ``roles`` (argument, place
-    in its list or None, for each axis whether it is summed over) of operands that may be entries of the tensor table.
+    ``equations`` (axis, size) tell the sizes of further labels; ``fixed`` (label, where it stands).
     """
 
-    __slots__ = ("dims", "loosable", "outputs", "operands", "made", "equations", "fixed", "roles", "is_plain")
+    __slots__ = ("dims", "loosable", "outputs", "operands", "made", "equations", "fixed", "is_plain")
 
     def __init__(self, kind: Operator, types: SimpleNamespace, outputs: tuple[TensorType, ...], loosened: bool) -> None:
         loose = kind.loose_dims(types, outputs)
         self.loosable, self.outputs = loose is not None, outputs
         self.dims: Dims = loose if loose is not None and loosened else kind.dims(types, outputs)
         self.operands: list[tuple[str, int | None, Any]] = []
-        self.roles: list[tuple[str, int | None, list[bool]]] = []
         self._sort_operands(kind, types)
         #: Label → the axis of an operand or of the result where it stands first.
         place: dict[str, tuple[int, str]] = {}
@@ -129,18 +124,12 @@ class _Rule:
         ]
 
     def _sort_operands(self, kind: Operator, types: SimpleNamespace) -> None:
-        made = {label for row in self.dims.outputs for axis in row for label in labels(axis)}
         for name, value in kind.typed(types):
             rows, given = self.dims.operands[name], getattr(types, name)
             places: list[int | None] = [None]
             if not isinstance(value, TensorType):  # an index may hold other things beside tensors
                 places = [i for i, entry in enumerate(given) if isinstance(entry, TensorType)]
-            roles = kind.roles(types) if name == kind.weight_list else (name,) * len(places)
-            for at, axes, role in zip(places, [rows] if places == [None] else rows, roles):
-                self.operands.append((name, at, axes))
-                if kind.by_name[name].kind != "tensor":
-                    gone = [(role, i) in self.dims.summed or made.isdisjoint(labels(axis)) for i, axis in enumerate(axes)]
-                    self.roles.append((name, at, gone))
+            self.operands += [(name, at, axes) for at, axes in zip(places, [rows] if places == [None] else rows)]
 
 
 class _Call:
@@ -167,8 +156,13 @@ class _Call:
             for label, place in rule.fixed:
                 if label in known and not axes.is_frozen(known[label]):
                     axes.freeze(known[label], f"{place} of {axes.at}")
+        if self.step.op == "opaque":
+            refs: list[Edge | Weight] = [*self.step.edges, *self.step.weights]
+            for ref in refs:
+                what = str(ref) if isinstance(ref, Edge) else ref.key
+                for i, variable in enumerate(ties.row(ref)):
+                    axes.freeze(variable, f"axis {i} of {what!r} in {axes.at}")
         self._note()
-        self._note_roles()
         ties.rules[name], ties.labels[name] = self.dims, known
 
     def _take_operands(self) -> list[tuple[Any, int]]:
@@ -183,18 +177,6 @@ class _Call:
                 else:
                     known[axis] = variable
         return composite
-
-    def _note_roles(self) -> None:
-        """For the axes of weights: whether the result has them, or they are summed over."""
-        args, ties = self.step.args, self.ties
-        for name, index, gone in self.rule.roles if self.step.weights else ():
-            ref = args[name] if index is None else args[name][index]
-            if type(ref) is Weight:
-                key = ties.head(ref.key)
-                produced = ties.produced.setdefault(key, [False] * len(gone))
-                summed = ties.summed.setdefault(key, [False] * len(gone))
-                for i, each in enumerate(gone):
-                    produced[i], summed[i] = produced[i] or not each, summed[i] or each
 
     def _variable(self, axis: Any, size: Any = None) -> int:
         """The variable of an axis; an axis with labels of unknown size stays as it is, whatever size it has."""
