@@ -96,16 +96,17 @@ def check_command(line: str, where: str) -> None:
 
 
 def check_netloom(words: list[str], where: str) -> None:
-    """The help of the subcommand must mention every flag."""
+    """The help of the subcommand, or of its action, must mention every flag."""
     main = pytest.importorskip("netloom.cli.main", reason="the command line does not exist yet").main
-    command = [word for word in words if not word.startswith("-")][:1]
+    command = [word for word in words[:2] if not word.startswith("-")]
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        try:
-            status = main([*command, "--help"])
-        except SystemExit as stop:
-            status = stop.code
-    assert not status, f"{where}: netloom {' '.join(command)} --help ends with {status}: {output.getvalue()}"
+        for shown in (command[:1], command):
+            try:
+                status = main([*shown, "--help"])
+            except SystemExit as stop:
+                status = stop.code
+            assert not status, f"{where}: netloom {' '.join(shown)} --help ends with {status}: {output.getvalue()}"
     for word in words:
         if word.startswith("--"):
             assert word.partition("=")[0] in output.getvalue(), f"{where}: no flag {word}"
