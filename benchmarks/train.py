@@ -8,6 +8,7 @@ Ten networks sampled from the convolutional space (at most half a million multip
 - ``floor``: forward, backward and step (our optimiser, the fastest here) on one batch that is resident, as often as an epoch
   has batches,
 - ``netloom``: `run_loop` over an epoch, without measuring on the validation part, which the other loops do not do either,
+- ``lowered``: the same with ``precision="auto", channels_last=True``: bfloat16 where the processor multiplies it faster,
 - ``tutorial``: the loop of PyTorch's tutorial, `DataLoader(TensorDataset)`, `torch.optim.AdamW`, `loss.item()` at each step,
 - ``images`` (CIFAR-10): the same over images as torchvision's data set gives them, ToTensor and Normalize for each,
 - ``skorch`` and ``lightning``, with as few callbacks as they have.
@@ -27,6 +28,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from benchmarks import torchvision_shim  # noqa: F401  (before torchvision, which Lightning looks for)
@@ -39,6 +41,7 @@ import netloom as nl
 from netloom.training import Limits, Recipe, evaluate, run_loop
 from netloom.training.batches import batches_of
 from netloom.training.learner import NetworkLearner
+from netloom.training.precision import resolve
 from netloom.training.recipes import batches_per_epoch
 
 BATCH = {"digits": 64, "cifar10": 256}
@@ -64,8 +67,9 @@ class Sides:
         torch.manual_seed(0)
         return nl.build(self.graph, seed=0).train()
 
-    def learner(self) -> NetworkLearner:
-        return NetworkLearner(self.network(), self.recipe, self.steps, self.epochs * self.steps, classes=self.task.num_classes)
+    def learner(self, recipe: Recipe | None = None) -> NetworkLearner:
+        steps = self.epochs * self.steps
+        return NetworkLearner(self.network(), recipe or self.recipe, self.steps, steps, classes=self.task.num_classes)
 
     def floor(self) -> tuple[float, torch.nn.Module]:
         learner = self.learner()
@@ -83,12 +87,16 @@ class Sides:
             step()
         return time.process_time() - start, network
 
-    def netloom(self) -> tuple[float, torch.nn.Module]:
-        learner, batches = self.learner(), batches_of(self.task.train, self.recipe, 0)
+    def lowered(self) -> tuple[float, torch.nn.Module]:
+        return self.netloom(replace(self.recipe, precision=resolve("auto", "cpu"), channels_last=True))
+
+    def netloom(self, recipe: Recipe | None = None) -> tuple[float, torch.nn.Module]:
+        learner, batches = self.learner(recipe), batches_of(self.task.train, self.recipe, 0)
         start = time.process_time()
         result = run_loop(learner, batches, None, Limits(epochs=self.epochs))
         seconds = time.process_time() - start
         assert result.status == "ok", result
+        learner.finish()
         return seconds, learner.network
 
     def tutorial(self, dataset: Any = None) -> tuple[float, torch.nn.Module]:
@@ -179,7 +187,7 @@ def networks(name: str, count: int, task: nl.tasks.Task) -> Iterator[nl.Graph]:
         yield space.sample(rng)
 
 
-def measure(name: str, count: int, epochs: int, left_out: dict[str, str]) -> None:
+def measure(name: str, count: int, epochs: int, skipped: list[str], left_out: dict[str, str]) -> None:
     task = load(name)
     recipe = Recipe(
         epochs=epochs, batch_size=BATCH[name], learning_rate=1e-3, schedule="constant", warmup=0.0, clip_norm=None
@@ -190,12 +198,12 @@ def measure(name: str, count: int, epochs: int, left_out: dict[str, str]) -> Non
         sides = Sides(graph, task, recipe, epochs)
         row: dict[str, Any] = {"task": name, "macs": graph.flops // 2, "params": graph.num_params}
         runs: dict[str, Callable[[], tuple[float, Any]]] = {
-            "floor": sides.floor, "netloom": sides.netloom, "tutorial": sides.tutorial, "skorch": sides.skorch,
-            "lightning": sides.lightning, **({"images": sides.images} if name == "cifar10" else {}),
+            "floor": sides.floor, "netloom": sides.netloom, "lowered": sides.lowered, "tutorial": sides.tutorial,
+            "skorch": sides.skorch, "lightning": sides.lightning, **({"images": sides.images} if name == "cifar10" else {}),
         }  # fmt: skip
         for turn in range(2):  # the second turn counts where it was faster
             for side, run in runs.items():
-                if side in left_out or (turn and side not in ("floor", "netloom", "tutorial")):
+                if side in left_out or side in skipped or (turn and side not in ("floor", "netloom", "tutorial")):
                     continue
                 try:
                     seconds, network = run()
@@ -208,13 +216,19 @@ def measure(name: str, count: int, epochs: int, left_out: dict[str, str]) -> Non
         rows.append(row)
         shown = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
         print(json.dumps(shown), flush=True)
-    peers = [side for side in runs if side not in ("floor", "netloom") and side in rows[0]]
+    peers = [side for side in runs if side not in ("floor", "netloom", "lowered") and side in rows[0]]
     ratios = [row["netloom"] / row["floor"] for row in rows]
     print(f"{name}: netloom ÷ floor: median {statistics.median(ratios):.3f}, largest {max(ratios):.3f}")
+    if "lowered" in rows[0]:
+        gains = [row["netloom"] / row["lowered"] for row in rows]
+        print(f"{name}: netloom ÷ lowered: median {statistics.median(gains):.2f}, per network {[round(g, 2) for g in gains]}")
+        gains = [row["tutorial"] / row["lowered"] for row in rows]
+        print(f"{name}: tutorial ÷ lowered: median {statistics.median(gains):.2f}, per network {[round(g, 2) for g in gains]}")
     for side in peers:
         median = statistics.median(row[side] / row["netloom"] for row in rows)
         print(f"{name}: {side} ÷ netloom: median {median:.2f}, per network {[round(r[side] / r['netloom'], 2) for r in rows]}")
-    scores = {side: round(statistics.mean(row[f"{side}_accuracy"] for row in rows), 4) for side in ("netloom", *peers)}
+    scored = [side for side in runs if f"{side}_accuracy" in rows[0]]
+    scores = {side: round(statistics.mean(row[f"{side}_accuracy"] for row in rows), 4) for side in scored}
     print(f"{name}: mean validation accuracy after {epochs} epochs: {scores}")
 
 
@@ -223,6 +237,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="digits,cifar10")
     parser.add_argument("--networks", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--skip", default="", help="sides to leave out, such as skorch,lightning")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
@@ -232,7 +247,7 @@ def main() -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, one thread")
     left_out: dict[str, str] = {}
     for name in options.tasks.split(","):
-        measure(name, options.networks, options.epochs, left_out)
+        measure(name, options.networks, options.epochs, options.skip.split(","), left_out)
     for side, reason in left_out.items():
         print(f"left out: {side}: {reason}")
 

@@ -19,7 +19,7 @@ import torch
 import netloom as nl
 
 RECIPE = nl.training.Recipe(
-    epochs=16, batch_size=128, optimizer="sgd", momentum=0.9, nesterov=True, learning_rate=0.1, weight_decay=5e-4,
+    epochs=16, batch_size=128, optimizer="sgd", momentum=0.9, nesterov=True, learning_rate=0.2, weight_decay=5e-4,
     decay_biases=False, schedule="linear", warmup=0.2, label_smoothing=0.1, clip_norm=None, crop=4, flip=True,
     precision="bfloat16", channels_last=True,
 )  # fmt: skip
