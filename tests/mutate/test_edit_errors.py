@@ -32,6 +32,7 @@ X, IMAGE = torch.randn(2, 4), torch.randn(1, 3, 8, 8)
 
 #: What is asked of `net`, and what the error says.
 REQUESTS: dict[str, tuple[Ask, str]] = {
+    "change and size": (lambda e: e["0"].resize(out=1, out_to=7), "takes out= (a change) or out_to= (a size), not both"),
     # names
     "unknown name": (lambda e: e["00"], "no node is called '00'; did you mean '0'?"),
     "unknown in resize": (lambda e: e.resize({"3": 1}), "no node is called '3'"),
@@ -195,6 +196,52 @@ def test_an_error_of_what_is_inserted_is_its_own() -> None:
     with pytest.raises(ZeroDivisionError):
         edit.insert_after("0", lambda v: 1 / 0)
     assert edit.plan.stages == ()
+
+
+def test_models_whose_weights_are_not_there() -> None:
+    edit = nl.edit(net().to("meta"), X.to("meta"))
+    edit["0"].resize(out=+2)
+    assert edit.graph["0"].out_size == 8  # that needs no weights
+    with pytest.raises(EditError, match="'0.weight' is on the meta device and holds no values"):
+        edit.result
+    edit["0"].resize(out=-3)
+    with pytest.raises(EditError, match="is on the meta device"):
+        edit.plan
+
+
+def test_a_backward_pass_is_not_disturbed() -> None:
+    model, said = net(), []
+
+    def hook(gradient: torch.Tensor) -> None:
+        for change in (lambda: nl.edit(model, X), lambda: ready.apply_to(model)):
+            with pytest.raises(EditError, match="a backward pass is running") as error:
+                change()
+            said.append(error)
+
+    ready = nl.edit(model, X)
+    ready["0"].resize(out=-1)
+    before = state(model)
+    y = model(X)
+    y.register_hook(hook)
+    y.sum().backward()
+    assert len(said) == 2 and same_state(state(model), before)
+    ready.apply_to(model)
+    assert model[0].out_features == 5
+
+
+def test_values_are_looked_at_at_once() -> None:
+    for value, says in (("magnitud", "did you mean 'magnitude'"), (3, "a mapping or a function, not a int")):
+        with pytest.raises(EditError, match=says):
+            nl.edit(net(), X, value=value)
+
+
+def test_whole_numbers_of_others() -> None:
+    import numpy as np
+
+    edit = nl.edit(net(), X)
+    edit["0"].resize(out=np.int64(-1))
+    edit["2"].resize(in_=torch.tensor(-1))
+    assert edit.graph["0"].out_size == 5
 
 
 def test_states_and_optimisers_of_another_model() -> None:

@@ -90,12 +90,12 @@ class Asking:
         dims = self.analysed(())
         dropped = Dropped(what, place, tuple(sorted(whole_numbers(positions, what))))
         try:
-            _atoms_without(dims, [dropped])
+            _atoms_without(dims, [*self.drops, dropped])
         except EditError:
             loosened = self._loosened(dims, [place])
             if loosened is None:
                 raise
-            _atoms_without(loosened, [dropped])
+            _atoms_without(loosened, [*self.drops, dropped])
         self.drops.append(dropped)
 
     def settle(self, aligner: Aligner) -> Stage | None:
@@ -141,6 +141,8 @@ def _atoms_without(dims: Dimensions, drops: Sequence[Dropped]) -> dict[str, set[
     for each in drops:
         for atom, gone in dropped_atoms(dims, asked_axis(dims, each.place), each.indices, each.what).items():
             found.setdefault(atom, set()).update(gone)
+            if len(found[atom]) == dims.sizes[atom] and not dims.always_beside_others(atom):
+                raise EditError(f"nothing would be left of {each.what}, which has {dims.sizes[atom]}; keep at least one")
     return found
 
 

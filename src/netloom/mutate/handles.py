@@ -28,6 +28,9 @@ class Handle:
         given = [(word, n) for word, n in (("out", out), ("out_to", out_to), ("in_", in_), ("in_to", in_to)) if n is not None]
         if not given:
             raise EditError(f"resize of {self.name!r} needs out=, out_to=, in_= or in_to=")
+        for change, size in (("out", "out_to"), ("in_", "in_to")):
+            if {change, size} <= {word for word, _ in given}:
+                raise EditError(f"resize of {self.name!r} takes {change}= (a change) or {size}= (a size), not both")
         dims = self.edit._dimensions(self.edit._plan.graph)
         with self.edit._asking.as_a_whole():
             for word, amount in given:
@@ -36,9 +39,8 @@ class Handle:
                     places = [(self._place(dims), repr(self.name), amount)]
                 else:
                     places = self._in_places(dims, amount)
-                for place, what, number in places:
-                    if isinstance(number, bool) or not isinstance(number, int):
-                        raise EditError(f"{word} = {number!r} for {self.name!r}; expected a whole number")
+                for place, what, given_number in places:
+                    number = _whole(given_number, f"{word} = {given_number!r} for {self.name!r}")
                     self.edit.ask(place, what, number if relative else None, None if relative else number, relax)
 
     def _place(self, dims: Dimensions) -> Edge | str:
@@ -82,6 +84,18 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<Handle {self.name!r}>"
+
+
+def _whole(number: Any, what: str) -> int:
+    """A whole number, of Python, numpy or torch."""
+    import operator
+
+    try:
+        if not isinstance(number, bool):
+            return operator.index(number)
+    except TypeError:
+        pass
+    raise EditError(f"{what}; expected a whole number")
 
 
 def feature_axis(dims: Dimensions, name: str, index: int = 0) -> Any:

@@ -23,12 +23,15 @@ _QUANTISED = ("torch.ao.nn.quantized", "torch.nn.quantized", "torch.ao.nn.intrin
 class Subject:
     """A model (an nn.Module, a Network, or a Graph without weights), traced once.
 
-    `EditError` for models that no edit can be made of: quantised, on several devices.
+    `EditError` for models that no edit can be made of: quantised, on several devices, in the middle of a backward pass.
     """
 
     def __init__(self, model: Any, example_inputs: Any, value: Any, seed: int, free: Any = None) -> None:
         import numpy as np
 
+        from .values import refuse_no_value
+
+        refuse_no_value(value)
         self.value, self.seed, self.free, self.example_inputs = value, seed, free, example_inputs
         self.rng = np.random.default_rng(seed)
         self.model: Any = None
@@ -59,7 +62,13 @@ class Subject:
             raise EditError("a Graph has no weights to edit; give a Network (nl.build(graph)) or a model, or read edit.graph")
         from ..building.network import full_state
 
+        self._refuse_meta()
         return full_state(self.model)
+
+    def _refuse_meta(self) -> None:
+        empty = next((key for key, parameter in self.model.named_parameters() if parameter.is_meta), None)
+        if empty is not None:
+            raise EditError(f"{empty!r} is on the meta device and holds no values; load weights, or edit the graph")
 
     def state_of(self, plan: Plan) -> Mapping[str, torch.Tensor] | None:
         """The weights after a plan; None where there are none."""
@@ -85,6 +94,8 @@ class Subject:
             return {}
         from .values import atom_scores
 
+        if self.model is not None:
+            self._refuse_meta()
         if dims.graph is self.graph:
             return atom_scores(self.value, self.model, self.graph, dims, self.rng)
         if self._first is None:
@@ -127,7 +138,15 @@ def _moved(scores: np.ndarray, codes: np.ndarray | None) -> np.ndarray:
     return np.where(codes == NEW, np.finfo(np.float32).eps, scores[np.where(codes == NEW, 0, sources(codes))])
 
 
+def refuse_in_backward() -> None:
+    import torch
+
+    if torch._C._current_graph_task_id() != -1:
+        raise EditError("a backward pass is running, which needs the model as it is; edit the model when backward() is over")
+
+
 def _refuse_odd(model: torch.nn.Module) -> None:
+    refuse_in_backward()
     devices: set[torch.device] = set()
     for module in model.modules():
         if type(module).__module__.startswith(_QUANTISED):

@@ -112,17 +112,23 @@ class _Subject:
         return fold(place.how, self.dims.sizes, along)
 
 
-def _places(value: Any, subject: _Subject) -> Iterable[Found]:
+def refuse_no_value(value: Any) -> None:
+    """`EditError` for what cannot say which neurons are worth more."""
     if isinstance(value, str):
         _known(value, _NAMED, "value")
+    elif not (isinstance(value, Mapping) or hasattr(value, "places") or callable(value)):
+        raise EditError(f"a value is a name ({', '.join(_NAMED)}), a mapping or a function, not a {type(value).__name__}")
+
+
+def _places(value: Any, subject: _Subject) -> Iterable[Found]:
+    refuse_no_value(value)
+    if isinstance(value, str):
         return _NAMED[value](subject)
     if isinstance(value, Mapping):
         return _given(value, subject)
     if hasattr(value, "places"):
         found: Iterable[Found] = value.places(subject.dims)
         return found
-    if not callable(value):
-        raise EditError(f"a value is a name ({', '.join(_NAMED)}), a mapping or a function, not a {type(value).__name__}")
     parameters = _parameters(value)
     if parameters[:1] == ["key"]:
         return _by_element(value, subject)

@@ -11,6 +11,7 @@ from ...building.network import Network, build, full_state
 from ...errors import EditError
 from ...graph.graph import Graph
 from ...tracing.state import held
+from ..subject import refuse_in_backward
 from .attributes import Place, Sizes, names_a_size, own_ints, owner
 from .config import Configuration
 from .draft import Draft
@@ -50,6 +51,7 @@ def write_back(
     """
     if not isinstance(model, torch.nn.Module):
         raise EditError(f"model is a {type(model).__name__}; expected the torch.nn.Module that was traced")
+    refuse_in_backward()
     _refuse_another(model, old)
     if isinstance(model, Network):
         _rebuild(model, new, state)
