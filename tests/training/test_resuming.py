@@ -198,6 +198,38 @@ def test_tied_weights_stay_tied(digits: nl.tasks.Task, tmp_path: Path) -> None:
     assert same(resumed, at_once) and resumed.network.again.weight is resumed.network.body.weight
 
 
+def test_buffers_that_a_module_puts_anew_and_extra_state(digits: nl.tasks.Task, tmp_path: Path) -> None:
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.layer = torch.nn.Linear(64, 10)
+            self.register_buffer("calls", torch.zeros(1))
+            self.register_buffer("seen", torch.zeros(0), persistent=False)
+
+        def get_extra_state(self) -> dict[str, int]:
+            return {"version": 1}
+
+        def set_extra_state(self, state: Any) -> None:
+            assert state == {"version": 1}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                self.calls = self.calls + 1
+                self.seen = torch.cat([self.seen, x.mean().reshape(1)])
+            return self.layer(x.flatten(1)) * (1 + self.calls / 1000)
+
+    recipe = {"horizon_epochs": 3, "ema_decay": 0.9}
+    at_once = nl.train(Counting(), digits, recipe, epochs=3)
+    nl.train(Counting(), digits, recipe, epochs=2, checkpoint=tmp_path)
+    resumed = nl.train(Counting(), digits, recipe, epochs=3, checkpoint=tmp_path)
+    assert torch.equal(resumed.network.seen, at_once.network.seen) and len(resumed.network.seen) == 3 * STEPS
+    assert torch.equal(resumed.network.calls, at_once.network.calls)
+    assert torch.equal(resumed.network.layer.weight, at_once.network.layer.weight)
+    assert [p.train_loss for p in resumed.curve] == [p.train_loss for p in at_once.curve]
+    resumed.restore_best()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -38,10 +38,14 @@ class Average:
 
         self.steps += 1
         weight = 1 - min(self.decay, self.steps / (FIRST + self.steps))
+        averages = self.averages
+        moving = [name for name in self._moving if averages[name].shape == tensors[name].shape]
         with torch.no_grad():
-            torch._foreach_lerp_([self.averages[n] for n in self._moving], [tensors[n].detach() for n in self._moving], weight)
+            torch._foreach_lerp_([averages[n] for n in moving], [tensors[n].detach() for n in moving], weight)
             for name in self._others:
-                self.averages[name].copy_(tensors[name])
+                averages[name].copy_(tensors[name])
+            if len(moving) < len(self._moving):  # buffers that grow
+                averages.update({n: tensors[n].detach().clone() for n in set(self._moving) - set(moving)})
 
     @contextmanager
     def in_place(self, tensors: Mapping[str, Any]) -> Iterator[None]:
@@ -65,5 +69,8 @@ class Average:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.steps = state["steps"]
-        for name, average in self.averages.items():
-            average.copy_(state["averages"][name])
+        for name, saved in state["averages"].items():
+            if self.averages[name].shape == saved.shape:
+                self.averages[name].copy_(saved)
+            else:
+                self.averages[name] = saved.to(self.averages[name].device)

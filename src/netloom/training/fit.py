@@ -197,7 +197,7 @@ def _about(network: Any, task: Task, recipe: Recipe, seed: int) -> dict[str, Any
     if isinstance(graph, Graph):
         identity = graph.hash
     else:
-        shapes = [(name, list(tensor.shape)) for name, tensor in network.state_dict().items()]
+        shapes = [(name, list(weight.shape)) for name, weight in network.named_parameters(remove_duplicate=False)]
         identity = hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
     course = json.loads(json.dumps(recipe.course()))
     return {"network": identity, "task": task.hash, "recipe": course, "seed": seed}

@@ -47,7 +47,7 @@ class NetworkLearner:
         self.rate = rates(recipe, steps_per_epoch, horizon)
         if recipe.channels_last:
             network.to(memory_format=torch.channels_last)
-        self.tensors = distinct_tensors(network)
+        self._places = places_of(network)
         self.optimizer = Optimizer(network.named_parameters(), recipe)
         self.optimizer.zero_grad()
         self.device = self.optimizer.weights[0].device
@@ -59,6 +59,11 @@ class NetworkLearner:
         self.steps = 0
         self.bad = torch.zeros((), device=self.device)
         self.train_mode()
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """Parameters and buffers by name, as they are now."""
+        return {name: held[key] for name, (held, key) in self._places.items()}
 
     def train_mode(self) -> None:
         """Put the network in training mode."""
@@ -173,8 +178,12 @@ class NetworkLearner:
         """Take over what `state_dict` gave, in place."""
         self.steps, self.earlier_horizon = state["steps"], state["horizon"]
         with torch.no_grad():
-            for name, tensor in self.tensors.items():
-                tensor.copy_(state["tensors"][name])
+            for name, (held, key) in self._places.items():
+                saved = state["tensors"][name]
+                if held[key].shape == saved.shape:
+                    held[key].copy_(saved)
+                else:  # a buffer that grows
+                    held[key] = saved.to(held[key].device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.meter.load_state_dict(state["meter"])
         torch.set_rng_state(state["generator"])
@@ -191,19 +200,20 @@ def _parts(given: Any) -> tuple[Any, Sequence[Any]]:
     return (outputs[0], outputs[1:]) if outputs else (None, ())
 
 
-def distinct_tensors(network: Any) -> dict[str, Any]:
-    """Parameters and buffers by name, what is tied under its first name only."""
+def places_of(network: Any) -> dict[str, tuple[dict[str, Any], str]]:
+    """Where each parameter and buffer is, by its name: a dict and a key, for modules may put another tensor there.
+
+    What is tied is there under its first name only.
+    """
     seen: set[int] = set()
     found = {}
-    for name, tensor in _all_tensors(network):
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            found[name] = tensor
+    for kind in ("_parameters", "_buffers"):
+        for path, module in network.named_modules(remove_duplicate=False):
+            for key, tensor in getattr(module, kind).items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    found[f"{path}.{key}" if path else key] = (getattr(module, kind), key)
     return found
-
-
-def _all_tensors(network: Any) -> Sequence[tuple[str, Any]]:
-    return [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
 
 
 def snapshot_of(network: Any) -> dict[str, Any]:
