@@ -32,6 +32,18 @@ class FunctionalDropout(nn.Module):
         return torch.nn.functional.dropout(x, 0.9, training=False) + F.dropout1d(x.unsqueeze(1), 0.5, self.training).squeeze(1)
 
 
+@case(floats(6))
+class RateByMode(nn.Module):
+    """Attention of transformers' models says a rate of zero in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(self.fc(x), 0.3 if self.training else 0.0, self.training).relu()
+
+
 class DropPath(nn.Module):
     """Stochastic depth per sample, as timm writes it."""
 

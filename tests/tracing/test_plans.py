@@ -114,6 +114,41 @@ def test_what_is_remembered_changes_nothing() -> None:
     assert nl.trace(model, x) == first
 
 
+def test_modes_that_make_like_calls_leave_one_call_each() -> None:
+    """A counter of batches, and a rate of zero in evaluation: no reason for two calls, or for one more."""
+
+    class Rate(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.dropout(x, 0.3 if self.training else 0.0, self.training)
+
+    graph = nl.trace(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), Rate()), torch.randn(3, 4))
+    assert [(node.op, node.step.mode) for node in graph.nodes] == [
+        ("input", ""), ("linear", ""), ("batch_norm", ""), ("dropout", ""),
+    ]  # fmt: skip
+    assert graph["2"].attrs["p"] == 0.3
+
+
+def test_modules_are_watched_only_while_they_are_traced() -> None:
+    model, called = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Module.__call__
+
+    def fail(module: nn.Module, args: Any) -> None:
+        assert nn.Module.__call__ is called and "_call_impl" in module.__dict__
+        raise RuntimeError("stop")
+
+    handle = model[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="stop"):
+        nl.trace(model, torch.randn(3, 4))
+    handle.remove()
+    assert not any("_call_impl" in module.__dict__ for module in model.modules())
+    assert len(nl.trace(model, torch.randn(3, 4))) == 3
+
+
+def test_a_compiled_module_is_traced_as_what_it_was() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    model[0].compile(backend="eager")
+    assert [node.name for node in nl.trace(model, torch.randn(3, 4)).nodes][1:] == ["0", "1"]
+
+
 def test_a_loop_over_the_first_axis_ends() -> None:
     """A recurrent layer over part of the features, time first: no kernel may walk through a million steps."""
 

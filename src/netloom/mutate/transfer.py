@@ -21,7 +21,7 @@ from .plan import Move, Plan, Stage
 from .resizing import edge_repeated
 
 #: Elements of the parts by which a tensor is gathered.
-_PART = 2**16
+_PART = 2**17
 
 
 def apply_plan(plan: Plan, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

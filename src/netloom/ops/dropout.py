@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..errors import ShapeError
 from .arguments import MODULE, attr, flag, tensor
@@ -30,6 +31,13 @@ class Dropout(Unary):
     def infer(self, a: SimpleNamespace) -> TensorType:
         # Where nothing is dropped, or everything, torch takes any dtype.
         return super().infer(a) if a.training is True and 0 < a.p < 1 and a.x.numel != 0 else a.x
+
+    def join_modes(self, evaluation: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any] | None:
+        # Code that asks for the mode itself often says p=0.0 in evaluation, where p does not count.
+        differing = {name for name in training if training[name] != evaluation[name]}
+        if differing <= {"p", "training"} and evaluation["training"] is False and training["training"] is True:
+            return {**training, "training": MODULE}
+        return None
 
 
 class AlphaDropout(Dropout):

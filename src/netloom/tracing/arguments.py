@@ -9,15 +9,17 @@ import torch
 
 from ..errors import ShapeError, TraceError
 from ..ops import DType, Edge, Slice, Weight
-from .plans import Place, Reading
+from .plans import Place
 from .records import BufferNumber, CumulativeFactor, Foreign, Retry, where_in_model
 from .state import dtype_name
 
 if TYPE_CHECKING:
+    from .aliasing import Handle
     from .recorder import Recorder
 
 
 _PLAIN = frozenset((int, float, bool, str, complex))
+_WEIGHT = Weight("")
 _TORCH_DATA = frozenset((torch.dtype, torch.memory_format, torch.device, torch.layout))
 
 
@@ -28,46 +30,50 @@ class Arguments:
         self.recorder = recorder
         self.handles = recorder.aliases.handles
 
-    def ir(self, value: Any) -> Any:
-        """A torch-side argument as plain data, with a `Place` for every tensor."""
-        return self.read(value, Reading())
-
-    def read(self, value: Any, reading: Reading) -> Any:
-        """The same, with its tensors and its key noted in ``reading``."""
-        handle = self.handles.get(id(value))
+    def keyed(self, value: Any, key: list[Any], handles: list[Handle]) -> bool:
+        """Note what a record can depend on in the key of a call, and its tensors; False for values that fit no key."""
         kind = type(value)
-        key = reading.key
+        if kind in _PLAIN:
+            key.append(kind)
+            # 0.0 and -0.0 compare equal, and so do complex numbers made of them.
+            key.append(str(value) if kind is complex or (kind is float and value == 0.0) else value)
+            return True
+        handle = self.handles.get(id(value))
         if handle is None:
-            if kind in _PLAIN:
-                key.append(kind)
-                # 0.0 and -0.0 compare equal, and so do complex numbers made of them.
-                key.append(str(value) if kind is complex or (kind is float and value == 0.0) else value)
-                return value
-            if value is None or value is Ellipsis:
+            if value is None or value is Ellipsis or kind in _TORCH_DATA:
                 key.append(value)
-                return value
-            if isinstance(value, torch.Tensor):
-                handle = self.unknown_tensor(value)
-        if handle is not None:
-            place = Place(handle, len(reading.places))
-            reading.places.append(place)
-            key.append(handle.known or handle.look())
-            if handle.key and handle.is_own:
-                key.append(Weight)
-            return place
+                return True
+            if kind is slice or isinstance(value, tuple | list):
+                parts = (value.start, value.stop, value.step) if kind is slice else value
+                key.append(kind)
+                key.append(len(parts))
+                return all(self.keyed(part, key, handles) for part in parts)
+            if not isinstance(value, torch.Tensor):
+                return False
+            handle = self.unknown_tensor(value)
+        handles.append(handle)
+        key.append(handle.known or handle.look())
+        if handle.key and handle.is_own:
+            key.append(Weight)
+        return True
+
+    def ir(self, value: Any, places: list[Place] | None = None) -> Any:
+        """A torch-side argument as plain data, with a `Place` for every tensor, which is noted in ``places``."""
+        kind = type(value)
+        if kind in _PLAIN or value is None or value is Ellipsis:
+            return value
+        places = [] if places is None else places
+        if isinstance(value, torch.Tensor):
+            places.append(Place(self.handles.get(id(value)) or self.unknown_tensor(value), len(places)))
+            return places[-1]
         if kind is slice:
-            key.append(kind)
-            return Slice(self.read(value.start, reading), self.read(value.stop, reading), self.read(value.step, reading))
+            return Slice(*[self.ir(part, places) for part in (value.start, value.stop, value.step)])
         if isinstance(value, tuple | list):
-            key.append(kind)
-            key.append(len(value))
-            return tuple([self.read(v, reading) for v in value])
+            return tuple([self.ir(part, places) for part in value])
         if kind in _TORCH_DATA:
-            key.append(value)
             if kind is torch.dtype:
                 return DType(dtype_name(value))
             return str(value).removeprefix("torch.") if kind is torch.memory_format else None
-        reading.odd = True
         return self._unusual(value, kind)
 
     def _unusual(self, value: Any, kind: type) -> Any:
@@ -137,12 +143,13 @@ class Arguments:
         return self.recorder.aliases.read(place.handle)
 
     def _weight(self, place: Place) -> Edge | Weight:
-        handle = place.handle
-        return Weight(self._key_here(handle.key)) if handle.is_own else self.recorder.aliases.read(handle)
+        return self.reference(_WEIGHT, place.handle)
 
-    def reference(self, placeholder: Any, place: Place) -> Edge | Weight:
-        """What a placeholder stands for."""
-        return self._weight(place) if type(placeholder) is Weight else self._edge(place)
+    def reference(self, placeholder: Any, handle: Handle) -> Edge | Weight:
+        """What a placeholder stands for: a `Weight` where that is asked for and the tensor comes straight from the module."""
+        if type(placeholder) is not Weight:
+            return self.recorder.aliases.read(handle)
+        return Weight(self._key_here(handle.key)) if handle.is_own else self.recorder.aliases.read(handle)
 
     def _key_here(self, key: str) -> str:
         """Of all names of a tied tensor, the one under the module that is running."""

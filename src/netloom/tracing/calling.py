@@ -11,9 +11,10 @@ from ..errors import NetloomError, TraceError
 from ..graph.autocast import type_under
 from ..ops import DType, Edge, Operator, TensorType
 from ..ops.operator import Evaluated
+from .aliasing import Handle
 from .calls import Resolved, bind, entered
 from .opaque import hooked, inplace, opaque
-from .plans import COUNT, Layout, Place, Plan, Reading, known_plans, placed_type
+from .plans import COUNT, Layout, Place, Plan, known_plans, placed_type
 from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat, where_in_model
 from .state import dtype_name, type_of_tensor
 
@@ -45,7 +46,7 @@ class Calling:
     """Makes the calls of one trace."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
+        self.recorder, self.arguments = recorder, recorder.arguments
         self.plans = known_plans(recorder.prime, recorder.meta)
 
     def call(self, known: Resolved, func: Any, args: Any, kwargs: Any) -> Any:
@@ -55,33 +56,36 @@ class Calling:
                 return made
         if func in _INDEXED and isinstance(args[1], list | tuple | range):
             args = (args[0], self._index(args[1]), *args[2:])
-        reading = Reading()
-        read, key = self.recorder.arguments.read, reading.key
-        key.append(func)
-        read_args = tuple([read(value, reading) for value in args])
-        read_kwargs = {}
+        keyed, key, fits = self.arguments.keyed, [func], "out" not in kwargs
+        handles: list[Handle] = []
+        for value in args:
+            fits = keyed(value, key, handles) and fits
         for name, value in kwargs.items():
-            if name == "out":
-                reading.odd = True
-            elif name not in DROPPED:
+            if name not in DROPPED and name != "out":
                 key.append(name)
-                read_kwargs[name] = read(value, reading)
+                fits = keyed(value, key, handles) and fits
         autocast = autocast_now()
-        known_key = None if reading.odd or autocast else tuple(key)
+        known_key = tuple(key) if fits and not autocast else None
         plan = None if known_key is None else self.plans.get(known_key)
         if plan is None:
-            plan = self._plan(known, read_args, read_kwargs, reading.places, autocast)
+            plan, handles = self._planned(known, args, kwargs, autocast)
             if plan is None:
                 if func is torch.where and len(args) == 1:
                     return self.recorder.data_shape(known, func, args, kwargs)
                 return self.other(known, func, args, kwargs)
             if known_key is not None:
                 self.plans[known_key] = plan
-        return self._made(plan, func, args, kwargs, reading.places, autocast)
+        return self._made(plan, func, args, kwargs, handles, autocast)
 
     # -- the first call of its kind ------------------------------------------------------------------------------------
-    def _plan(self, known: Resolved, args: Any, kwargs: Any, places: list[Place], autocast: str) -> Plan | None:
-        """The plan of the first operator that takes these arguments; None where none does."""
+    def _planned(self, known: Resolved, args: Any, kwargs: Any, autocast: str) -> tuple[Plan | None, list[Handle]]:
+        """The plan of the first operator that takes these arguments, None where none does; and the tensors among them."""
+        places: list[Place] = []
+        args = tuple([self.arguments.ir(value, places) for value in args])
+        kwargs = {
+            name: self.arguments.ir(value, places) for name, value in kwargs.items() if name not in DROPPED and name != "out"
+        }
+        handles = [place.handle for place in places]
         inplace = known.inplace or bool(kwargs.pop("inplace", False))
         refusal: NetloomError | None = None
         for candidate in known.candidates:
@@ -91,20 +95,20 @@ class Calling:
             inplace = bool(bound.pop("inplace", False)) or inplace
             kind = candidate.operator
             try:
-                made = self._evaluated(kind, bound, places, autocast)
+                made = self._evaluated(kind, bound, handles, autocast)
             except NetloomError as error:
                 refusal = error
                 continue
             if made is not None:
                 plan = Plan(kind, made, inplace, self.recorder.constancy(kind, made.args, made.outputs))
-                plan.layout = self._ruled_layout(plan, places)
-                return plan
+                plan.layout = self._ruled_layout(plan, handles)
+                return plan, handles
         if refusal is not None and self.recorder.meta and not (known.path == "torch.where" and len(args) == 1):
             raise NeedsRealTensors(f"{known.path}: {refusal}")  # meta kernels let pass what real ones may refuse, too
-        return None
+        return None, handles
 
-    def _evaluated(self, kind: Operator, bound: dict[str, Any], places: list[Place], autocast: str) -> Evaluated | None:
-        arguments = self.recorder.arguments
+    def _evaluated(self, kind: Operator, bound: dict[str, Any], handles: list[Handle], autocast: str) -> Evaluated | None:
+        arguments = self.arguments
         args: dict[str, Any] = {}
         own = kind.from_call(bound, arguments.type_of)
         if own is None:
@@ -124,17 +128,17 @@ class Calling:
         counts = kind.name == "batch_norm" and args.get("momentum") is None and arguments.counter(own) is not None
         if counts:
             args["num_batches_tracked"] = COUNT
-        made = kind.evaluate(args, type_under(autocast, kind.name, placed_type(places)))
+        made = kind.evaluate(args, type_under(autocast, kind.name, placed_type(handles)))
         if counts:
             made.args["num_batches_tracked"] = None  # which one differs from call to call
         default = dtype_name(torch.get_default_dtype())
-        if default != "float32" and not places and "dtype" in kind.by_name and args.get("dtype") is None:
+        if default != "float32" and not handles and "dtype" in kind.by_name and args.get("dtype") is None:
             if made.outputs[0].dtype in ("float32", "complex64"):  # what rules take for the default
                 wide = default if made.outputs[0].dtype == "float32" else "complex128"
-                made = kind.evaluate({**args, "dtype": DType(wide)}, placed_type(places))
+                made = kind.evaluate({**args, "dtype": DType(wide)}, placed_type(handles))
         return made
 
-    def _ruled_layout(self, plan: Plan, places: list[Place]) -> Layout | None:
+    def _ruled_layout(self, plan: Plan, handles: list[Handle]) -> Layout | None:
         """The layout of fresh results where rules tell it without a meta kernel: contiguous, or laid out as the operands."""
         kind = plan.kind
         if not self.recorder.meta or plan.inplace or kind.view or kind.family not in _QUICK or kind.name == "meshgrid":
@@ -146,8 +150,8 @@ class Calling:
         if torch.get_default_dtype() != torch.float32 and not always:
             return None  # rules assume the usual default; the kernel knows better
         made: Any = [_blank(t) for t in plan.types]
-        if not always and not all(p.handle.tensor.is_contiguous() for p in places):
-            strides = _shared_strides(plan, places) if kind.family in _ELEMENTWISE else None
+        if not always and not all(handle.tensor.is_contiguous() for handle in handles):
+            strides = _shared_strides(plan, handles) if kind.family in _ELEMENTWISE else None
             if strides is None:
                 return None
             made[0] = torch.empty_strided(made[0].shape, strides, dtype=made[0].dtype, device="meta")
@@ -156,29 +160,29 @@ class Calling:
         return Layout.of(made[0] if len(made) == 1 and not kind.unpack else tuple(made), made)
 
     # -- every call ----------------------------------------------------------------------------------------------------
-    def _made(self, plan: Plan, func: Any, args: Any, kwargs: Any, places: list[Place], autocast: str) -> Any:
+    def _made(self, plan: Plan, func: Any, args: Any, kwargs: Any, handles: list[Handle], autocast: str) -> Any:
         """Record one call with this plan and give its results."""
         recorder, kind, layout = self.recorder, plan.kind, plan.layout
         out = kwargs.get("out")
-        filled = plan.filled(places, recorder.arguments.reference)
+        filled = plan.filled(handles, self.arguments.reference)
         if kind.name == "batch_norm":
-            recorder.arguments.count_batches(filled)
+            self.arguments.count_batches(filled)
         if layout is not None and out is None:
             return layout.make(recorder.aliases, self._record(plan, filled, autocast).number)
         if recorder.prime and len(plan.types) > MAX_PARTS:
             raise NeedsRealTensors(f"{kind.name} into {len(plan.types)} parts: a Python loop over the batch")
-        if plan.inplace and self._keeps_look(plan, places, out):
-            actual = places[0].handle.tensor
+        if plan.inplace and self._keeps_look(plan, handles, out):
+            actual = handles[0].tensor
             torch.autograd.graph.increment_version(actual)
         else:
             actual = self.execute(func, args, kwargs)
         if plan.viewed:
             number = self._record(plan, filled, autocast).number
             for index, tensor in enumerate((actual,) if isinstance(actual, torch.Tensor) else actual):
-                recorder.aliases.view_of(places[0].handle, tensor, number, index)
+                recorder.aliases.view_of(handles[0], tensor, number, index)
             return actual
         if not plan.inplace and out is None:
-            return self._results(plan, filled, func, args, kwargs, places, autocast, actual)
+            return self._results(plan, filled, func, args, kwargs, handles, autocast, actual)
         if kind.family == "draw":
             self._skip_blank(filled)
         record = self._record(plan, filled, autocast)
@@ -187,11 +191,11 @@ class Calling:
             recorder.aliases.write(target, Edge(record.number, index))  # type: ignore[arg-type]
         return actual
 
-    def _keeps_look(self, plan: Plan, places: list[Place], out: Any) -> bool:
+    def _keeps_look(self, plan: Plan, handles: list[Handle], out: Any) -> bool:
         """Whether an in-place call changes the numbers of its only tensor alone: on meta there is nothing to do then."""
-        if not self.recorder.meta or out is not None or len(places) != 1 or plan.kind.family not in _ELEMENTWISE:
+        if not self.recorder.meta or out is not None or len(handles) != 1 or plan.kind.family not in _ELEMENTWISE:
             return False
-        return plan.types[0] == places[0].handle.look().type
+        return plan.types[0] == handles[0].look().type
 
     def _record(self, plan: Plan, args: dict[str, Any], autocast: str, types: Any = None) -> Record:
         recorder = self.recorder
@@ -208,14 +212,14 @@ class Calling:
         return record
 
     def _results(
-        self, plan: Plan, filled: dict[str, Any], func: Any, args: Any, kwargs: Any, places: list[Place], autocast: str,
+        self, plan: Plan, filled: dict[str, Any], func: Any, args: Any, kwargs: Any, handles: list[Handle], autocast: str,
         actual: Any,
     ) -> Any:  # fmt: skip
         """Record a call that was made: what it gave is new, a view of an argument, or an argument itself."""
         recorder, kind = self.recorder, plan.kind
         aliases = recorder.aliases
         results = [t for t in flat(actual) if isinstance(t, torch.Tensor)]
-        given = [place.handle.tensor for place in places]
+        given = [handle.tensor for handle in handles]
         if kind.family == "cast" and len(results) == 1 and any(results[0] is t for t in given):
             return actual
         types = tuple([type_of_tensor(t) for t in results])
@@ -226,12 +230,12 @@ class Calling:
         for index, tensor in enumerate(results):
             edge = Edge(record.number, index)  # type: ignore[arg-type]
             if kind.view and given and aliases.is_view(tensor, given[0]):
-                aliases.view_of(places[0].handle, tensor, record.number, index)
+                aliases.view_of(handles[0], tensor, record.number, index)
                 views += 1
             elif any(tensor is t for t in given):
                 tensor = tensor.view_as(tensor)
                 if kind.name == "contiguous":  # kept: meta kernels do not always lay results out as real ones do
-                    aliases.view_of(places[0].handle, tensor, record.number, index)
+                    aliases.view_of(handles[0], tensor, record.number, index)
                     return tensor
                 aliases.fresh(tensor, edge)
                 actual = tensor if not isinstance(actual, tuple | list) else actual
@@ -377,10 +381,10 @@ def _blank_batch_second(kind: TensorType) -> Any:
     return torch.empty((steps, batch, features), dtype=getattr(torch, kind.dtype), device="meta").transpose(0, 1)
 
 
-def _shared_strides(plan: Plan, places: list[Place]) -> tuple[int, ...] | None:
+def _shared_strides(plan: Plan, handles: list[Handle]) -> tuple[int, ...] | None:
     """The strides of all operands, where they and the result have one shape and those strides leave no gaps."""
     shape = plan.types[0].shape
-    looks = [place.handle.look() for place in places]
+    looks = [handle.look() for handle in handles]
     strides = looks[0].strides
     if any(look.strides != strides or look.type.shape != shape for look in looks):
         return None

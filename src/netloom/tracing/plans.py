@@ -17,6 +17,8 @@ from ..ops.operator import Evaluated
 from .aliasing import Aliases, Handle, looks
 from .state import type_of_tensor
 
+_META = torch.device("meta")
+
 #: Stands for batch norm's counter of batches, which is no argument of the torch call.
 COUNT = Weight("")
 
@@ -28,17 +30,6 @@ class Place:
 
     def __init__(self, handle: Handle, number: int) -> None:
         self.handle, self.number = handle, number
-
-
-class Reading:
-    """The arguments of one call as they are read: the tensors in order, and the key (of no use where ``odd``)."""
-
-    __slots__ = ("places", "key", "odd")
-
-    def __init__(self) -> None:
-        self.places: list[Place] = []
-        self.key: list[Any] = []
-        self.odd = False
 
 
 class Layout:
@@ -63,7 +54,7 @@ class Layout:
         """Fresh meta tensors of this layout in their container, known as the results of a record."""
         made = []
         for index, (dtype, look) in enumerate(self.looks):
-            tensor = torch.empty_strided(look.type.shape, look.strides, dtype=dtype, device="meta")
+            tensor = torch.empty_strided(look.type.shape, look.strides, dtype=dtype, device=_META)
             aliases.fresh(tensor, Edge(number, index), look)  # type: ignore[arg-type]
             made.append(tensor)
         return made[0] if self.container is None else self.container(made)
@@ -99,19 +90,18 @@ class Plan:
         self.freed: tuple[dict[str, Any], tuple[TensorType, ...]] | None = None
         self.inits: dict[str, Any] = {}
 
-    def filled(self, places: list[Place], reference: Callable[[Any, Place], Any]) -> dict[str, Any]:
-        """The arguments of one call's record: ``reference(placeholder, place)`` in place of every placeholder."""
-        args = dict(self.args)
+    def filled(self, handles: list[Handle], reference: Callable[[Any, Handle], Any]) -> dict[str, Any]:
+        """The arguments of one call's record: ``reference(placeholder, handle)`` in place of every placeholder."""
+        args = self.args.copy()
         for name, number in self.direct:
-            place = places[number]
-            handle = place.handle
+            handle = handles[number]
             # The usual case of `reference`, at hand: a value that nothing has written to since it was read last.
-            if handle.version == handle.root.version and handle.edge is not None:
+            if handle.edge is not None and handle.version == handle.root.version:
                 args[name] = handle.edge
             else:
-                args[name] = reference(args[name], place)
+                args[name] = reference(args[name], handle)
         for name in self.nested:
-            args[name] = _filled(args[name], places, reference)
+            args[name] = _filled(args[name], handles, reference)
         return args
 
 
@@ -135,20 +125,20 @@ def forget() -> None:
     _KNOWN.clear()
 
 
-def _filled(value: Any, places: list[Place], reference: Callable[[Any, Place], Any]) -> Any:
+def _filled(value: Any, handles: list[Handle], reference: Callable[[Any, Handle], Any]) -> Any:
     kind = type(value)
     if kind is Edge or kind is Weight:
-        return reference(value, places[-1 - value[0]])
+        return reference(value, handles[-1 - value[0]])
     if isinstance(value, tuple):
-        parts = [_filled(v, places, reference) for v in value]
+        parts = [_filled(v, handles, reference) for v in value]
         return tuple(parts) if kind is tuple else kind(*parts)
     return value
 
 
-def placed_type(places: list[Place]) -> Callable[[Any], TensorType | None]:
+def placed_type(handles: list[Handle]) -> Callable[[Any], TensorType | None]:
     """Types of placeholders."""
 
     def type_of(ref: Any) -> TensorType | None:
-        return TensorType("int64", ()) if ref is COUNT else places[-1 - ref[0]].handle.type
+        return TensorType("int64", ()) if ref is COUNT else handles[-1 - ref[0]].type
 
     return type_of
