@@ -41,7 +41,7 @@ import netloom as nl
 from netloom.training import Limits, Recipe, evaluate, run_loop
 from netloom.training.batches import batches_of
 from netloom.training.learner import NetworkLearner
-from netloom.training.precision import resolve
+from netloom.training.precision import miscomputed, resolve
 from netloom.training.recipes import batches_per_epoch
 
 BATCH = {"digits": 64, "cifar10": 256}
@@ -88,7 +88,8 @@ class Sides:
         return time.process_time() - start, network
 
     def lowered(self) -> tuple[float, torch.nn.Module]:
-        return self.netloom(replace(self.recipe, precision=resolve("auto", "cpu"), channels_last=True))
+        precision = "float32" if miscomputed(self.graph) else resolve("auto", "cpu")
+        return self.netloom(replace(self.recipe, precision=precision, channels_last=True))
 
     def netloom(self, recipe: Recipe | None = None) -> tuple[float, torch.nn.Module]:
         learner, batches = self.learner(recipe), batches_of(self.task.train, self.recipe, 0)

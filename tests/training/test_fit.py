@@ -130,6 +130,17 @@ def test_lower_precision_learns_and_leaves_float32(digits: nl.tasks.Task, precis
     assert evaluate(result.network, digits.valid).accuracy == pytest.approx(result.score, abs=0.02)
 
 
+def test_what_processors_miscompute_is_trained_in_float32(digits: nl.tasks.Task) -> None:
+    """Found on a sampled network: strides above the size of what is left of an image, in bfloat16."""
+    x = nl.input(1, 8, 8)
+    y = nl.relu(nl.conv2d(x, 16, kernel=3, stride=4, padding=1))
+    graph = nl.Graph(x, nl.linear(nl.flatten(nl.conv2d(y, 128, kernel=3, stride=4, padding=1, name="late")), 10))
+    result = nl.train(graph, digits, {"precision": "bfloat16"}, epochs=3)
+    plain = nl.train(graph, digits, {"precision": "float32"}, epochs=3)
+    assert result.status == "ok" and result.score == plain.score and not plain.remarks
+    assert result.recipe == plain.recipe and "float32" in result.remarks[0] and "'late'" in result.remarks[0]
+
+
 def test_channels_last_is_a_matter_of_memory_only(digits: nl.tasks.Task) -> None:
     plain, turned = (nl.train(small(), digits, {"channels_last": value}, epochs=2) for value in (False, True))
     assert [p.train_loss for p in turned.curve] == pytest.approx([p.train_loss for p in plain.curve], rel=1e-3)

@@ -180,8 +180,9 @@ def _file(given: argparse.Namespace, result: TrainingResult, task: Task) -> None
     from ..searching.settings import EVALUATOR
     from ..store import EvaluationKey, EvaluationRecord, Store
 
-    if result.remarks:
-        raise TrainingError(f"--store: the result is not filed: {result.remarks[0]}")
+    continued = [remark for remark in result.remarks if remark.startswith("continued")]
+    if continued:
+        raise TrainingError(f"--store: the result is not filed: {continued[0]}")
     graph, settings = load_graph(given.network), result.recipe
     if settings is None:
         return

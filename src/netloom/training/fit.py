@@ -15,7 +15,7 @@ from .batches import batches_of
 from .failures import is_out_of_memory, told
 from .fitting import check_fit, step_limit
 from .loop import FAILED, OUT_OF_MEMORY, Epoch, Limits, run_loop
-from .precision import resolve
+from .precision import miscomputed, resolve
 from .progress import Display
 from .recipes import Recipe, batches_per_epoch
 from .recipes import recipe as find_recipe
@@ -84,7 +84,7 @@ def train(
     target = device_for(device, network_or_graph, task)
     if getattr(task.train, "device", None) != target:
         task = task.to(target)
-    settings = replace(settings, precision=resolve(settings.precision, target))
+    settings, remarks = _computable(settings, network_or_graph, target)
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         try:
@@ -100,7 +100,7 @@ def train(
         result = _trained(network, task, settings, seed, saving, on_epoch, progress)
     if restore_best and result.best_state is not None:
         result.restore_best()
-    return result
+    return replace(result, remarks=(*remarks, *result.remarks)) if remarks else result
 
 
 def _trained(
@@ -139,6 +139,18 @@ def _trained(
         )
     learner.finish()
     return TrainingResult.of(network, ended, recipe, seed, remarks_on(recipe, horizon, learner.earlier_horizon, per_epoch))
+
+
+def _computable(recipe: Recipe, network_or_graph: Any, device: torch.device) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe in a precision that the device computes rightly, and a remark where that is not the one asked for."""
+    precision = resolve(recipe.precision, device)
+    graph = network_or_graph if isinstance(network_or_graph, Graph) else getattr(network_or_graph, "graph", None)
+    if precision != "float32" and device.type == "cpu" and isinstance(graph, Graph):
+        wrong = miscomputed(graph)
+        if wrong is not None:
+            remark = f"trained in float32: in {precision}, processors miscompute gradients of {wrong!r} (stride above its size)"
+            return replace(recipe, precision="float32"), (remark,)
+    return replace(recipe, precision=precision), ()
 
 
 def _status_of(error: Exception) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..graph.graph import Graph
 
 
 def resolve(precision: str, device: Any) -> str:
@@ -28,6 +31,27 @@ def multiplies_bfloat16() -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):
         return False
+
+
+def miscomputed(graph: Graph) -> str | None:
+    """The name of a convolution whose gradient processors get wrong in lower precision, if the graph has one.
+
+    Where a stride exceeds the size of a padded input, oneDNN (with torch 2.13, on AMX) leaves parts of the weight's gradient as
+    they lay in memory.
+
+    >>> import netloom as nl
+    >>> x = nl.input(8, 2, 2)
+    >>> miscomputed(nl.Graph(x, nl.conv2d(x, 4, kernel=3, stride=3, padding=1, name="conv")))
+    'conv'
+    """
+    for step in graph.steps:
+        strides, paddings = step.args.get("stride"), step.args.get("padding")
+        if step.op in ("conv1d", "conv2d", "conv3d") and isinstance(strides, tuple) and isinstance(paddings, tuple):
+            sizes = graph.type_of(step.args["x"]).shape[-len(strides) :]
+            for size, stride, padding in zip(sizes, strides, paddings):
+                if isinstance(size, int) and padding and stride > size:
+                    return step.name
+    return None
 
 
 def autocast(precision: str, device: Any) -> AbstractContextManager[Any]:
