@@ -7,8 +7,8 @@ from typing import Any
 
 from .many_chains import Chain
 
-#: What the buffers and weights of one group may take: about what stays in a core's second cache, where products run fastest.
-GROUP_BYTES = 4 << 20
+#: What the buffers and weights of one group may take: little enough for caches, enough that calls cost little.
+GROUP_BYTES = 8 << 20
 #: Tensors as large as a weight (itself, gradient, two moments), and as large as a value (before and after, and its gradient).
 _WEIGHT_COPIES, _VALUE_COPIES = 4, 3
 
@@ -23,7 +23,7 @@ def grouped(chains: Sequence[Chain], batch_size: int, itemsize: int = 4) -> list
     >>> chains = [Chain((Dense(4, 2 + i % 2, "w", None),), (4,), "float32") for i in range(4)]
     >>> grouped(chains, batch_size=32)
     [[0, 1, 2, 3]]
-    >>> grouped(chains, batch_size=15_000)
+    >>> grouped(chains, batch_size=30_000)
     [[0, 2], [1, 3]]
     """
     found = _cut(list(range(len(chains))), [_widths(chain) for chain in chains], batch_size, itemsize)
