@@ -6,7 +6,7 @@
 [1.0]
 """
 
-from . import layers32
+from . import layers32, robust
 from .adjacency_arrays import adjacency
 from .named_features import features
 from .padding import padded
@@ -14,4 +14,4 @@ from .path_counts import paths
 from .token_sequences import tokens
 from .weisfeiler_lehman import wl
 
-__all__ = ["adjacency", "features", "layers32", "padded", "paths", "tokens", "wl"]
+__all__ = ["adjacency", "features", "layers32", "padded", "paths", "robust", "tokens", "wl"]
