@@ -21,8 +21,8 @@ class CellSequences(Sequences):
 
     >>> import netloom as nl
     >>> sequences = CellSequences(nl.spaces.NASBench201())
-    >>> sequences.encode(sequences.decode("nor_conv_3x3 none none skip_connect"))
-    ['nor_conv_3x3', 'none', 'none', 'skip_connect', 'none', 'none']
+    >>> sequences.encode(sequences.decode("nor_conv_3x3 none none skip_connect nor_conv_1x1"))
+    ['none', 'nor_conv_3x3', 'none', 'skip_connect', 'none', 'nor_conv_1x1']
     """
 
     max_length = len(EDGES)

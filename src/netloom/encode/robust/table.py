@@ -119,8 +119,8 @@ def token_of(name: str, value: Any) -> str:
     >>> token_of("kernel", 3), token_of("kernel", (3, 1)), token_of("bias", False)
     ('kernel=3', 'kernel=3x1', 'bias=False')
     """
-    shown = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return f"{name}{SEPARATOR}{shown}"
+    shown = "x".join(map(str, value)) if type(value) is tuple else str(value)
+    return f"{name}{SEPARATOR}{shown}".replace(" ", "")
 
 
 def normal(kind: Operator, name: str, value: Any) -> Any:
