@@ -82,6 +82,15 @@ def test_the_global_generator_is_left_alone(digits: nl.tasks.Task) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_what_the_caller_is_in_does_not_matter(digits: nl.tasks.Task) -> None:
+    plain = nl.train(small(), digits, epochs=1)
+    with torch.no_grad():
+        without = nl.train(small(), digits, epochs=1)
+    with torch.inference_mode():
+        inferring = nl.train(small(), digits, epochs=1)
+    assert plain.curve[0].train_loss == without.curve[0].train_loss == inferring.curve[0].train_loss
+
+
 def test_a_module_is_trained_in_place(digits: nl.tasks.Task) -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     result = nl.train(module, "digits", epochs=10, recipe={"learning_rate": 0.02})

@@ -85,7 +85,8 @@ def train(
     if getattr(task.train, "device", None) != target:
         task = task.to(target)
     settings, remarks = _computable(settings, network_or_graph, target)
-    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+    kept = torch.random.fork_rng(devices=[target] if target.type == "cuda" else [])
+    with kept, torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
         torch.manual_seed(seed)
         try:
             network = _placed(network_or_graph, target)
