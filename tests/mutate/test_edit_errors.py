@@ -269,3 +269,33 @@ def test_after_an_error_earlier_changes_stand() -> None:
             edit.plan
         edit._limits.clear()
     assert edit.graph is graph and len(edit.plan.stages) == 1
+
+
+def test_layers_where_values_are_whole_numbers() -> None:
+    model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2))
+    edit = nl.edit(model, torch.randint(0, 9, (2, 5)))
+    with pytest.raises(EditError, match="is int64.*: layers with weights need values of a floating dtype"):
+        edit.insert_before("0", nl.op.linear(5))
+    assert edit.plan.stages == ()
+
+
+class Trained(nn.Module):
+    """Has a second head in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head, self.second = nn.Linear(4, 6), nn.Linear(6, 2), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        x = torch.relu(self.body(x))
+        return (self.head(x), self.second(x)) if self.training else self.head(x)
+
+
+def test_what_one_mode_alone_computes() -> None:
+    edit = nl.edit(Trained(), X)
+    says = "'second' is computed in training mode only; nothing that both modes compute can read it"
+    for change in (lambda: edit.insert_after("second", nl.op.relu()), lambda: edit.connect("second", "head")):
+        with pytest.raises(EditError, match=says):
+            change()
+    edit["body"].resize(out=-2)
+    assert edit.graph["second"].in_sizes == (4,)

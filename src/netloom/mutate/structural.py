@@ -52,6 +52,7 @@ def inserted(
         edge, exit_, drop = part.entry, part.exit, without(graph, part)
     else:
         exit_, drop = edge, frozenset()
+    _refuse_modes(graph, edge)
     piece = piece_of(what, graph.type_of(edge))
     source = piece.inputs[0].name
     graft = grafted(graph, piece, {source: edge}, beside=exit_.node)
@@ -67,10 +68,24 @@ def inserted(
     rectified = bool(reads) and not whole and all(graph[name].op in ("relu", "relu6") for name in reads)
     rules, reasons = _initialised(graft.graph, new, edge, out, init, replacing, rectified)
     fresh = {key: rules.get(key, graft.graph.tensors[key].init) for key in graft.keys.values()}
+    _refuse_whole_numbers(graft.graph, fresh, edge)
     title = f"{'replace ' + replacing[0] if replacing else 'insert after ' + str(edge)}"
     stage = _meeting(aligner, title, graft.graph, exit_, out, None if whole else reads, drop, align, reasons, keep=new)
     moves = {key: move for key, move in stage.moves.items() if key not in fresh}
     return replace(stage, moves=moves, fresh=fresh), tuple(graft.names.values())
+
+
+def _refuse_modes(graph: Graph, *read: Edge) -> None:
+    for edge in read:
+        if graph[edge.node].step.mode:
+            mode = "training" if graph[edge.node].step.mode == "train" else "evaluation"
+            raise EditError(f"{str(edge)!r} is computed in {mode} mode only; nothing that both modes compute can read it")
+
+
+def _refuse_whole_numbers(graph: Graph, fresh: Collection[str], edge: Edge) -> None:
+    odd = [key for key in fresh if graph.tensors[key].kind == "parameter" and "float" not in graph.tensors[key].type.dtype]
+    if odd and "complex" not in graph.tensors[odd[0]].type.dtype:
+        raise EditError(f"{str(edge)!r} is {graph.type_of(edge)}: layers with weights need values of a floating dtype")
 
 
 def _initialised(
@@ -112,6 +127,7 @@ def connected(
     title = f"connect {source} → {target}"
     step = graph[target].step
     _refuse_cycle(graph, source, target)
+    _refuse_modes(graph, source, *graph[target].operands)
     if step.op != "cat" or merge == "add":
         reads = edges(tuple(step.args.values()))
         if not 0 <= operand < len(reads):
