@@ -341,6 +341,18 @@ def test_global_generator_stays() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_whatever_mode_of_gradients_the_caller_is_in(mode: Any) -> None:
+    graphs = mixed(3)
+    graphs.append(nl.Graph(x := nl.input(6), nl.linear(nl.mish(nl.linear(nl.softsign(nl.linear(x, 5)), 3)), 1)))
+    with mode():
+        inside = nl.train_many(graphs, tasks(4), epochs=2)
+        networks = [result.network for result in inside]
+    for network, result in zip(networks, nl.train_many(graphs, tasks(4), epochs=2)):
+        network(torch.zeros(2, 6)).sum().backward()
+        assert all(torch.equal(tensor, result.final_state[key]) for key, tensor in network.state_dict().items())
+
+
 def test_recipes_of_each() -> None:
     recipes = [Recipe(epochs=1 + i % 2, batch_size=16) for i in range(4)]
     assert [len(result.curve) for result in nl.train_many(mixed(4), tasks(4), recipes)] == [1, 2, 1, 2]

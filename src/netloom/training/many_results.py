@@ -33,7 +33,10 @@ def _lazy(name: str) -> Any:
     def get(self: Any) -> Any:
         value = self.__dict__[held]
         if isinstance(value, Later):
-            value = self.__dict__[held] = value.make()
+            import torch
+
+            with torch.inference_mode(False):  # whatever the caller is in
+                value = self.__dict__[held] = value.make()
         return value
 
     def put(self: Any, value: Any) -> None:
@@ -52,8 +55,11 @@ class StackedResult(TrainingResult):
     @property
     def final_state(self) -> dict[str, Tensor]:
         """The tensors of the network by key, as training left them: copies."""
+        import torch
+
         make = self.__dict__.get("state")
-        return make() if make is not None else {key: tensor.clone() for key, tensor in self.network.state_dict().items()}
+        with torch.inference_mode(False):
+            return make() if make is not None else {key: tensor.clone() for key, tensor in self.network.state_dict().items()}
 
 
 def results_of(

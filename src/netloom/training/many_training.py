@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .failures import is_out_of_memory
 from .fitting import step_limit
 from .loop import FAILED, OUT_OF_MEMORY, Epoch, Limits, run_loop
 from .many_batches import StackedData
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..tasks.task import Task
     from .many import Member
+    from .many_learner import StackLearner
 
 
 def train_stack(
@@ -38,6 +40,42 @@ def train_stack(
     """
     import torch
 
+    first = members[0]
+    with torch.inference_mode(False), torch.no_grad():  # whatever the caller is in
+        try:
+            learner, limits = _learner(members, chains, dtype, device)
+        except Exception as error:
+            if is_out_of_memory(error):
+                return None
+            raise
+
+        def after(epoch: Epoch) -> bool:
+            on_epoch(len(members), epoch, first.recipe.epochs)
+            return learner.is_through(epoch)
+
+        ended = run_loop(
+            learner,
+            lambda epoch, begin: learner.data.batches(epoch, first.recipe.batch_size, begin),
+            learner.evaluate,
+            limits,
+            saving=None if folder is None else Saving(folder, _about(members)),
+            on_epoch=after,
+        )
+        if ended.status in (FAILED, OUT_OF_MEMORY):
+            return None
+        results = results_of(learner, ended, [m.graph for m in members], [m.seed for m in members], first.recipe)  # type: ignore[misc]
+        for member, result in zip(members, results):
+            if isinstance(member.given, torch.nn.Module):
+                _put_back(member.given, result)
+    return results
+
+
+def _learner(
+    members: Sequence[Member], chains: Sequence[Chain], dtype: Any, device: Any
+) -> tuple[StackLearner, Limits]:  # fmt: skip
+    """What learns, with its initial weights and its data, and how far it goes."""
+    import torch
+
     from .many_learner import StackLearner  # with torch, which `import netloom.training` does without
 
     first = members[0]
@@ -49,35 +87,12 @@ def train_stack(
         horizon = min(horizon, last)
     dtype = dtype or getattr(torch, chains[0].dtype)
     stack = Stack(chains, dtype, device)
-    with torch.no_grad():
-        for place, member in enumerate(members):
-            stack.load(place, initial_state(member))
+    for place, member in enumerate(members):
+        stack.load(place, initial_state(member))
     data = StackedData([m.task for m in members], [m.seed for m in members], stack.layout.widths[0], dtype, device)
-    learner = StackLearner(stack, data, task, recipe, per_epoch, horizon)
     # A network's seconds are its share of those of the stack.
     seconds = None if recipe.max_seconds is None else recipe.max_seconds * len(stack)
-
-    def after(epoch: Epoch) -> bool:
-        on_epoch(len(stack), epoch, recipe.epochs)
-        return learner.is_through(epoch)
-
-    saving = None if folder is None else Saving(folder, _about(members))
-    with torch.no_grad():
-        ended = run_loop(
-            learner,
-            lambda epoch, begin: data.batches(epoch, recipe.batch_size, begin),
-            learner.evaluate,
-            Limits(recipe.epochs, last, seconds),
-            saving=saving,
-            on_epoch=after,
-        )
-    if ended.status in (FAILED, OUT_OF_MEMORY):
-        return None
-    results = results_of(learner, ended, [m.graph for m in members], [m.seed for m in members], recipe)  # type: ignore[misc]
-    for member, result in zip(members, results):
-        if isinstance(member.given, torch.nn.Module):
-            _put_back(member.given, result)
-    return results
+    return StackLearner(stack, data, task, recipe, per_epoch, horizon), Limits(recipe.epochs, last, seconds)
 
 
 def initial_state(member: Member) -> dict[str, Tensor]:
@@ -96,9 +111,10 @@ def _put_back(module: Any, result: StackedResult) -> None:
     """Give a module the weights that its result has, and let it be the result's network."""
     import torch
 
+    state = result.final_state
     with torch.no_grad():
         for key, parameter in module.named_parameters():
-            parameter.copy_(result.final_state[key])
+            parameter.copy_(state[key])
             parameter.grad = None
     object.__setattr__(result, "network", module.eval())
 
