@@ -166,3 +166,28 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     for bad in (0, 2.5, True):
         with pytest.raises(TrainingError, match="every_steps"):
             Saving(tmp_path, {}, every_steps=bad)  # type: ignore[arg-type]
+
+
+@needs_fork
+def test_one_training_at_a_time_writes_to_a_folder(tmp_path: Path) -> None:
+    saving = Saving(tmp_path, {})
+    with pytest.raises(TrainingError, match="another training is writing to"):
+        Saving(tmp_path, {})
+    saving.close()
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe()
+
+    def hold() -> None:
+        held = Saving(tmp_path, {})
+        theirs.send("held")
+        time.sleep(600)
+        held.close()
+
+    process = context.Process(target=hold)
+    process.start()
+    assert mine.recv() == "held"
+    with pytest.raises(TrainingError, match="another training"):
+        Saving(tmp_path, {})
+    process.kill()
+    process.join()
+    assert Saving(tmp_path, {}).read() is None

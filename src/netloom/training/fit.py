@@ -98,7 +98,11 @@ def train(
         if checkpoint is not None:
             about = _about(network, task, settings, seed)
             saving = Saving(checkpoint, about, every_steps=every_steps, resume=resume)
-        result = _trained(network, task, settings, seed, saving, on_epoch, progress)
+        try:
+            result = _trained(network, task, settings, seed, saving, on_epoch, progress)
+        finally:
+            if saving is not None:
+                saving.close()
     if restore_best and result.best_state is not None:
         result.restore_best()
     return replace(result, remarks=(*remarks, *result.remarks)) if remarks else result

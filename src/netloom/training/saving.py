@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ class Saving:
 
     ``about`` is JSON that says which training this is; a checkpoint of another is refused (`TrainingError` naming what
     differs). It is written every ``every_steps`` steps; without, after an epoch where 10 seconds have gone since the last time.
-    At the end it is written always. Without ``resume`` what is there is removed.
+    At the end it is written always. Without ``resume`` what is there is removed. While this object lives no other process can
+    train in the folder (`TrainingError` there).
     """
 
     def __init__(
@@ -40,8 +42,19 @@ class Saving:
         #: What the checkpoint that was picked up said about itself; None where there was none.
         self.found: dict[str, Any] | None = None
         self._written = clock()
+        self._lock = _locked(self.folder)
         if not resume:
             remove_checkpoint(folder)
+
+    def close(self) -> None:
+        """Let other processes use the folder; so does the end of this object, or of its process."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_lock", None) is not None:
+            self.close()
 
     def is_due(self, steps: int) -> bool:
         """Whether the state after this step is to be written."""
@@ -76,6 +89,28 @@ class Saving:
                 )
         self.found = about
         return states["state"], states.get("best")
+
+
+def _locked(folder: Path) -> int | None:
+    """The folder, made where it is not there, open and locked; None where the system has no such locks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"the checkpoint {str(folder)!r} cannot be written: {error.strerror or error}") from error
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TrainingError(f"another training is writing to {str(folder)!r}; wait for it, or give another folder") from None
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _difference(name: str, theirs: Any, mine: Any) -> str:
