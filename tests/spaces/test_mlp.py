@@ -198,3 +198,30 @@ def test_names_of_sizes_and_spec() -> None:
     for spec, message in (("mlp?layers=a", "1..4"), ("mlp?bias=maybe", "true, false"), ("mlp?layers=1..9999999999", "1..4")):
         with pytest.raises(SpaceError, match=message):
             load(spec)
+
+
+# -- as JSON -----------------------------------------------------------------------------------------------------------
+def test_settings_go_to_json_and_back() -> None:
+    space = MLP(
+        (3, 4), 2, layers=(1, 3), widths=range(4, 9), activations=("relu", nl.op.leaky_relu(0.2)), bias=(True, False),
+        norm=(None, "batch"), skip=0.25, dropout=(0, 0.1), max_params=1e4,
+    )  # fmt: skip
+    read = MLP.from_json(space.to_json())
+    assert read == space and read.hash == space.hash != MLP(12, 2).hash
+    rngs = (np.random.default_rng(0), np.random.default_rng(0))
+    assert [read.sample(rngs[0]).hash for _ in range(20)] == [space.sample(rngs[1]).hash for _ in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "no JSON"),
+        ("[1]", "a JSON object, not"),
+        ('{"width": 3}', "did you mean 'widths'"),
+        ('{"activations": "nope"}', "'nope' is no activation"),
+        ('{"layers": [-1]}', "layers = -1"),
+    ],
+)
+def test_json_that_is_no_space(document: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        MLP.from_json(document)

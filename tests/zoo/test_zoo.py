@@ -319,6 +319,8 @@ def test_configurations_go_to_json_and_back(tmp_path: Path) -> None:
     assert make(tmp_path / "a", models=2, config=tmp_path / "zoo.json").config == config
     assert make(tmp_path / "b", models=2, config=config, kept="best").config.kept == "best"
     assert make(tmp_path / "c", models=2, config={"epochs": [2]}).config.epochs == (2,)
+    space = nl.spaces.MLP(8, 1, layers=2, widths=5)
+    assert make(tmp_path / "e", models=2, space=space)[0].record["config_hash"] == ZooConfig(space=space.spec).hash
     assert make(tmp_path / "d", models=2, config=config, recipe="express").config.epochs == (10,)
 
 

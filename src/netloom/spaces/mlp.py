@@ -7,8 +7,11 @@ Everything about a hidden layer is drawn evenly from what the settings list, ind
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -160,6 +163,42 @@ class MLP:
                 parts.append(f"{name}={','.join(_word(v) for v in shown)}")
         return "mlp?" + "&".join(parts)
 
+    def to_json(self) -> str:
+        """All settings as a JSON object; `from_json` reads it back."""
+        values = {name: getattr(self, name) for name in self.SETTINGS}
+        values["activations"] = [{"op": a.op, **dict(a.attrs)} if a.attrs else a.op for a in self.activations]
+        return json.dumps(values)
+
+    @staticmethod
+    def from_json(document: str | Mapping[str, Any]) -> MLP:
+        """The space of a JSON object with any of the settings; `SpaceError` for anything else.
+
+        >>> space = MLP(8, 1, widths=(4, 8), activations=("relu", "tanh"))
+        >>> MLP.from_json(space.to_json()) == space, MLP.from_json('{"widths": [4, 8]}').widths
+        (True, (4, 8))
+        """
+        if isinstance(document, str):
+            try:
+                document = json.loads(document)
+            except ValueError as error:
+                raise SpaceError(f"mlp space: the settings are no JSON: {error}") from None
+        if not isinstance(document, Mapping):
+            raise SpaceError(f"mlp space: settings are a JSON object, not {str(document)[:80]!r}")
+        for key in document:
+            if key not in MLP.SETTINGS:
+                near = difflib.get_close_matches(str(key), MLP.SETTINGS, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(MLP.SETTINGS)}"
+                raise SpaceError(f"mlp space: there is no setting {str(key)[:80]!r}; {hint}")
+        given = dict(document)
+        if "activations" in given:
+            given["activations"] = [_activation(one) for one in _several("activations", given["activations"])]
+        return MLP(**given)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all settings."""
+        return hashlib.sha256(f"netloom mlp space 1 {self.to_json()}".encode()).hexdigest()
+
     def _cost(self, hidden: Sequence[Hidden]) -> tuple[int, int]:
         return cost(self.in_features, hidden, self.num_classes)
 
@@ -241,6 +280,14 @@ class MLP:
         )
 
 
+def _activation(given: Any) -> Any:
+    """An activation as JSON has it: a name, or an object with ``op`` and attributes."""
+    if not isinstance(given, Mapping):
+        return given
+    attrs = dict(given)
+    return Layer(attrs.pop("op", None), (), attrs)
+
+
 def _described(hidden: Sequence[Hidden]) -> str:
     if not hidden:
         return "no hidden layer"
@@ -287,7 +334,7 @@ def _one_of(first: str, one: Any, second: str, other: Any, default: Any) -> Any:
 
 def _several(name: str, given: Any) -> tuple[Any, ...]:
     """A setting's options: one value, or several to draw from."""
-    if given is None or isinstance(given, str | int | float | Layer | Activation):
+    if given is None or isinstance(given, str | int | float | Layer | Activation | Mapping):
         return (given,)
     try:
         found = tuple(value.item() if hasattr(value, "item") else value for value in given)

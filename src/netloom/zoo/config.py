@@ -63,7 +63,7 @@ class ZooConfig:
     """
 
     family: str = "mlp"
-    space: str = ""
+    space: str | Space = ""
     # What is None here is what the family has, once it is made.
     task_specs: tuple[str, ...] = None  # type: ignore[assignment]
     regression: RegressionConfig = RegressionConfig()  # noqa: RUF009 (a frozen value)
@@ -81,7 +81,7 @@ class ZooConfig:
         recipe = self._recipe(family)
         specs = family.task_specs if self.task_specs is None else self.task_specs
         values: dict[str, Any] = {
-            "space": self.space or family.space,
+            "space": _spec(self.space) or family.space,
             "task_specs": (specs,) if isinstance(specs, str) else tuple(specs),
             "regression": _regression(self.regression),
             "recipe": recipe,
@@ -107,12 +107,10 @@ class ZooConfig:
         object.__setattr__(self, "duplicates", float(self.duplicates))
         _expect(type(self.shard_size) is int and self.shard_size >= 1, "shard_size", self.shard_size, "a whole number ≥ 1")
         _expect(all(isinstance(spec, str) for spec in self.task_specs), "task_specs", self.task_specs, "specs of tasks")
-        if not isinstance(self.space, str):
-            raise ZooError(f"zoo: space = {self.space!r}; expected the spec of a space, as 'mlp?layers=1..3' or MODULE:NAME")
 
     def space_for(self, input_shape: tuple[int, ...], num_outputs: int) -> Space:
         """The space of networks for samples of ``input_shape`` and ``num_outputs`` answers; `ZooError` where there is none."""
-        return _space(self.space, tuple(input_shape), num_outputs)
+        return _space(str(self.space), tuple(input_shape), num_outputs)
 
     def to_json(self) -> str:
         """All fields as a JSON object."""
@@ -142,6 +140,14 @@ def _space(spec: str, input_shape: tuple[int, ...], num_outputs: int) -> Space:
         return load_space(spec, input_shape=input_shape, num_classes=num_outputs)
     except NetloomError as error:
         raise ZooError(f"zoo: space {spec!r} has no networks for samples of {input_shape}: {error}") from None
+
+
+def _spec(space: Any) -> str:
+    """The spec of a space, from itself or the space."""
+    spec = space if isinstance(space, str) else getattr(space, "spec", None)
+    if not isinstance(spec, str) or (not spec and space):
+        raise ZooError(f"zoo: space = {space!r}; expected the spec of a space, as 'mlp?layers=1..3', or MODULE:NAME")
+    return spec
 
 
 def _regression(given: Any) -> RegressionConfig:

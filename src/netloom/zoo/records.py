@@ -34,6 +34,7 @@ COLUMNS: dict[str, str] = {
     "ops": "operators in the order of execution",
     "seed": "of the initial weights and of the order of samples",
     "recipe_hash": "how it was trained, but for the number of epochs",
+    "config_hash": "the configuration of the zoo: generator of models, tasks, recipe",
     "epochs": "epochs that it was to be trained for",
     "steps": "optimiser steps that were made",
     "status": "ok, diverged, out_of_memory, time_limit or failed",

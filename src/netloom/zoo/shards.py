@@ -35,14 +35,15 @@ def make_shard(folder: Path, plan: Plan, number: int, tasks: StoredTasks, tell: 
         graphs, given, recipes, [plan.seed_of(network) for network in networks],
         on_result=lambda place, result: tell(result),
     )  # fmt: skip
-    rows, tensors = [], {}
+    rows, tensors, config_hash = [], {}, plan.config.hash
     for network, graph, task, recipe, result in zip(networks, graphs, given, recipes, results):
         state = state_of(graph, result, plan.config.kept)
         tensors.update({f"{network}/{key}": tensor for key, tensor in state.items()})
         model = plan.model_of(network)
         rows.append(row_of(
             graph, result, network=network, task=plan.task_of(network), task_hash=task.hash, model=model,
-            source=plan.source_of(model), epochs=recipe.epochs, recipe_hash=recipe.hash, has_weights=bool(state),
+            source=plan.source_of(model), epochs=recipe.epochs, recipe_hash=recipe.hash, config_hash=config_hash,
+            has_weights=bool(state),
         ))  # fmt: skip
     write_part(folder, "weights", number, tensors, table_of(rows))
 
