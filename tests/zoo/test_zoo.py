@@ -58,6 +58,8 @@ def test_a_network_is_what_the_index_says(zoo: Zoo) -> None:
         measured = nl.training.evaluate(network.network, network.task.valid)
         assert measured.loss == pytest.approx(record["valid_loss"], rel=1e-4)
         assert network.status == "ok" and not network.network.training
+        graph, module, task, curve = network
+        assert graph == network.graph == module.graph and task is network.task and curve == network.curve
 
 
 def test_networks_are_as_if_trained_alone(zoo: Zoo) -> None:

@@ -37,7 +37,7 @@ class Member:
 
 
 def train_many(
-    networks_or_graphs: Iterable[Any],
+    graphs: Iterable[Any],
     tasks: Any,
     recipe: str | Recipe | Mapping[str, Any] | Sequence[Any] = "express",
     seed: int | Sequence[int] = 0,
@@ -75,7 +75,7 @@ def train_many(
     >>> len(results), {result.status for result in results}
     (20, {'ok'})
     """
-    members = _members(networks_or_graphs, tasks, recipe, seed, epochs)
+    members = _members(graphs, tasks, recipe, seed, epochs)
     if not members:
         return []
     target, wanted = device_for(device, members[0].given, members[0].task), _dtype(dtype)

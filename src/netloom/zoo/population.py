@@ -34,11 +34,17 @@ _LONG = ("graph", *(f"curve_{name}" for name in CURVE))
 
 @dataclass(frozen=True, slots=True)
 class ZooNetwork:
-    """One network of a zoo: what the index says (``record``), graph and curve; weights and task are read when asked for."""
+    """One network of a zoo: what the index says (``record``), graph and curve; weights and task are read when asked for.
+
+    ``graph, network, task, curve = zoo[i]`` takes it apart.
+    """
 
     number: int
     record: Mapping[str, Any] = field(repr=False)
     zoo: Zoo = field(repr=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.graph, self.network, self.task, self.curve))
 
     @property
     def graph(self) -> Graph:
