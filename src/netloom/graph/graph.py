@@ -75,10 +75,12 @@ class Graph:
         symbols: Mapping[str, int] | None = None,
         notes: Sequence[str] = (),
         types: Mapping[str, tuple[TensorType, ...]] | None = None,
+        alike: Mapping[str, Any] | None = None,
     ) -> Graph:
         """The graph of these parts; `GraphError` where they break an invariant.
 
         ``types`` gives output types that are known already; the rest are worked out (and every node checked) here.
+        ``alike`` may say which steps are the same call but for names: of those with equal marks the first is checked.
         ``train_result`` is the output tree in training mode where it differs. ``symbols`` gives the example size of each
         free symbol; ``notes`` are remarks for people (what tracing could not free or merge).
         """
@@ -90,7 +92,7 @@ class Graph:
         graph.symbols = MappingProxyType(dict(symbols or {}))
         graph.notes = tuple(notes)
         graph._types = {}
-        graph._settle(steps, dict(types or {}))
+        graph._settle(steps, dict(types or {}), alike or {})
         return graph
 
     @classmethod
@@ -125,9 +127,10 @@ class Graph:
         graph.__dict__.update({name: self.__dict__[name] for name in parts}, tensors=MappingProxyType(dict(tensors)))
         return graph
 
-    def _settle(self, steps: Sequence[Step], known: dict[str, tuple[TensorType, ...]]) -> None:
+    def _settle(self, steps: Sequence[Step], known: dict[str, tuple[TensorType, ...]], alike: Mapping[str, Any]) -> None:
         types = self._types
         settled: list[Step] = []
+        checked: dict[Any, tuple[TensorType, ...]] = {}
         if not steps:
             raise GraphError("the graph is empty; it needs at least one input and one output")
 
@@ -147,8 +150,10 @@ class Graph:
         for step in steps:
             if step.name in types:
                 raise GraphError(f"two nodes are called {step.name!r}; names must differ")
-            if step.name in known:
-                types[step.name] = known[step.name]
+            mark = alike.get(step.name)
+            found = known.get(step.name) or checked.get(mark)
+            if found is not None:
+                types[step.name] = found
                 settled.append(step)
                 continue
             try:
@@ -156,7 +161,10 @@ class Graph:
             except (ShapeError, AttributeValueError) as error:
                 raise located(error, step) from None
             types[step.name] = made.outputs
-            settled.append(step if same(made.args, step.args) else replace(step, args=made.args))
+            is_normal = same(made.args, step.args)
+            settled.append(step if is_normal else replace(step, args=made.args))
+            if is_normal and mark is not None:
+                checked[mark] = made.outputs
         self.steps = tuple(settled)
         produced = {name: len(outputs) for name, outputs in types.items()}
         for edge in edges([self.result, self.train_result]):

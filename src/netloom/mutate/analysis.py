@@ -99,8 +99,12 @@ class Dimensions:
         if found is None:
             labels = self._ties.labels[node]
             known = {label: self._expression(v) for label, v in labels.items() if self._is_named(v)}
-            found = self._rules[node] = (self._ties.rules[node], known)
+            found = self._rules[node] = (self._ties.rules[node].dims, known)
         return found
+
+    def likeness(self, node: str) -> Any:
+        """One and the same object for all nodes that have like operators, attributes, operands and results."""
+        return self._ties.rules[node]
 
     def _is_named(self, variable: int) -> bool:
         return all(leaf in self._names or leaf in self._units for leaf in self._axes.occurrences(variable))

@@ -63,6 +63,7 @@ class _Resizing:
         self.chosen = {name: codes for name, codes in chosen.items() if codes != list(range(self.old[name]))}
         self.new = {**self.old, **{name: len(codes) for name, codes in self.chosen.items()}}
         self.codes: dict[Any, Any] = {}
+        self.shaped: dict[Edge, tuple[Any, ...]] = {}
         self.loosened = frozenset(dims.loosened)
 
     def result(self) -> tuple[Graph, TensorCodes]:
@@ -74,10 +75,26 @@ class _Resizing:
         table = {key: self._entry(key, entry, moved) for key, entry in graph.tensors.items()}
         made = Graph.make(
             steps, table, graph.arguments, graph.result,
-            train_result=graph.train_result, symbols=graph.symbols, notes=graph.notes,
+            train_result=graph.train_result, symbols=graph.symbols, notes=graph.notes, alike=self._alike(steps, table),
         )  # fmt: skip
         self._verify(made)
         return self._initialised(made), moved
+
+    def _alike(self, steps: Sequence[Step], table: Mapping[str, TensorEntry]) -> dict[str, Any]:
+        """For each node what its result hangs on: what it was, the sizes of its operands, attributes that are new."""
+        found = {}
+        for old, new in zip(self.graph.steps, steps):
+            shapes = [table[weight.key].type for weight in new.weights]
+            shapes += [self.shapes(edge) for edge in new.edges]  # type: ignore[misc]
+            changed = [value for name, value in new.args.items() if value is not old.args[name]] if new is not old else []
+            found[new.name] = (self.dims.likeness(new.name), *shapes, *changed)
+        return found
+
+    def shapes(self, edge: Edge) -> tuple[Any, ...]:
+        """What the shape of a value becomes."""
+        if edge not in self.shaped:
+            self.shaped[edge] = tuple(map(self.size, self.dims.of(edge)))
+        return self.shaped[edge]
 
     def size(self, expression: Any) -> Any:
         return self.new[expression] if type(expression) is str else resized(expression, self.new, self.chosen)
@@ -155,7 +172,7 @@ class _Resizing:
         """Every value has the shape that its atoms say: otherwise a rule of an operator is wrong."""
         for step in made.steps:
             for k, found in enumerate(made.types(step.name)):
-                expected = tuple(map(self.size, self.dims.of(Edge(step.name, k))))
+                expected = self.shapes(Edge(step.name, k))
                 if found.shape != expected:
                     raise EditError(f"{step.op} {step.name!r} gives {found.shape} where its dimension rule says {expected}")
 

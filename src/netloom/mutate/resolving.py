@@ -39,23 +39,23 @@ class Ties:
         self.attrs: dict[str, dict[str, Any]] = {}
         self.multiples: list[tuple[int, int, str]] = []
         self.below: list[tuple[int, int, str]] = []
-        #: Node → its rule, and the variables of its labels.
-        self.rules: dict[str, Dims] = {}
+        #: Node → its rule (one object for all that are alike), and the variables of its labels.
+        self.rules: dict[str, Rule] = {}
         self.labels: dict[str, dict[str, int]] = {}
-        known: dict[Any, _Rule] = {}
+        known: dict[Any, Rule] = {}
         for step in graph.steps:
             _Call(self, step, self._rule(step, known)).settle()
         if not open_outputs:
             self._freeze_borders()
         self.axes.solve()
 
-    def _rule(self, step: Step, known: dict[Any, _Rule]) -> _Rule:
+    def _rule(self, step: Step, known: dict[Any, Rule]) -> Rule:
         """The rule of a call; networks repeat their blocks, so that most calls have been met before."""
         types, outputs = self.graph.operands(step), self.graph.types(step.name)
         key = (step.op, step.name in self.loosened, outputs, *types.__dict__.values())
         found = known.get(key)
         if found is None:
-            found = known[key] = _Rule(operator(step.op), types, outputs, step.name in self.loosened)
+            found = known[key] = Rule(operator(step.op), types, outputs, step.name in self.loosened)
         if found.loosable:
             self.loosable.append(step.name)
         return found
@@ -84,7 +84,7 @@ class Ties:
             self.axes.freeze(variable, f"axis {i} of {place}")
 
 
-class _Rule:
+class Rule:
     """What the dimension rule says of all calls of an operator with like operands and attributes, sorted out once.
 
     ``operands`` (argument, place in its list or None, axes); ``made`` (label, size) of the labels that only results have;
@@ -135,7 +135,7 @@ class _Rule:
 class _Call:
     """The rule of one node at work: its labels as variables."""
 
-    def __init__(self, ties: Ties, step: Step, rule: _Rule) -> None:
+    def __init__(self, ties: Ties, step: Step, rule: Rule) -> None:
         self.ties, self.axes, self.step, self.rule, self.dims = ties, ties.axes, step, rule, rule.dims
         self.labels: dict[str, int] = {}
 
@@ -163,7 +163,7 @@ class _Call:
                 for i, variable in enumerate(ties.row(ref)):
                     axes.freeze(variable, f"axis {i} of {what!r} in {axes.at}")
         self._note()
-        ties.rules[name], ties.labels[name] = self.dims, known
+        ties.rules[name], ties.labels[name] = rule, known
 
     def _take_operands(self) -> list[tuple[Any, int]]:
         """Give plain labels the variables of the axes that they stand for; what is left are axes made of several labels."""

@@ -169,7 +169,10 @@ def _l2(subject: _Subject) -> Iterator[Found]:
         squares = [(part * part).sum(0) for part in w.split(max(1, _PART * len(w) // max(1, w.numel())))]
         return torch.stack(squares).sum(0).sqrt()
 
-    norms = [along_axis(subject.tensor(place), place.axis, norm) for place in subject.weights]
+    def norms_of(w: torch.Tensor, axis: int) -> torch.Tensor:
+        return w.detach().abs() if w.ndim == 1 and w.dtype is torch.float32 else along_axis(w, axis, norm)
+
+    norms = [norms_of(subject.tensor(place), place.axis) for place in subject.weights]
     for place, along in zip(subject.weights, arrays(norms)):
         if isinstance(place.how, str):
             yield place.node, {place.how: along}
