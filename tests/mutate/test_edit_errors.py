@@ -279,6 +279,23 @@ def test_layers_where_values_are_whole_numbers() -> None:
     assert edit.plan.stages == ()
 
 
+class Noisy(nn.Module):
+    """Adds noise in training."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.randn_like(x) if self.training else x
+
+
+def test_a_choice_by_mode_stays() -> None:
+    edit = nl.edit(nn.Sequential(nn.Linear(4, 6), Noisy(), nn.Linear(6, 2)), X)
+    choice = next(node.name for node in edit.graph.nodes if node.op == "by_mode")
+    with pytest.raises(EditError, match="exactly one can take its place"):
+        edit.remove(choice)
+    edit.remove("1")  # the module as a whole can go
+    edit.graph.check()
+    assert [node.op for node in edit.graph.nodes] == ["input", "linear", "linear"]
+
+
 class Trained(nn.Module):
     """Has a second head in training."""
 

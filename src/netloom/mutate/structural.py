@@ -300,6 +300,8 @@ def _meeting(
     reads = [name for name in readers(graph, old) if name not in keep and name not in drop]
     chosen = reads if only is None else [name for name in reads if name in only]
     returned = only is None and is_returned(graph, old)
+    if returned or any(graph[name].step.mode != graph[new.node].step.mode for name in chosen):
+        _refuse_modes(graph, new)
     if graph.type_of(old) == graph.type_of(new):
         made = fed_from(graph, old, new, only=chosen, drop=drop, returned=returned)
         return Stage(title, made, reasons=tuple(reasons))
