@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from .table import CHANNELS, Template, resolved
 FLOAT, BATCH = "float32", Size.symbol("N")
 #: Operators by the number of axes that they pool over.
 GLOBAL_POOLS = {1: "adaptive_avg_pool1d", 2: "adaptive_avg_pool2d", 3: "adaptive_avg_pool3d"}
+#: The number of axes in space in the name of an operator.
+_SPACE = re.compile(r"([123])d$")
 #: Steps that a call remembers, by what they read.
 MOST_STEPS = 400
 #: Calls that are remembered before all is forgotten.
@@ -81,6 +84,9 @@ class Calls:
         return self._plain[key]
 
     def _evaluated(self, op: str, attrs: tuple[tuple[str, Any], ...], operands: tuple[int, ...]) -> Made | None:
+        space = _SPACE.search(op)
+        if space is not None and any(len(self.shapes[number]) != int(space[1]) + 1 for number in operands):
+            return None
         try:
             form = call_of(op, attrs, tuple(self.types[number] for number in operands))
         except NetloomError:

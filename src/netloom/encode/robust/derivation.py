@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...errors import SpaceError
 from ...graph.builder import weight_key
 from ...graph.graph import Argument, Graph, Step
 from ...ops import MODULE, DType, Edge, Weight, operator
@@ -21,6 +22,10 @@ from .instructions import FROM, JOINS, KEEP, Instruction, Vocabulary
 if TYPE_CHECKING:
     from ...graph.table import TensorEntry
     from ...ops import TensorType
+
+
+#: Features that a concatenation of flat values may have.
+MOST_FEATURES = 1 << 20
 
 
 class Limits(NamedTuple):
@@ -54,8 +59,6 @@ class Derivation:
     def affordable(self, made: Made) -> bool:
         """Whether the call leaves what has been made so far within the caps; closing it is seen to at the end."""
         limits = self.limits
-        if made.op == "cat" and self.calls.shapes[made.out][0] > limits.max_channels:
-            return False
         num_params, macs = self.num_params + made.num_params, self.macs + made.macs
         return self.num_calls < limits.max_calls and num_params <= limits.caps.num_params and macs <= limits.caps.macs
 
@@ -178,9 +181,10 @@ class Derivation:
         others = [self.current if not ref else fitting[(ref - 1) % len(fitting)] for ref in refs if fitting or not ref]
         operands = tuple(others) if 0 in refs else (*others, self.current)
         channels = 0
+        most = self.limits.max_channels if len(self.calls.shapes[self.types[self.current]]) > 1 else MOST_FEATURES
         for place, operand in enumerate(operands):
             channels += self.calls.shapes[self.types[operand]][0]
-            if channels > self.limits.max_channels:
+            if channels > most:
                 operands = operands[:place]
                 break
         if len(operands) > 1 or refs == (0,):
@@ -192,10 +196,11 @@ class Derivation:
     def finish(self) -> Graph:
         """Close the network: add ends that nothing reads to the current value where they fit it, then flatten and classify."""
         here = self.types[self.current]
-        joining = self.calls.plain("add", (), (here, here))
+        joining = self.calls.plain("add", (), (here, here)) if "add" in self.vocabulary.joins else None
         for value in range(1, len(self.made)):
-            loose = not self.is_read[value] and value not in self.kept and value != self.current
-            if loose and self.types[value] == here and joining is not None and self.affordable(joining):
+            if self.is_read[value] or value in self.kept or value == self.current or self.types[value] != here:
+                continue
+            if joining is not None and self.affordable(joining) and value in self.fitting("add"):
                 self.push(joining, (self.current, value))
         closing, live = self.closing()
         for made in closing.calls:
@@ -205,8 +210,9 @@ class Derivation:
     def closing(self) -> tuple[Closing, list[bool]]:
         """How to close within the caps, and what is live then; goes back as far as it must, which may be to the input."""
         limits = self.limits
-        for current in range(self.current, -1, -1):
-            live = self.live(current)
+        ends = [(self.current, self.kept), *[(i, {k for k in self.kept if k < i}) for i in range(self.current, -1, -1)]]
+        for current, kept in ends:
+            live = self.live(current, kept)
             made = [call for call, alive in zip(self.made, live) if alive and call is not None]
             num_params, macs = sum(call.num_params for call in made), sum(call.macs for call in made)
             for closing in self.calls.closings(self.types[current]):
@@ -215,13 +221,13 @@ class Derivation:
                 if closing.num_params <= params_left and closing.macs <= macs_left and len(closing.calls) <= calls_left:
                     self.current = current
                     return closing, live
-        raise AssertionError("the input itself can be closed: a notation that could not was refused")
+        raise SpaceError("the caps admit no network")  # refused before: the input itself can be closed
 
-    def live(self, current: int) -> list[bool]:
+    def live(self, current: int, kept: Iterable[int]) -> list[bool]:
         """Which values a network that ends in ``current`` computes: what it reads, and what is kept for its effect."""
         live = [False] * len(self.made)
-        for value in (current, *self.kept):
-            live[value] = value == current or ((value < current or current == self.current) and self.writes(value))
+        for value in (current, *kept):
+            live[value] = value == current or self.writes(value)
         for value in range(len(live) - 1, 0, -1):
             if live[value]:
                 for operand in self.operands[value]:

@@ -1,7 +1,7 @@
 """Tokens read as instructions: a verb with the modifiers after it, in blocks that may be repeated.
 
 Nothing in here can be wrong: modifiers that a verb does not take are passed over, a block that is not closed ends where the
-sequence does, a bracket that closes nothing closes nothing.
+sequence does, a block without instructions is none, a bracket that closes nothing closes nothing.
 """
 
 from __future__ import annotations
@@ -137,18 +137,18 @@ class Vocabulary:
                 outer.append(items)
                 items = []
             elif number == closing:
-                if outer:
+                if outer and items:
                     closed.append(items)
-                    items = outer.pop()
                     pending = [number]
+                items = outer.pop() if outer else items
             else:
                 pending = [number]
         if pending:
             self._settle(pending, items, closed)
         while outer:
-            closed.append(items)
-            items = outer.pop()
-            items.append(Block(closed[-1], 1))
+            inside, items = items, outer.pop()
+            if inside:
+                items.append(Block(inside, 1))
         return items
 
     def _settle(self, pending: list[int], items: list[Any], closed: list[list[Any]]) -> None:

@@ -88,10 +88,13 @@ class Notation(Sequences):
         joins = (joins,) if isinstance(joins, str) else tuple(joins)
         self.input_shape = tuple(input_shape)
         self.num_classes = num_classes
-        ranges = {"channels": channels, "kernels": kernels, "strides": strides, "linear": linear}
-        ranges = {name: _numbers(name, values) for name, values in ranges.items()}
-        usual = default_operators(*ranges.values())
+        given = {"channels": channels, "kernels": kernels, "strides": strides, "linear": linear}
+        ranges: dict[str, Any] = {name: _numbers(name, values) for name, values in given.items()}
+        usual = default_operators(**ranges, axes=len(self.input_shape) - 1)
         templates = read_operators(usual if operators is None else operators, usual)
+        if "linear" in templates:
+            # A linear layer brings it along, and what comes next may go on from there.
+            templates.setdefault("flatten", Template("flatten", {}))
         self.settings: dict[str, Any] = {
             "input_shape": list(self.input_shape), "num_classes": num_classes,
             "operators": None if operators is None else _as_lists(templates),

@@ -24,9 +24,20 @@ class Template(NamedTuple):
 
 
 def default_operators(
+    channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], linear: Sequence[int], axes: int = 2
+) -> dict[str, dict[str, Sequence[Any]]]:
+    """The operators of networks on samples with so many axes in space: those of images, or the same for other numbers.
+
+    >>> list(default_operators([8], [3], [1], [32], axes=1))[:2]
+    ['conv1d', 'batch_norm']
+    """
+    images = _image_operators(channels, kernels, strides, linear)
+    return images if axes in (0, 2) else {name.replace("2d", f"{axes}d"): ranges for name, ranges in images.items()}
+
+
+def _image_operators(
     channels: Sequence[int], kernels: Sequence[int], strides: Sequence[int], linear: Sequence[int]
 ) -> dict[str, dict[str, Sequence[Any]]]:
-    """The operators of networks on images, in terms of the settings of `netloom.encode.robust.Notation`."""
     pool_kernels = [kernel for kernel in kernels if 2 <= kernel <= 4] or [2]
     pool_strides = sorted(strides, key=lambda stride: (stride != 2, stride))
     return {

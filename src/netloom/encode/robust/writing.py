@@ -28,6 +28,7 @@ class Writer:
         self.graph, self.derivation, self.num_classes = graph, derivation, num_classes
         self.instructions: list[Instruction] = []
         self.place: dict[str, int] = {}
+        self.unsaid: Step | None = None
 
     def write(self) -> list[Instruction]:
         """The instructions; `SpaceError` names what a notation cannot say."""
@@ -39,13 +40,22 @@ class Writer:
         readers = _readers(steps)
         _check_tensors(graph, steps)
         self.place[graph.steps[0].name] = 0
-        for step in body:
+        following = [*body[1:], None]
+        for step, after in zip(body, following):
+            if after is not None and self.goes_without_saying(step, after):
+                self.unsaid = step
+                continue
             self.call(step)
             if not readers[step.name] and step.name != last:
-                self.say(KEEP)
+                self.keep(step)
         self.go_to(self.place[last], head)
         check_caps(self.derivation, self.graph, head)
         return self.instructions
+
+    def goes_without_saying(self, step: Step, after: Step) -> bool:
+        """Whether the call is the flatten that a linear layer right after it brings with it."""
+        follows = after.op == "linear" and after.args["x"] == Edge(step.name)
+        return step.op == "flatten" and follows and _closes(self.graph, step)
 
     def say(self, verb: str, attrs: Mapping[str, Any] | None = None, refs: tuple[int, ...] = ()) -> None:
         instruction = self.derivation.vocabulary.instruction(verb, attrs, () if refs == (1,) else refs)
@@ -56,9 +66,18 @@ class Writer:
         """Write one call."""
         if step.mode or step.autocast or not step.grad:
             raise SpaceError(f"{_named(step)} is called in one mode, under no_grad or autocast; a notation cannot say that")
-        operands = [self.place[edge.node] for edge in edges(tuple(step.args.values()))]
-        verb = _JOINED.get(step.op, "") if len(operands) > 1 or step.op == "cat" else ""
+        reads = [edge.node for edge in edges(tuple(step.args.values()))]
         before = len(self.derivation.made)
+        if self.unsaid is not None:
+            # Flattening what the linear layer reads is not said: it comes with the linear layer.
+            flat, self.unsaid = self.unsaid, None
+            self.go_to(self.place[flat.args["x"].node], flat)
+            self.place[flat.name] = before
+            before += 1
+            operands = [self.derivation.current]
+        else:
+            operands = [self.place[name] for name in reads]
+        verb = _JOINED.get(step.op, "") if len(operands) > 1 or step.op == "cat" else ""
         if verb:
             self.write_join(step, verb, operands)
         else:
@@ -66,6 +85,12 @@ class Writer:
         if len(self.derivation.made) != before + 1:
             raise SpaceError(f"{_named(step)} exceeds {_limit(self.derivation)} of the notation; raise it")
         self.place[step.name] = before
+
+    def keep(self, step: Step) -> None:
+        """Say that a call is made though nothing reads it."""
+        if KEEP not in self.derivation.vocabulary.number:
+            raise SpaceError(f"nothing reads {_named(step)}; a notation that can say so has keep=True")
+        self.say(KEEP)
 
     def write_operator(self, step: Step, operands: Sequence[int]) -> None:
         derivation = self.derivation
@@ -75,12 +100,15 @@ class Writer:
             raise SpaceError(f"{_named(step)} is not in the notation; it has {names} (Notation.covering gives others)")
         self.go_to(operands[0], step)
         here = derivation.types[derivation.current]
+        if step.op == "linear" and self.graph.all_types[step.args["x"].node][0].shape[1:] != derivation.calls.shapes[here]:
+            flat = derivation.calls.flatten(here)
+            here = flat.out if flat is not None else here
+        if step.op in ("linear", "flatten") and (len(derivation.calls.shapes[here]) == 1) != (step.op == "linear"):
+            raise SpaceError(f"{_named(step)} works on {derivation.calls.shapes[here]}; a notation puts flatten before linear")
         instruction = instruction_of(step, template, derivation, here)
         made = derivation.calls.exactly(instruction, here)
         if made is None or not _is(made, step):
-            raise SpaceError(_refusal(step, template, derivation.calls, here))
-        if step.op in ("linear", "flatten") and (len(derivation.calls.shapes[here]) == 1) != (step.op == "linear"):
-            raise SpaceError(f"{_named(step)} works on {derivation.calls.shapes[here]}; a notation puts flatten before linear")
+            raise SpaceError(_refusal(step, template, derivation.calls, here, made))
         self.say(instruction.verb, instruction.attrs)
 
     def write_join(self, step: Step, verb: str, operands: Sequence[int]) -> None:
@@ -90,7 +118,7 @@ class Writer:
         if step.op == "cat" and step.args["dim"] != 1:
             raise SpaceError(f"{_named(step)} has dim = {step.args['dim']}; a notation concatenates channels, dim = 1")
         if derivation.current not in operands:
-            self.go_to(operands[-1], step)
+            self.go_to(max(operands), step)
         current = derivation.current
         if verb == "cat":
             fitting = {value: i for i, value in enumerate(derivation.fitting(verb), 1)}
@@ -230,7 +258,7 @@ def _named(step: Step) -> str:
     return f"{step.op} {step.name!r}"
 
 
-def _refusal(step: Step, template: Template, calls: Calls, operand: int) -> str:
+def _refusal(step: Step, template: Template, calls: Calls, operand: int, nearest: Made | None) -> str:
     """Which attribute of a step the notation does not have."""
     kind = operator(step.op)
     for name, values in template.ranges.items():
@@ -238,12 +266,10 @@ def _refusal(step: Step, template: Template, calls: Calls, operand: int) -> str:
         have = True if type(have) is Weight else have
         if not any(_matches(kind, name, value, have, step, calls.shapes[operand][0]) for value in values):
             return f"{_named(step)}: {name} = {_shown(have)} is not in the notation; it has {', '.join(map(str, values))}"
-    usual = [made for made in (calls.plain(step.op, (), (operand,)),) if made]
     for name, have in step.args.items():
-        if name not in template.ranges and usual and not edges(have) and type(have) is not Weight:
-            expected = usual[0].form.args[name]
-            if expected != have:
-                return f"{_named(step)}: {name} = {_shown(have)} is not in the notation; it has {_shown(expected)}"
+        expected = nearest.form.args.get(name) if nearest is not None else have
+        if not edges(have) and (type(have), have) != (type(expected), expected) and not type(have) is type(expected) is Weight:
+            return f"{_named(step)}: {name} = {_shown(have)} is not in the notation; it has {_shown(expected)}"
     attrs = ", ".join(f"{name} = {_shown(value)}" for name, value in step.args.items() if not edges(value))
     return f"{_named(step)} is not in the notation with {attrs}"
 
