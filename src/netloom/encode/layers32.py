@@ -47,21 +47,8 @@ _NOTED = re.compile(r"(?:^|, )([^ ,]+) is ([0-9a-f]{8})")
 _EITHER, _IMAGES, _FLAT, _FLATTEN = range(4)
 
 
-class _Read:
-    """A call as it is encoded: the step (kept alive, for its identity is the key), what it reads, its code, its weights."""
-
-    __slots__ = ("step", "reads", "code", "kind", "num_weights")
-
-    def __init__(self, step: Step) -> None:
-        self.step, self.code = step, step_code(step)
-        values = step.args.values()
-        self.reads = next(value.node for value in values if type(value) is Edge)
-        self.num_weights = sum(type(value) is Weight for value in values)
-        self.kind = _FLAT if step.op in FLAT else _EITHER if step.op in EITHER else _IMAGES
-        if step.op == "flatten":
-            self.kind = _FLATTEN
-
-
+#: What is known of a step: itself (its identity is the key, so it must live), what it reads, code, kind, number of weights.
+_Read = tuple[Step, str, int, int, int]
 #: By the identity of the step: networks of one space share the same few thousand.
 _KNOWN: dict[int, _Read] = {}
 _MOST = 400_000
@@ -107,7 +94,7 @@ def encode_layer(
     if isinstance(layer, Node):
         if attrs or more:
             raise SpaceError(f"{layer.op} {layer.name!r} has its attributes; give more to the name of an operator alone")
-        code = _noted(layer.graph).get(layer.name) or _read(layer.step).code
+        code = _noted(layer.graph).get(layer.name) or _read(layer.step)[2]
     else:
         if not isinstance(layer, str):
             layer = as_layer(layer, 1)
@@ -137,20 +124,22 @@ def _bits(codes: list[int]) -> NDArray[np.uint8]:
 
 def _codes(graph: Graph) -> list[int]:
     """The codes of all layers but the last."""
-    flat = _is_flat(graph)
-    _check_last(graph)
     steps, types, known = graph.steps, graph.all_types, _KNOWN.get
-    codes: list[int] = []
+    flat = _is_flat(graph)
+    last = steps[-1]
     previous = steps[0].name
-    num_weights = 0
+    codes: list[int] = []
+    num_weights = 2
+    if last.op != "linear" or graph.result != (last.name, 0):
+        raise SpaceError(_no_end(last))
     for step in steps[1:-1]:
         read = known(id(step))
-        if read is None or read.step is not step:
+        if read is None or read[0] is not step:
             read = _read(step)
-        if read.reads != previous:
+        _, reads, code, kind, weights = read
+        if reads != previous:
             raise SpaceError(_no_chain(step, previous))
         previous = step.name
-        kind = read.kind
         if kind:
             if kind == _FLATTEN:
                 if len(types[previous][0].shape) != 2:
@@ -158,11 +147,10 @@ def _codes(graph: Graph) -> list[int]:
                 flat = True
             elif (kind == _FLAT) != flat:
                 raise SpaceError(_misplaced(step, flat))
-        codes.append(read.code)
-        num_weights += read.num_weights
-    if steps[-1].args["x"] != Edge(previous):
-        raise SpaceError(_no_chain(steps[-1], previous))
-    if num_weights + 2 != len(graph.tensors):
+        codes.append(code)
+        num_weights += weights
+    _check_last(last, previous, flat)
+    if num_weights != len(graph.tensors):
         _check_unshared(graph)
     if graph.notes:
         places = {step.name: i for i, step in enumerate(steps[1:-1])}
@@ -174,7 +162,11 @@ def _codes(graph: Graph) -> list[int]:
 def _read(step: Step) -> _Read:
     if len(_KNOWN) >= _MOST:
         _KNOWN.clear()
-    made = _KNOWN[id(step)] = _Read(step)
+    code = step_code(step)
+    values = step.args.values()
+    reads = next(value.node for value in values if type(value) is Edge)
+    kind = _FLAT if step.op in FLAT else _FLATTEN if step.op == "flatten" else _EITHER if step.op in EITHER else _IMAGES
+    made = _KNOWN[id(step)] = (step, reads, code, kind, sum(type(value) is Weight for value in values))
     return made
 
 
@@ -199,17 +191,20 @@ def _is_flat(graph: Graph) -> bool:
     return len(type.shape) == 2
 
 
-def _check_last(graph: Graph) -> None:
-    """`SpaceError` unless the result is that of a linear layer, with a bias, on flat samples."""
-    last = graph.steps[-1]
-    if last.op != "linear" or graph.result != Edge(last.name):
-        raise SpaceError(
-            f"the graph ends with {last.op} {last.name!r}; 32-bit codes are of networks that end with the linear layer of "
-            "the classes, which they leave out"
-        )
-    if len(graph.all_types[last.name][0].shape) != 2:
+def _no_end(last: Step) -> str:
+    return (
+        f"the graph ends with {last.op} {last.name!r}; 32-bit codes are of networks that end with the linear layer of the "
+        "classes, which they leave out"
+    )
+
+
+def _check_last(last: Step, previous: str, flat: bool) -> None:
+    """`SpaceError` unless the linear layer of the classes reads ``previous``, a flat value, and has a bias."""
+    if last.args["x"] != (previous, 0):
+        raise SpaceError(_no_chain(last, previous))
+    if not flat:
         raise SpaceError(_misplaced(last, False))
-    if type(last.args["bias"]) is not Weight:
+    if last.args["bias"].__class__ is not Weight:
         raise SpaceError(f"linear {last.name!r} has no bias; networks with a 32-bit code have one in every layer")
 
 

@@ -210,9 +210,10 @@ class Derivation:
     def closing(self) -> tuple[Closing, list[bool]]:
         """How to close within the caps, and what is live then; goes back as far as it must, which may be to the input."""
         limits = self.limits
-        ends = [(self.current, self.kept), *[(i, {k for k in self.kept if k < i}) for i in range(self.current, -1, -1)]]
-        for current, kept in ends:
-            live = self.live(current, kept)
+        for back in range(-1, self.current + 1):
+            # Once as it is, then from ever earlier values, without what is kept after them.
+            current = self.current - max(back, 0)
+            live = self.live(current, self.kept if back < 0 else [value for value in self.kept if value < current])
             made = [call for call, alive in zip(self.made, live) if alive and call is not None]
             num_params, macs = sum(call.num_params for call in made), sum(call.macs for call in made)
             for closing in self.calls.closings(self.types[current]):
