@@ -135,7 +135,34 @@ def test_neighbours_have_like_activations() -> None:
     chains = [chain(8, 8, 1, activation=("relu", "tanh", "gelu")[i % 3]) for i in range(30)]
     (group,) = grouped(chains, batch_size=8)
     stack = Stack([chains[place] for place in group], torch.float32)
-    assert [[stop - start for start, stop, _ in runs] for runs in stack.runs] == [[10, 10, 10]] * 2
+    assert [[places.stop - places.start for places, _ in runs] for runs in stack.runs] == [[10, 10, 10]] * 2
+
+
+def test_neighbours_that_would_be_short_are_gathered() -> None:
+    """Three layers of three activations in any combination: the first would have a slice for every network."""
+    names = ("relu", "gelu", "tanh")
+    layers = [
+        tuple(Dense(4, 4, f"w{i}", f"b{i}", ((names[n // 3**i % 3], ()),)) for i in range(4)) for n in range(81)
+    ]  # fmt: skip
+    chains = [Chain(row, (4,), "float64") for row in layers]
+    torch.manual_seed(0)
+    whole, alone = Stack(chains, torch.float64), [Stack([one], torch.float64) for one in chains]
+    assert [{type(places) for places, _ in runs} for runs in whole.runs] == [{torch.Tensor}] * 2 + [{slice}] * 2
+    whole.weights.normal_()
+    x, upstream = torch.randn(81, 4, 5, dtype=torch.float64), torch.randn(81, 4, 5, dtype=torch.float64)
+    with torch.no_grad():
+        answers = whole.forward(x).clone()
+        assert torch.equal(whole.forward(x, learns=False), answers)
+        whole.output_grad(5).copy_(upstream)
+        whole.backward(x)
+        for place, one in enumerate(alone):
+            one.load(0, dict(whole.layout.tensors_of(place, (whole.matrices, whole.biases))))
+            torch.testing.assert_close(one.forward(x[place : place + 1])[0], answers[place])
+            one.output_grad(5).copy_(upstream[place : place + 1])
+            one.backward(x[place : place + 1])
+            for key, grad in one.layout.tensors_of(0, (one.grad_matrices, one.grad_biases)):
+                mine = dict(whole.layout.tensors_of(place, (whole.grad_matrices, whole.grad_biases)))[key]
+                torch.testing.assert_close(grad, mine)
 
 
 def test_large_networks_stand_alone() -> None:

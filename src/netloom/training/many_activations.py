@@ -162,6 +162,29 @@ def _hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Elementwise:
     )
 
 
+def _of_aten(forward: str, backward: str) -> Callable[[], Elementwise]:
+    """Of operators whose backward gives a new tensor."""
+
+    def make() -> Elementwise:
+        import torch
+
+        compute, derive = getattr(torch.ops.aten, forward), getattr(torch.ops.aten, backward)
+        return Elementwise(
+            lambda z, out: compute.out(z, out=out), lambda grad, z: grad.copy_(derive(grad, z)), keeps_input=True
+        )  # fmt: skip
+
+    return make
+
+
+def _softsign() -> Elementwise:
+    import torch
+
+    def forward(z: Tensor, out: Tensor) -> Any:
+        return torch.div(z, z.abs().add_(1), out=out)
+
+    return Elementwise(forward, lambda grad, z: grad.div_(z.abs().add_(1).square_()), keeps_input=True)
+
+
 _WRITTEN: dict[str, Callable[..., Elementwise]] = {
     "relu": _relu,
     "tanh": _tanh,
@@ -174,6 +197,10 @@ _WRITTEN: dict[str, Callable[..., Elementwise]] = {
     "selu": _selu,
     "softplus": _softplus,
     "hardtanh": _hardtanh,
+    "mish": _of_aten("mish", "mish_backward"),
+    "hardswish": _of_aten("hardswish", "hardswish_backward"),
+    "hardsigmoid": _of_aten("hardsigmoid", "hardsigmoid_backward"),
+    "softsign": _softsign,
     "relu6": lambda: _hardtanh(0.0, 6.0),
 }
 

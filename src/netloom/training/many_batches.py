@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: What is gathered ahead of the steps that use it: little enough to stay in a cache.
 WINDOW_BYTES = 2 << 20
+#: Samples that are measured at a time, however many features they have.
+FEWEST_MEASURED = 64
 
 
 class Batch(NamedTuple):
@@ -99,7 +101,8 @@ class StackedData:
         """All samples of the valid parts, in batches whose size is the same every time."""
         if self._valid is None:
             self._valid = self._part("valid")
-        size = max(1, WINDOW_BYTES // (len(self._place) * self._features * self._dtype.itemsize))
+        copies = 1 if self.alike else len(self._place)
+        size = max(FEWEST_MEASURED, WINDOW_BYTES // (copies * self._features * self._dtype.itemsize))
         if size < self.num_valid:
             yield from self._measuring(self._valid, size)
             return

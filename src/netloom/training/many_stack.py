@@ -7,7 +7,7 @@ are made once for each batch size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from .many_layout import Layout
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+#: Slices for each activation of a layer up to which they cost less than gathering and putting back.
+MOST_SLICES = 6
 
 
 class Stack:
@@ -29,7 +33,7 @@ class Stack:
         import torch
 
         self.layout, self.dtype, self.device = Layout(chains), dtype, torch.device(device)
-        self.runs = [_runs(row) for row in self.layout.rows]
+        self.runs = [_runs(row, self.device) for row in self.layout.rows]
         self.weights = torch.zeros(self.layout.size, dtype=dtype, device=self.device)
         self.grads = torch.zeros_like(self.weights)
         self.keep = self.layout.mask(dtype=dtype, device=self.device)
@@ -111,7 +115,7 @@ class _Layer:
 
         self.z = empty(len(stack))
         # Written over in place where no backward asks for what was there.
-        in_place = all(not (learns and function.keeps_input) for _, _, functions in runs for function in functions)
+        in_place = all(not (learns and function.keeps_input) for _, functions in runs for function in functions)
         self.a = self.z if in_place else empty(len(stack))
         self.grad = empty(len(stack) if learns else 0)
         # Views are made once: making them at every step would cost as much as the products of a few small networks.
@@ -120,28 +124,84 @@ class _Layer:
         self.matrix_transposed, self.a_transposed = self.matrix.mT, self.a.mT
         self.flat_matrix, self.flat_bias = self.matrix.flatten(0, 1), stack.biases[number].view(-1, 1)
         self.flat_z, self.flat_grad = self.z.flatten(0, 1), self.grad.flatten(0, 1)
+        #: Calls of ``forward(given, out)`` and ``backward(grad, kept)``, in the order of each pass.
         self.forwards: list[tuple[Elementwise, Tensor, Tensor]] = []
         self.backwards: list[tuple[Elementwise, Tensor, Tensor]] = []
-        for start, stop, functions in runs:
-            given = self.z[start:stop]
+        for places, functions in runs:
+            if not isinstance(places, slice):
+                self._apply_scattered(places, functions, empty, learns)
+                continue
+            given, grad = self.z[places], self.grad[places] if learns else self.grad
             if not functions and not in_place:
-                self.forwards.append((_COPY, given, self.a[start:stop]))
-            for place, function in enumerate(functions):
-                last = place == len(functions) - 1
-                out = given if in_place and not learns else self.a[start:stop] if last else empty(stop - start)
-                self.forwards.append((function, given, out))
-                self.backwards.insert(0, (function, self.grad[start:stop], given if function.keeps_input else out))
-                given = out
+                self.forwards.append((_COPY, given, self.a[places]))
+            last = given if in_place and not learns else self.a[places]
+            self._apply(functions, given, last, grad, empty)
+
+    def _apply(
+        self, functions: tuple[Elementwise, ...], given: Tensor, last: Tensor, grad: Tensor, empty: Callable[[int], Tensor]
+    ) -> None:
+        """Add the calls of functions in a row; the result of the last goes to ``last``."""
+        for place, function in enumerate(functions):
+            out = last if place == len(functions) - 1 else empty(len(given))
+            self.forwards.append((function, given, out))
+            self.backwards.insert(0, (function, grad, given if function.keeps_input else out))
+            given = out
+
+    def _apply_scattered(
+        self, places: Tensor, functions: tuple[Elementwise, ...], empty: Callable[[int], Tensor], learns: bool
+    ) -> None:
+        """The same for networks that are no neighbours: their values are gathered, and put back."""
+        if not functions:
+            functions = (_COPY,)
+        given, out, grad = empty(len(places)), empty(len(places)), empty(len(places) if learns else 0)
+        taking, putting = _taking(places), _putting(places)
+        self.forwards.append((taking, self.z, given))
+        # Backwards run in the opposite order: what is inserted first is called last.
+        self.backwards.insert(0, (putting, self.grad, grad))
+        self._apply(functions, given, out, grad, empty)
+        self.backwards.insert(0, (taking, grad, self.grad))
+        self.forwards.append((putting, out, self.a))
 
 
 _COPY = Elementwise(lambda z, out: out.copy_(z), lambda grad, a: None, keeps_input=False)
 
+#: Which networks, as a slice or as places int64 (m,), and the functions in a row that they apply.
+Run = tuple[Any, tuple[Elementwise, ...]]
 
-def _runs(row: Sequence[Any]) -> list[tuple[int, int, tuple[Elementwise, ...]]]:
-    """Neighbours with the same activations: from, to, and the functions."""
-    found, start = [], 0
+
+def _taking(places: Tensor) -> Elementwise:
+    """From the values or gradients of all networks to those of some."""
+    import torch
+
+    return Elementwise(
+        lambda whole, part: torch.index_select(whole, 0, places, out=part),
+        lambda part, whole: torch.index_select(whole, 0, places, out=part),
+        keeps_input=False,
+    )
+
+
+def _putting(places: Tensor) -> Elementwise:
+    """From the values or gradients of some networks to those of all."""
+    return Elementwise(
+        lambda part, whole: whole.index_copy_(0, places, part),
+        lambda whole, part: whole.index_copy_(0, places, part),
+        keeps_input=False,
+    )
+
+
+def _runs(row: Sequence[Any], device: Any) -> list[Run]:
+    """Which networks apply which activations: neighbours as slices, unless those would be many short ones."""
+    import torch
+
+    runs: list[Run] = []
+    by_functions: dict[tuple[Elementwise, ...], list[int]] = {}
+    start = 0
     for activations, same in groupby(layer.activations for layer in row):
         stop = start + len(list(same))
-        found.append((start, stop, tuple(elementwise(op, attrs) for op, attrs in activations)))
+        functions = tuple(elementwise(op, attrs) for op, attrs in activations)
+        runs.append((slice(start, stop), functions))
+        by_functions.setdefault(functions, []).extend(range(start, stop))
         start = stop
-    return found
+    if len(runs) <= MOST_SLICES * len(by_functions):
+        return runs
+    return [(torch.tensor(places, device=device), functions) for functions, places in by_functions.items()]
