@@ -151,3 +151,16 @@ def test_bad_input() -> None:
         nl.encode.wl([residual()], vocabulary=["conv2d_3", "relu", "conv2d_3"])
     with pytest.raises(FormatError, match="expected the names"):
         nl.encode.paths([residual()], vocabulary="conv2d_3")
+
+
+ENCODERS = [nl.encode.wl, nl.encode.paths, nl.encode.adjacency, nl.encode.tokens, nl.encode.layers32.encode_many]
+
+
+@pytest.mark.parametrize("encode", ENCODERS)
+def test_what_is_no_graph_is_named_and_networks_are_fine(encode) -> None:  # type: ignore[no-untyped-def]
+    graph = nl.encode.layers32.from_hex("01000000")
+    with pytest.raises(FormatError, match=r"item 1 of the graphs is int \(3\); expected a Graph"):
+        encode([graph, 3])
+    with pytest.raises(FormatError, match="what is encoded is NoneType"):
+        encode(None)
+    assert len(encode(nl.build(graph))) == len(encode([nl.build(graph)])) == 1

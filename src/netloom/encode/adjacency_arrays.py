@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .call_arrays import ATTRIBUTES, KINDS, Calls, calls_of, check_fold, columns
-from .path_counts import listed
+from .inputs import as_graphs
 from .positions import laplacians, topological
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def adjacency(graphs: Graph | Iterable[Graph], *, eigenvectors: int = 8, fold: s
     check_fold(fold)
     if type(eigenvectors) is not int or eigenvectors < 0:
         raise FormatError(f"eigenvectors = {eigenvectors!r}; expected a number of them, 0 for none")
-    calls = [calls_of(graph, fold) for graph in listed(graphs)]
+    calls = [calls_of(graph, fold) for graph in as_graphs(graphs)]
     sizes = [len(of_graph.kinds) for of_graph in calls]
     mask = np.arange(max(sizes, default=0)) < np.array(sizes, dtype=np.intp)[:, None]
     found = np.zeros((*mask.shape, mask.shape[1]), dtype=bool)

@@ -28,6 +28,7 @@ from ..graph.node import Node
 from ..ops import Edge, Weight
 from ..spaces.chain import Form, Layer, of_forms, prepare
 from ..spaces.conv_fitting import as_layer
+from .inputs import as_graph, as_graphs
 from .layer_codes import EITHER, FLAT, PUBLISHED_NAMES, WIDTH, all_codes, attributes_code, same_call, step_code
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def encode(graph: Graph) -> NDArray[np.uint8]:
     >>> encode(graph).shape, encode(graph).nonzero()[1].tolist()
     ((2, 32), [8, 12, 23, 28, 31, 7])
     """
-    return _bits(_codes(graph))
+    return _bits(_codes(as_graph(graph)))
 
 
 def encode_many(graphs: Iterable[Graph]) -> list[NDArray[np.uint8]]:
     """The codes of many graphs, each uint8 (L, 32); they share one array. `netloom.encode.padded` makes them one batch."""
     rows: list[int] = []
     ends: list[int] = []
-    for graph in graphs:
+    for graph in as_graphs(graphs):
         rows += _codes(graph)
         ends.append(len(rows))
     bits = _bits(rows)
@@ -106,12 +107,12 @@ def encode_layer(
 
 def to_hex(graph: Graph) -> str:
     """The code of a chain of layers as a string, 8 hex digits a layer; errors as `encode`'s."""
-    return _hex(_codes(graph))
+    return _hex(_codes(as_graph(graph)))
 
 
 def to_hex_many(graphs: Iterable[Graph]) -> list[str]:
     """The hex strings of many graphs."""
-    return [_hex(_codes(graph)) for graph in graphs]
+    return [_hex(_codes(graph)) for graph in as_graphs(graphs)]
 
 
 def _hex(codes: list[int]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .counts import Counts, counted
+from .inputs import as_graphs
 from .segment_statistics import Sequences, joined_sequences
 from .signal_flow import Segment, signal, units
 from .vocabulary import LABELS
@@ -46,7 +47,7 @@ def paths(
     of_unit: dict[tuple[Segment, ...], Sequences] = {}
     rows: list[Sequences] = []
     names: dict[tuple[int, ...], str] = {}
-    for graph in listed(graphs):
+    for graph in as_graphs(graphs):
         segments = signal(graph).segments
         total: Sequences = {}
         for part in [segments] if across and segments else _units(segments):
@@ -67,10 +68,3 @@ def _units(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:
     chain = tuple([number.setdefault(segment, len(number)) for segment in segments])
     of_number = list(number)
     return [tuple(of_number[i] for i in part) for part in units(chain)]
-
-
-def listed(graphs: Graph | Iterable[Graph]) -> list[Graph]:
-    """One graph or several, as a list."""
-    from ..graph.graph import Graph
-
-    return [graphs] if isinstance(graphs, Graph) else list(graphs)

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FormatError
 from .adjacency_arrays import node_features, numbered
 from .call_arrays import calls_of, check_fold, columns
-from .path_counts import listed
+from .inputs import as_graphs
 from .positions import laplacians, orthonormal
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def tokens(
         raise FormatError(f"positions = {positions!r}; expected 'random' or 'laplacian'")
     if width is not None and (type(width) is not int or width < 1):
         raise FormatError(f"width = {width!r}; expected a number of coordinates ≥ 1, or None for as many as calls")
-    calls = [calls_of(graph, fold) for graph in listed(graphs)]
+    calls = [calls_of(graph, fold) for graph in as_graphs(graphs)]
     sizes = [len(of_graph.kinds) for of_graph in calls]
     edges = [of_graph.edges for of_graph in calls]
     largest = max(sizes, default=0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import FormatError
 from .counts import Counts, counted
-from .path_counts import listed
+from .inputs import as_graphs
 from .signal_flow import Segment, signal
 from .vocabulary import LABELS
 
@@ -51,7 +51,7 @@ def wl(
     if type(iterations) is not int or iterations < 0:
         raise FormatError(f"iterations = {iterations!r}; expected an integer ≥ 0")
     rows = []
-    for graph in listed(graphs):
+    for graph in as_graphs(graphs):
         segments = signal(graph).segments
         total: Counter[int] = Counter()
         # A neighbourhood of radius r reaches at most r segments to either side.

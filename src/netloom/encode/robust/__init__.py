@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ..inputs import as_graph
 from .notation import Notation
 from .sequences import Sequences
 from .spaces import of
@@ -42,6 +43,7 @@ def encode(graph: Graph, input_shape: Sequence[int] | None = None, num_classes: 
     >>> print(*encode(nl.Graph(x, nl.linear(nl.flatten(y), 10))))
     conv2d out=16 relu [ relu conv2d add back=2 ] times=4
     """
+    graph = as_graph(graph)
     shape, classes = _sizes_of(graph)
     return _notation(tuple(input_shape or shape), num_classes or classes).encode(graph)
 

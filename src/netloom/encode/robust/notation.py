@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import FormatError, SpaceError
 from ...graph.graph import Graph
 from ...spaces.caps import Caps
+from ..inputs import as_graph, as_graphs
 from .calls import Calls
 from .covering import covering_settings
 from .derivation import Derivation, Limits
@@ -155,7 +156,7 @@ class Notation(Sequences):
 
         `SpaceError` names the node that the notation cannot say, its attribute, its value, and what there is.
         """
-        return written(Writer(graph, self._begin(), self.num_classes).write(), blocks)
+        return written(Writer(as_graph(graph), self._begin(), self.num_classes).write(), blocks)
 
     def _begin(self) -> Derivation:
         if self._calls.is_full:
@@ -233,8 +234,7 @@ class Notation(Sequences):
         >>> Notation.covering([graph]).encode(graph)
         ['conv2d', 'hardswish']
         """
-        listed = [graphs] if isinstance(graphs, Graph) else list(graphs)
-        return Notation(**(covering_settings(listed) | settings))
+        return Notation(**(covering_settings(as_graphs(graphs)) | settings))
 
 
 def _as_lists(templates: Mapping[str, Template]) -> dict[str, dict[str, list[Any]]]:
