@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import NetloomError
+from ...graph.step import Step
 from ...ops import Edge, Size, TensorType, operator
 from ...spaces.sketch import Form, call_of
 from .instructions import Instruction
@@ -56,6 +57,8 @@ class Calls:
         self._unary: dict[tuple[int, int], Made | None] = {}
         self._plain: dict[Any, Made | None] = {}
         self._closings: dict[int, list[Closing]] = {}
+        #: By the identity of a step, which is kept alive, and the number of its operand's type: the instruction that it is.
+        self.said: dict[tuple[int, int], tuple[Step, Instruction]] = {}
         self._head = (("out", num_classes),)
 
     def number(self, shape: Sequence[int]) -> int:
@@ -170,6 +173,13 @@ class Calls:
             if made is not None:
                 return made
         return None
+
+    def remember(self, step: Step, operand: int, instruction: Instruction) -> tuple[Step, Instruction]:
+        """Note which instruction a step is: networks of one space share their steps."""
+        if len(self.said) > _MOST_CALLS:
+            self.said.clear()
+        made = self.said[id(step), operand] = (step, instruction)
+        return made
 
     def exactly(self, instruction: Instruction, operand: int) -> Made | None:
         """The call of an instruction as it is."""

@@ -28,7 +28,7 @@ def covering_settings(graphs: Sequence[Graph]) -> dict[str, Any]:
     for graph in graphs:
         for step in graph.steps[1:]:
             verb = next((verb for verb, op in JOINS.items() if op == step.op), "")
-            if verb and (verb == "cat" or len(edges(tuple(step.args.values()))) > 1):
+            if verb and (verb == "cat" or len(step.edges) > 1):
                 joins.add(verb)
             else:
                 _add_values(found.setdefault(step.op, {}), graph, step)
@@ -49,7 +49,7 @@ def _add_values(ranges: Ranges, graph: Graph, step: Step) -> None:
     """Count the values of a step's attributes, relative ones as such."""
     if len(graph.types(step.name)) != 1:
         raise SpaceError(f"{step.op} {step.name!r} gives {len(graph.types(step.name))} results; calls of a notation give one")
-    operands = edges(tuple(step.args.values()))
+    operands = step.edges
     channels = graph.type_of(operands[0]).shape[1] if operands and len(graph.type_of(operands[0]).shape) > 1 else 0
     for param in operator(step.op).params:
         have = step.args.get(param.name)

@@ -66,7 +66,7 @@ class Writer:
         """Write one call."""
         if step.mode or step.autocast or not step.grad:
             raise SpaceError(f"{_named(step)} is called in one mode, under no_grad or autocast; a notation cannot say that")
-        reads = [edge.node for edge in edges(tuple(step.args.values()))]
+        reads = [edge.node for edge in step.edges]
         before = len(self.derivation.made)
         if self.unsaid is not None:
             # Flattening what the linear layer reads is not said: it comes with the linear layer.
@@ -105,11 +105,15 @@ class Writer:
             here = flat.out if flat is not None else here
         if step.op in ("linear", "flatten") and (len(derivation.calls.shapes[here]) == 1) != (step.op == "linear"):
             raise SpaceError(f"{_named(step)} works on {derivation.calls.shapes[here]}; a notation puts flatten before linear")
-        instruction = instruction_of(step, template, derivation, here)
-        made = derivation.calls.exactly(instruction, here)
-        if made is None or not _is(made, step):
-            raise SpaceError(_refusal(step, template, derivation.calls, here, made))
-        self.say(instruction.verb, instruction.attrs)
+        known = derivation.calls.said.get((id(step), here))
+        if known is None or known[0] is not step:
+            instruction = instruction_of(step, template, derivation, here)
+            made = derivation.calls.exactly(instruction, here)
+            if made is None or not _is(made, step):
+                raise SpaceError(_refusal(step, template, derivation.calls, here, made))
+            known = derivation.calls.remember(step, here, instruction)
+        self.instructions.append(known[1])
+        derivation.run([known[1]])
 
     def write_join(self, step: Step, verb: str, operands: Sequence[int]) -> None:
         derivation = self.derivation
@@ -178,11 +182,11 @@ def _parts(graph: Graph, steps: Sequence[Step], num_classes: int) -> tuple[Step,
             "with a bias, which it adds"
         )
     last = head.args["x"].node
-    if any(head.name == edge.node for step in steps for edge in edges(tuple(step.args.values()))):
+    if any(head.name == edge.node for step in steps for edge in step.edges):
         raise SpaceError(f"linear {head.name!r} is the result and read as well; a notation ends with it")
     flat = by_name[last]
     left_out = {head.name}
-    readers = [step.name for step in steps for edge in edges(tuple(step.args.values())) if edge.node == last]
+    readers = [step.name for step in steps for edge in step.edges if edge.node == last]
     if flat.op == "flatten" and len(readers) == 1 and _closes(graph, flat):
         left_out.add(last)
         last = flat.args["x"].node
@@ -198,7 +202,7 @@ def _closes(graph: Graph, flat: Step) -> bool:
 def _readers(steps: Sequence[Step]) -> dict[str, int]:
     counts = {step.name: 0 for step in steps}
     for step in steps:
-        for edge in edges(tuple(step.args.values())):
+        for edge in step.edges:
             counts[edge.node] += 1
     return counts
 
