@@ -329,7 +329,7 @@ def test_tokens_by_name_by_number_and_as_text_are_one() -> None:
     forms = (words, tuple(words), " ".join(words), numbers, np.array(numbers), iter(words))
     assert len({DEFAULT.decode(form).hash for form in forms}) == 1
     assert DEFAULT.decode([]).hash == DEFAULT.decode("").hash
-    assert nl.encode.robust.vocabulary() == DEFAULT.vocabulary and len(set(DEFAULT.vocabulary)) == len(DEFAULT.vocabulary)
+    assert nl.encode.robust.vocabulary == DEFAULT.vocabulary and len(set(DEFAULT.vocabulary)) == len(DEFAULT.vocabulary)
 
 
 @pytest.mark.parametrize(("tokens", "message"), [

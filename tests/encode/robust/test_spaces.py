@@ -64,7 +64,7 @@ def test_sequences_are_members(name: str, data: st.DataObject) -> None:
 def test_random_sequences_reach_much_of_a_space(name: str) -> None:
     notation = robust.of(SPACES[name])
     rng = np.random.default_rng(0)
-    graphs = [notation.decode(rng.integers(0, len(notation.vocabulary), 40).tolist()) for _ in range(300)]
+    graphs = [notation.sample(rng, max_length=80) for _ in range(300)]
     assert len({graph.hash for graph in graphs}) > 60 and len({len(graph) for graph in graphs}) > 4
 
 

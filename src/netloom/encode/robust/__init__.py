@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..inputs import as_graph
 from .notation import Notation
@@ -71,10 +71,11 @@ def decode(
     return _notation(tuple(input_shape), num_classes).decode(tokens)
 
 
-def vocabulary() -> tuple[str, ...]:
-    """All tokens of the default notation, in the order of their numbers.
+#: All tokens of the default notation, in the order of their numbers; worked out when it is first asked for.
+vocabulary: tuple[str, ...]
 
-    >>> vocabulary()[:5]
-    ('conv2d', 'batch_norm', 'relu', 'gelu', 'silu')
-    """
-    return _notation((3, 32, 32), 10).vocabulary
+
+def __getattr__(name: str) -> Any:
+    if name == "vocabulary":
+        return _notation((3, 32, 32), 10).vocabulary
+    raise AttributeError(f"module 'netloom.encode.robust' has no attribute {name!r}")

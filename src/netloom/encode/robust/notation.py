@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import FormatError, SpaceError
 from ...graph.graph import Graph
@@ -18,9 +18,6 @@ from .instructions import JOINS, Vocabulary, expanded
 from .sequences import Sequences
 from .table import Template, default_operators, read_operators
 from .writing import Writer
-
-if TYPE_CHECKING:
-    import numpy
 
 CHANNEL_COUNTS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
 KERNELS = (3, 1, 2, 4, 5, 6, 7)
@@ -178,11 +175,6 @@ class Notation(Sequences):
         except SpaceError:
             return False
         return True
-
-    def sample(self, rng: numpy.random.Generator, max_length: int = 64) -> Graph:
-        """The network of a random sequence: its length and its tokens are drawn evenly."""
-        length = int(rng.integers(0, max_length + 1))
-        return self.decode(rng.integers(0, len(self.vocabulary), length).tolist())
 
     # -- being a value -------------------------------------------------------------------------------------------------
     def to_json(self) -> str:

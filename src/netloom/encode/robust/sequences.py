@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ...errors import FormatError
 
 if TYPE_CHECKING:
+    import numpy
+
     from ...graph.graph import Graph
 
 
@@ -36,6 +38,17 @@ class Sequences(ABC):
     @abstractmethod
     def decode(self, tokens: Iterable[str] | Iterable[int] | str) -> Graph:
         """The network of any sequence of tokens, of their numbers, or of a text of tokens with spaces between them."""
+
+    def sample(self, rng: numpy.random.Generator, max_length: int = 64) -> Graph:
+        """The network of a random sequence: its length and its tokens are drawn evenly.
+
+        >>> import numpy as np
+        >>> from netloom.encode.robust import Notation
+        >>> Notation((1, 8, 8), 10).sample(np.random.default_rng(0)).outputs[0].shape
+        (Size('N'), 10)
+        """
+        length = int(rng.integers(0, max_length + 1))
+        return self.decode(rng.integers(0, len(self.vocabulary), length).tolist())
 
     @cached_property
     def _number(self) -> dict[str, int]:
