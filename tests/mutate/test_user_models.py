@@ -43,6 +43,14 @@ class Twice(nn.Module):
         return self.o(F.relu(self.c(torch.tanh(self.c(x)))))  # type: ignore[no-any-return]
 
 
+class Small(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(), nn.Linear(16, 3),
+        )  # fmt: skip
+
+
 def made(kind: Any, *shape: int) -> tuple[Any, torch.Tensor]:
     torch.manual_seed(0)
     return kind().double().eval(), torch.randn(*shape, dtype=torch.float64)
@@ -94,6 +102,29 @@ def test_a_rectifier_before_a_rectifier_changes_nothing(what: Any) -> None:
     with nl.edit(model, x) as edit:
         edit.insert_after("stem", nl.op.relu())  # a norm reads that
     assert "changes negative values" in edit.plan.reasons[0]
+
+
+WIDER = {
+    "1": [nl.op.conv2d(9, kernel=1)],  # in front of a rectifier
+    "2": [nl.op.conv2d(9, kernel=3, padding=1), nl.op.batch_norm(), nl.op.relu(), nl.op.conv2d(7, kernel=1)],
+    "4": [nl.op.conv2d(7, kernel=1)],  # what is flattened behind it has 28 features in place of 16
+    "5": [nl.op.linear(20), nl.op.linear(16)],
+}
+
+
+@pytest.mark.parametrize("at", WIDER)
+def test_identities_that_are_wider(at: str) -> None:
+    """Features beyond those that come in are fresh, and nothing reads them at first."""
+    model, x = made(Small, 2, 3, 8, 8)
+    with nl.edit(model, x) as edit:
+        edit.insert_after(at, WIDER[at])
+    assert edit.plan.preserving, edit.plan.reasons
+    assert same(edit.result(x), model(x))
+    again = nl.mutate.Plan.from_json(edit.plan.to_json()).apply(model.state_dict())
+    assert all(torch.equal(again[key], value) for key, value in edit.result.state_dict().items())
+    with nl.edit(model, x) as edit:
+        edit.insert_after("2", nl.op.conv2d(5, kernel=1))
+    assert edit.plan.reasons[0].endswith("conv2d 'conv2d' gives N×5×8×8 for N×6×8×8")
 
 
 # -- kernels ---------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 from ..graph.graph import Graph, Step
 from ..ops import Edge, Weight, operator
 from ..ops.dims import labels
+from ..ops.operator import pretty
 
 #: Rules for fresh weights by key; see `transfer`.
 Rules = dict[str, tuple[Any, ...]]
@@ -91,15 +92,22 @@ class Identity:
         return any(kind.zeroes(types, label, names) for axis in row[1:2] or row for label in labels(axis))
 
     def _identity_layer(self, step: Step) -> Rules | None:
+        """Rules under which a layer gives what it takes; what it gives beyond the features of the entry comes behind them."""
         a = self.graph.operands(step)
-        if self.graph.types(step.name)[0] != self.graph.type_of(_first(step)):
-            shapes = [self.graph.type_of(_first(step)).shape, self.graph.types(step.name)[0].shape]
-            return self._fail(f"{step.op} {step.name!r} gives {shapes[1]} for {shapes[0]}")
+        shapes = [self.graph.type_of(_first(step)).shape, self.graph.types(step.name)[0].shape]
+        axis = a.x.rank + 1 - a.weight.rank if step.op != "linear" else a.x.rank - 1
+        size = self.graph.type_of(self.entry).shape[axis]
+        rest = [[length for i, length in enumerate(shape) if i != axis] for shape in shapes]
+        wider = shapes[0] != shapes[1] or shapes[0][axis] != size
+        if rest[0] != rest[1] or min(shape[axis] for shape in shapes) < size or (wider and getattr(a, "groups", 1) != 1):
+            return self._fail(f"{step.op} {step.name!r} gives {pretty(shapes[1])} for {pretty(shapes[0])}")
         if any(size % 2 == 0 for size in a.weight.shape[2:]):
             return self._fail(f"{step.op} {step.name!r} has a kernel without a middle")
         if not isinstance(step.args["weight"], Weight):
             return self._fail(f"{step.op} {step.name!r} has a computed weight")
-        found: Rules = {step.args["weight"].key: ("identity", getattr(a, "groups", 1))}
+        key = step.args["weight"].key
+        more = (size, *self.graph.tensors[key].init) if wider else ()
+        found: Rules = {key: ("identity", getattr(a, "groups", 1), *more)}
         if isinstance(step.args["bias"], Weight):
             found[step.args["bias"].key] = ("constant", 0.0)
         return found

@@ -160,7 +160,11 @@ def _shares(codes: Any, tensor: torch.Tensor, axis: int, generator: torch.Genera
 def _made(key: str, entry: TensorEntry, rule: tuple[Any, ...], seed: str) -> torch.Tensor:
     """A tensor that nothing stood for: by its table rule, or as an identity."""
     if rule[0] == "identity":
-        return _identity(entry.type, *rule[1:])
+        made = _identity(entry.type, rule[1])
+        if len(rule) > 2:  # rows beyond those of what it takes are fresh, and nothing reads them yet
+            more = fresh(key, replace(entry, init=tuple(rule[3:])), _generator(seed, key), "cpu")
+            made[rule[2] :] = more[rule[2] :]
+        return made
     return fresh(key, replace(entry, init=rule) if entry.constant is None else entry, _generator(seed, key), "cpu")
 
 
@@ -168,7 +172,7 @@ def _identity(type_: TensorType, groups: int = 1) -> torch.Tensor:
     """The weight of a linear layer or convolution that gives what it takes: (out, in / groups, kernel …)."""
     tensor = torch.zeros(type_.shape, dtype=getattr(torch, type_.dtype))
     middle = tuple(size // 2 for size in type_.shape[2:])
-    for i in range(type_.shape[0]):
+    for i in range(min(type_.shape[:2]) if groups == 1 else type_.shape[0]):
         tensor[(i, i % (type_.shape[0] // groups), *middle)] = 1
     return tensor
 
