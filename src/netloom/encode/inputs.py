@@ -29,3 +29,13 @@ def as_graph(given: Any, what: str = "what is encoded") -> Graph:
         hint = "; nl.trace(model, example_inputs) gives the graph of a module" if hasattr(given, "state_dict") else ""
         raise FormatError(f"{what} is {type(given).__name__} ({given!r:.40}); expected a Graph{hint}")
     return graph
+
+
+def plain(number: Any) -> Any:
+    """A whole number of numpy or torch as an int; anything else as it is.
+
+    >>> import numpy as np
+    >>> plain(np.int64(3)), plain(True), plain("3")
+    (3, True, '3')
+    """
+    return number.__index__() if hasattr(number, "__index__") and not isinstance(number, bool) else number

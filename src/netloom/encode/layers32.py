@@ -28,7 +28,7 @@ from ..graph.node import Node
 from ..ops import Edge, Weight
 from ..spaces.chain import Form, Layer, of_forms, prepare
 from ..spaces.conv_fitting import as_layer
-from .inputs import as_graph, as_graphs
+from .inputs import as_graph, as_graphs, plain
 from .layer_codes import EITHER, FLAT, PUBLISHED_NAMES, WIDTH, all_codes, attributes_code, same_call, step_code
 
 if TYPE_CHECKING:
@@ -275,6 +275,7 @@ def from_hex_many(strings: Iterable[str], input_shape: Sequence[int] = (3, 32, 3
 
 
 def _decoded(codes: Sequence[int], input_shape: Sequence[int], num_classes: int) -> Graph:
+    num_classes = plain(num_classes)
     shape = _checked_shape(input_shape, num_classes)
     if not codes:
         raise FormatError("the code has no rows; the smallest network is a flatten, '01000000'")
@@ -300,7 +301,7 @@ def _decoded(codes: Sequence[int], input_shape: Sequence[int], num_classes: int)
 
 
 def _checked_shape(input_shape: Sequence[int], num_classes: int) -> tuple[int, ...]:
-    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
+    shape = tuple(map(plain, input_shape)) if isinstance(input_shape, Iterable) else ()
     if len(shape) not in (1, 3) or not all(type(size) is int and size >= 1 for size in shape):
         raise FormatError(f"input_shape = {input_shape!r}; expected (channels, height, width), each ≥ 1")
     if type(num_classes) is not int or num_classes < 1:

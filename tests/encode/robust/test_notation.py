@@ -137,6 +137,13 @@ def test_sizes_are_those_of_the_graph_or_as_given() -> None:
         nl.encode.robust.encode(graph, num_classes=7)
 
 
+def test_sizes_may_be_numbers_of_numpy() -> None:
+    shape = np.array([1, 8, 8])
+    assert Notation(shape, np.int64(3)).to_json() == Notation((1, 8, 8), 3).to_json()
+    assert nl.encode.robust.decode("relu", shape, np.int64(3)) == nl.encode.robust.decode("relu", (1, 8, 8), 3)
+    assert nl.encode.layers32.from_hex("01000000", shape, np.int64(3)).num_params == 64 * 3 + 3
+
+
 def test_order_of_steps_does_not_matter() -> None:
     x = nl.input(3, 8, 8)
     left, right = nl.relu(x), nl.tanh(x)

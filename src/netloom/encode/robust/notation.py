@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import FormatError, SpaceError
 from ...graph.graph import Graph
 from ...spaces.caps import Caps
-from ..inputs import as_graph, as_graphs
+from ..inputs import as_graph, as_graphs, plain
 from .calls import Calls
 from .covering import covering_settings
 from .derivation import Derivation, Limits
@@ -84,8 +84,8 @@ class Notation(Sequences):
         max_channels: int = 4096,
     ) -> None:
         joins = (joins,) if isinstance(joins, str) else tuple(joins)
-        self.input_shape = tuple(input_shape)
-        self.num_classes = num_classes
+        self.input_shape = tuple(map(plain, input_shape))
+        self.num_classes = num_classes = plain(num_classes)
         given = {"channels": channels, "kernels": kernels, "strides": strides, "linear": linear}
         ranges: dict[str, Any] = {name: _numbers(name, values) for name, values in given.items()}
         usual = default_operators(**ranges, axes=len(self.input_shape) - 1)
