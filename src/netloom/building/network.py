@@ -145,7 +145,8 @@ def _defaults(code: str) -> tuple[Any, ...]:
     """The values of the parameters' defaults: plain literals."""
     import ast
 
-    arguments = ast.parse(code).body[0].args  # type: ignore[attr-defined]
+    head = code.partition("\n")[0]
+    arguments = ast.parse(f"{head} ...").body[0].args  # type: ignore[attr-defined]
     return tuple(ast.literal_eval(node) for node in arguments.defaults)
 
 
@@ -226,13 +227,17 @@ def _take_flags(part: torch.nn.Module, like: torch.nn.Module | None, training: b
             _take_flags(child, None if like is None else like._modules.get(name), part.training)
 
 
-def holding(graph: Graph, state: Mapping[str, Any], like: torch.nn.Module | None = None) -> Network:
+def holding(
+    graph: Graph, state: Mapping[str, Any] | Callable[[], Mapping[str, Any]], like: torch.nn.Module | None = None
+) -> Network:
     """The network of ``graph`` that holds the tensors of ``state`` themselves, by keys that are no aliases; nothing is copied.
 
-    ``like`` gives training flags, ``requires_grad`` and output classes where it has the same modules and parameters.
+    ``like`` gives training flags, ``requires_grad`` and output classes where it has the same modules and parameters. A function
+    that makes the state is called last, so that the tensors have the memory that compiling the forward has taken.
     """
     network = _skeleton(graph, live=like is not None)
-    _place(network, lambda key, entry: state[key] if key in state else fresh(key, entry, None, "cpu"))
+    tensors = state() if callable(state) else state
+    _place(network, lambda key, entry: tensors[key] if key in tensors else fresh(key, entry, None, "cpu"))
     if like is not None:
         _take_flags(network, like)
     return network

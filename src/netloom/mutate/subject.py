@@ -79,10 +79,13 @@ class Subject:
         from ..building.network import holding
 
         before = self.state
-        old = {tensor.data_ptr() for tensor in before.values()}
-        state = plan.apply(before)
-        own = {key: tensor.clone() if tensor.data_ptr() in old else tensor for key, tensor in state.items()}
-        return holding(plan.graph, own, self.model)
+
+        def own_state() -> dict[str, torch.Tensor]:
+            old = {tensor.data_ptr() for tensor in before.values()}
+            state = plan.apply(before)
+            return {key: tensor.clone() if tensor.data_ptr() in old else tensor for key, tensor in state.items()}
+
+        return holding(plan.graph, own_state, self.model)
 
     def scores(self, plan: Plan, dims: Dimensions) -> Mapping[str, Any]:
         """Atom → the value of each of its indices, higher is better; empty for a graph without weights.

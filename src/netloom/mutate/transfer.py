@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def apply_stage(
     What is new is on the device and of the dtypes in ``cast``, without it on those of the other tensors.
     """
     device, dtypes = cast or _cast(stage.graph, state)
-    indices = _Indices()
+    gatherer = _Gatherer()
     found: dict[str, torch.Tensor] = {}
     with torch.no_grad():
         for key, entry in stage.graph.tensors.items():
@@ -62,25 +63,36 @@ def apply_stage(
                 found[key] = _made(key, entry, stage.fresh[key], seed).to(device, dtypes.get(entry.type.dtype))
             elif key in stage.moves:
                 move = stage.moves[key]
-                generator = _generator(seed, key) if indices.grow(move) else None
-                found[key] = _moved(state[key].detach(), move, entry, indices, generator)
+                generator = _generator(seed, key) if gatherer.grow(move) else None
+                found[key] = _moved(state[key].detach(), move, entry, gatherer, generator)
             elif key in state:
                 found[key] = state[key].detach()
     return found
 
 
-class _Indices:
-    """The codes of axes as indices to gather by. Tensors that have an axis in common share its codes: each is met once."""
+class _Gatherer:
+    """What gathering many tensors has in common: indices of the codes that they share, and room for what is on its way.
+
+    Room that is taken and freed between tensors that stay would leave holes of its size, which add up to another network.
+    """
 
     def __init__(self) -> None:
         self.known: dict[tuple[int, int, torch.device], torch.Tensor] = {}
         self.growing: dict[int, bool] = {}
+        self.rooms: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
 
     def of(self, codes: Any, size: int, device: torch.device) -> torch.Tensor:
         key = (id(codes), size, device)
         if key not in self.known:
             self.known[key] = torch.from_numpy(edge_repeated(codes, size)).to(device)
         return self.known[key]
+
+    def room(self, shape: Sequence[int], like: torch.Tensor) -> torch.Tensor:
+        """A tensor of a shape, until the next is asked for."""
+        size, key = prod(shape), (like.dtype, like.device)
+        if key not in self.rooms or self.rooms[key].numel() < size:
+            self.rooms[key] = like.new_empty(max(size, _PART))
+        return self.rooms[key].narrow(0, 0, size).view(shape)
 
     def grow(self, move: Move) -> bool:
         """Whether a move has new indices."""
@@ -91,10 +103,10 @@ class _Indices:
 
 
 def _moved(
-    tensor: torch.Tensor, move: Move, entry: TensorEntry, indices: _Indices, generator: torch.Generator | None
+    tensor: torch.Tensor, move: Move, entry: TensorEntry, gatherer: _Gatherer, generator: torch.Generator | None
 ) -> torch.Tensor:
     """The tensor with its axes gathered and its new indices filled; growing ones need a generator."""
-    tensor = _gathered(tensor, move, indices)
+    tensor = _gathered(tensor, move, gatherer)
     if move.scale != 1.0:
         tensor = tensor * move.scale
     if generator is None:
@@ -116,11 +128,11 @@ def _moved(
     return tensor
 
 
-def _gathered(tensor: torch.Tensor, move: Move, indices: _Indices) -> torch.Tensor:
-    """The tensor with its axes gathered; a large one by parts, so that what lies between two axes stays in the cache."""
+def _gathered(tensor: torch.Tensor, move: Move, gatherer: _Gatherer) -> torch.Tensor:
+    """The tensor with its axes gathered; along two of them by parts, so that what lies between stays in the cache."""
     shape, device = tensor.shape, tensor.device
-    changed = [(i, indices.of(codes, shape[i], device)) for i, codes in enumerate(move.axes) if codes is not None]
-    if len(changed) != 2 or changed[0][0] != 0 or tensor.numel() < 2 * _PART:
+    changed = [(i, gatherer.of(codes, shape[i], device)) for i, codes in enumerate(move.axes) if codes is not None]
+    if len(changed) != 2 or changed[0][0] != 0 or not tensor.numel():
         for axis, index in changed:
             tensor = tensor.index_select(axis, index)
         return tensor
@@ -129,7 +141,8 @@ def _gathered(tensor: torch.Tensor, move: Move, indices: _Indices) -> torch.Tens
     step = max(1, _PART * shape[0] // tensor.numel())
     for start in range(0, len(rows), step):
         size = min(step, len(rows) - start)
-        part = tensor.index_select(0, rows.narrow(0, start, size))
+        part = gatherer.room((size, *shape[1:]), tensor)
+        torch.index_select(tensor, 0, rows.narrow(0, start, size), out=part)
         torch.index_select(part, axis, index, out=found.narrow(0, start, size))
     return found
 

@@ -166,8 +166,11 @@ def _l2(subject: _Subject) -> Iterator[Found]:
         if axes != (0,):
             return torch.linalg.vector_norm(w, dim=axes)
         # Of columns, parts that fit a cache are many times as fast.
-        squares = [(part * part).sum(0) for part in w.split(max(1, _PART * len(w) // max(1, w.numel())))]
-        return torch.stack(squares).sum(0).sqrt()
+        parts = w.split(max(1, _PART * len(w) // max(1, w.numel())))
+        room, squares = torch.empty_like(parts[0]), w.new_empty((len(parts), *w.shape[1:]))
+        for part, row in zip(parts, squares):
+            torch.sum(torch.mul(part, part, out=room[: len(part)]), 0, out=row)
+        return squares.sum(0).sqrt()
 
     def norms_of(w: torch.Tensor, axis: int) -> torch.Tensor:
         return w.detach().abs() if w.ndim == 1 and w.dtype is torch.float32 else along_axis(w, axis, norm)
