@@ -196,6 +196,57 @@ def test_growth_of_the_channels_in_a_group_of_a_transposed_convolution(new: str)
     assert edit.plan.preserving and same(edit.result(x), model(x))
 
 
+class LowRank(nn.Module):
+    """A weight with an addition of low rank, made in one of several ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(3, 5))
+        self.w, self.out, self.way = nn.Parameter(torch.randn(4, 5)), nn.Linear(5, 2), way
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "after":
+            return self.out(torch.relu(x @ self.w + (x @ self.a) @ self.b))  # type: ignore[no-any-return]
+        product = torch.einsum("ir,ro->io", self.a, self.b) if self.way == "einsum" else self.a @ self.b
+        if self.way == "linear":
+            return self.out(torch.relu(F.linear(x, (self.w + product).T)))  # type: ignore[no-any-return]
+        return self.out(torch.relu(x @ (self.w + product)))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("new", ["zero", "copy", "split"])
+@pytest.mark.parametrize("way", ["before", "after", "linear", "einsum"])
+def test_parameters_that_are_multiplied_with_each_other(way: str, new: str) -> None:
+    """One of them makes what the other sums over, so that growth preserves, and what is new learns."""
+    model, x = made(lambda: LowRank(way), 6, 4)
+    with nl.edit(model, x, new=new) as edit:
+        edit["a"].resize(out_to=5)
+    assert edit.plan.preserving and same(edit.result(x), model(x))
+    net = edit.result
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        net(x).square().sum().backward()
+        optimizer.step()
+    assert all((value != 0).all() for value in net.state_dict().values())
+
+
+@pytest.mark.parametrize("new", ["zero", "copy", "split"])
+def test_wider_identities_are_no_copies(new: str) -> None:
+    """Also where layers grow by copies: behind a layer norm that would take whole ones, the plan says what changes."""
+    model, x = made(lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), 5, 4)
+    with nl.edit(model, x, new=new) as edit:
+        edit.insert_after("1", nl.op.linear(9))
+    assert edit.plan.preserving and same(edit.result(x), model(x))
+    model, x = made(lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.LayerNorm(6), nn.Linear(6, 3)), 5, 4)
+    with nl.edit(model, x, new=new) as edit:
+        edit.insert_after("1", nl.op.linear(12))
+    assert "layer_norm '2' mixes the indices of" in str(edit.plan.reasons)
+    model, x = made(Small, 2, 3, 8, 8)
+    with nl.edit(model, x, new=new) as edit:
+        edit.insert_after("2", nl.op.linear(9))  # along the width of an image
+    assert "gives N×6×8×9 for N×6×8×8" in edit.plan.reasons[0]
+
+
 class Bag(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -33,6 +33,8 @@ class Aligner:
     time_limit: float = 20.0
     relax: bool = False
     rng: Any = None
+    #: Whether new indices may be copies of old ones where that preserves the function.
+    copies: bool = True
 
     # -- sizes ---------------------------------------------------------------------------------------------------------
     def sizes(
@@ -90,16 +92,13 @@ class Aligner:
         return [copy_of(index) for index in origins]
 
     # -- stages --------------------------------------------------------------------------------------------------------
-    def stage(self, title: str, dims: Dimensions, codes: Mapping[str, list[int]], copies: bool = True) -> Stage:
-        """The resized graph with where its tensors come from and how they are filled.
-
-        ``copies`` says whether new indices may be copies of old ones where that preserves the function.
-        """
+    def stage(self, title: str, dims: Dimensions, codes: Mapping[str, list[int]]) -> Stage:
+        """The resized graph with where its tensors come from and how they are filled."""
         graph, moved = resize(dims, codes)
         growth = settle_growth(dims, codes, (graph, moved))
-        if growth.reasons and self.new == "zero" and copies:
+        if growth.reasons and self.new == "zero" and self.copies:
             graph, moved, growth, codes = self._duplicated(dims, codes) or (graph, moved, growth, codes)
-        elif growth.harmed and copies:
+        elif growth.harmed and self.copies:
             graph, moved, growth, codes = self._zeros_instead(dims, codes, growth.harmed) or (graph, moved, growth, codes)
         reasons = [*_losses(dims, codes), *growth.reasons, *_refits(dims, graph)]
         shares = "even" if self.new == "copy" else "uneven"

@@ -99,7 +99,9 @@ class Identity:
         size = self.graph.type_of(self.entry).shape[axis]
         rest = [[length for i, length in enumerate(shape) if i != axis] for shape in shapes]
         wider = shapes[0] != shapes[1] or shapes[0][axis] != size
-        if rest[0] != rest[1] or min(shape[axis] for shape in shapes) < size or (wider and getattr(a, "groups", 1) != 1):
+        features = self.graph[self.entry.node].feature_axis if self.entry.index == 0 else None
+        fits = rest[0] == rest[1] and min(shape[axis] for shape in shapes) >= size
+        if not fits or (wider and (getattr(a, "groups", 1) != 1 or axis != features)):
             return self._fail(f"{step.op} {step.name!r} gives {pretty(shapes[1])} for {pretty(shapes[0])}")
         if any(size % 2 == 0 for size in a.weight.shape[2:]):
             return self._fail(f"{step.op} {step.name!r} has a kernel without a middle")

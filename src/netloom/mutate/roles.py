@@ -80,11 +80,14 @@ def axis_roles(dims: Dimensions) -> tuple[dict[str, list[AxisRole]], dict[Edge, 
             continue
         rule, labels = dims.rule(step.name)
         made = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
-        for operand in operands_of(graph, step, rule):
+        operands = list(operands_of(graph, step, rule))
+        for operand in operands:
             key = _entered(dims, found, operand.ref.key) if type(operand.ref) is Weight else parts.get(operand.ref)  # type: ignore[arg-type]
             for i, axis in enumerate(operand.axes if key is not None else ()):
                 for label in labels.keys() & labels_of(axis):
                     gone = (operand.name, i) in rule.summed or label not in made
+                    if gone and label not in made and _makes_for(operand, operands, label, parts):
+                        gone = False
                     _note(dims, found, key, i, set(atoms_of(labels[label])), gone, type(operand.ref) is Weight)  # type: ignore[arg-type]
     for edge in edges([graph.result, graph.train_result]):
         if edge in parts:
@@ -95,6 +98,13 @@ def axis_roles(dims: Dimensions) -> tuple[dict[str, list[AxisRole]], dict[Edge, 
             if not role.made and not role.summed:  # read by itself, and lost on the way
                 role.made.update(atoms_of(how))
     return found, parts
+
+
+def _makes_for(operand: Operand, operands: list[Operand], label: str, parts: dict[Edge, str]) -> bool:
+    """Whether, of parameters that are multiplied with each other, an operand is one that makes what the last sums over."""
+    carriers = [each for each in operands if each.carries(label)]
+    computed = any(isinstance(each.ref, Edge) and each.ref not in parts for each in carriers)
+    return len(carriers) > 1 and not computed and operand is not carriers[-1]
 
 
 def _entered(dims: Dimensions, found: dict[str, list[AxisRole]], key: str) -> str:

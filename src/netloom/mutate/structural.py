@@ -70,7 +70,9 @@ def inserted(
     fresh = {key: rules.get(key, graft.graph.tensors[key].init) for key in graft.keys.values()}
     _refuse_whole_numbers(graft.graph, fresh, edge)
     title = f"{'replace ' + replacing[0] if replacing else 'insert after ' + str(edge)}"
-    stage = _meeting(aligner, title, graft.graph, exit_, out, None if whole else reads, drop, align, reasons, keep=new)
+    # What an identity gives beyond what it takes is new to its readers, no copy of what they know.
+    fitting = aligner if reasons else replace(aligner, new="zero", copies=False)
+    stage = _meeting(fitting, title, graft.graph, exit_, out, None if whole else reads, drop, align, reasons, keep=new)
     moves = {key: move for key, move in stage.moves.items() if key not in fresh}
     return replace(stage, moves=moves, fresh=fresh), tuple(graft.names.values())
 
@@ -208,7 +210,7 @@ def _appended(aligner: Aligner, title: str, graph: Graph, source: Edge, target: 
     codes = aligner.codes(dims, sizes)
     # What is new to the readers is another value, no copy of what they know.
     codes |= {atom: [max(code, NEW) for code in codes[atom]] for atom in atoms_of(ours) if atom in codes}
-    stage = aligner.stage(title, dims, codes, copies=False)
+    stage = replace(aligner, copies=False).stage(title, dims, codes)
     beyond = (axis_codes(ours, dims.sizes, codes) == NEW).tolist()
     if beyond != sorted(beyond):
         stage = replace(stage, reasons=(*stage.reasons, f"the readers of {target!r} find its parts at other places"))
