@@ -147,7 +147,7 @@ def test_unknown_recipes_are_refused(spec: str, message: str) -> None:
 
 
 def test_changes_are_checked_as_fields() -> None:
-    with pytest.raises(TrainingError, match="a recipe has no 'lr'"):
+    with pytest.raises(TrainingError, match="a recipe has no setting 'lr'"):
         recipe("express", lr=0.1)
 
 

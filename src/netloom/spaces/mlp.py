@@ -7,7 +7,6 @@ Everything about a hidden layer is drawn evenly from what the settings list, ind
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import SpaceError
 from ..graph.builder import Layer
+from ..graph.settings_json import read_settings
 from .caps import CAPS, MOST_TRIES, Caps, check_possible, shrunk
 from .mlp_layers import NORMS, Activation, Hidden, cost, hidden_layers, network
 
@@ -177,19 +177,7 @@ class MLP:
         >>> MLP.from_json(space.to_json()) == space, MLP.from_json('{"widths": [4, 8]}').widths
         (True, (4, 8))
         """
-        if isinstance(document, str):
-            try:
-                document = json.loads(document)
-            except ValueError as error:
-                raise SpaceError(f"mlp space: the settings are no JSON: {error}") from None
-        if not isinstance(document, Mapping):
-            raise SpaceError(f"mlp space: settings are a JSON object, not {str(document)[:80]!r}")
-        for key in document:
-            if key not in MLP.SETTINGS:
-                near = difflib.get_close_matches(str(key), MLP.SETTINGS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"settings are {', '.join(MLP.SETTINGS)}"
-                raise SpaceError(f"mlp space: there is no setting {str(key)[:80]!r}; {hint}")
-        given = dict(document)
+        given = read_settings("mlp space", document, MLP.SETTINGS, SpaceError)
         if "activations" in given:
             given["activations"] = [_activation(one) for one in _several("activations", given["activations"])]
         return MLP(**given)

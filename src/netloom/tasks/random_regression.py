@@ -8,7 +8,6 @@ inputs. Targets are standardised on the train part; noise comes on top.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -18,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TaskError
+from ..graph.settings_json import read_settings
 from .parts import Split
 from .task import Task
 
@@ -80,20 +80,8 @@ class RegressionConfig:
     @staticmethod
     def from_json(document: str | Mapping[str, Any]) -> RegressionConfig:
         """The settings of a JSON object with any of the fields; `TaskError` for anything else."""
-        if isinstance(document, str):
-            try:
-                document = json.loads(document)
-            except ValueError as error:
-                raise TaskError(f"the settings of random regressions are no JSON: {error}") from None
-        if not isinstance(document, Mapping):
-            raise TaskError(f"settings of random regressions are a JSON object, not {str(document)[:80]!r}")
         known = [one.name for one in fields(RegressionConfig)]
-        for key in document:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(known)}"
-                raise TaskError(f"random regressions have no setting {str(key)[:80]!r}; {hint}")
-        return RegressionConfig(**document)
+        return RegressionConfig(**read_settings("random regression", document, known, TaskError))
 
     @property
     def hash(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TrainingError
+from ..graph.settings_json import check_names, read_settings
 
 OPTIMIZERS = ("adamw", "sgd", "muon")
 SCHEDULES = ("cosine", "constant", "linear", "one-cycle", "exponential", "multi-step")
@@ -149,27 +150,11 @@ class Recipe:
         >>> Recipe.from_json('{"epochs": 3}').epochs
         3
         """
-        if isinstance(document, str):
-            try:
-                document = json.loads(document)
-            except ValueError as error:
-                raise TrainingError(f"the recipe is no JSON: {error}") from None
-        if not isinstance(document, Mapping):
-            raise TrainingError(f"a recipe is a JSON object such as {{\"epochs\": 3}}, not {str(document)[:80]!r}")
-        _check_names(document)
-        return Recipe(**document)
+        return Recipe(**read_settings("a recipe", document, _DEFAULTS, TrainingError))
 
     def steps(self, samples: int) -> int:
         """Optimiser steps of all epochs, over ``samples`` training samples."""
         return self.epochs * batches_per_epoch(samples, self.batch_size)
-
-
-def _check_names(given: Mapping[str, Any]) -> None:
-    for key in given:
-        if key not in _DEFAULTS:
-            near = difflib.get_close_matches(str(key), _DEFAULTS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(_DEFAULTS)}"
-            raise TrainingError(f"a recipe has no {str(key)[:80]!r}; {hint}")
 
 
 def batches_per_epoch(samples: int, batch_size: int) -> int:
@@ -288,7 +273,7 @@ def recipe(spec: str | Recipe | Mapping[str, Any], epochs: int | None = None, **
         hint = f"did you mean {near[0]!r}? " if near else ""
         listing = f"there is: {', '.join(READY_MADE)}, or a .json file of fields"
         raise TrainingError(f"unknown recipe {str(spec)[:80]!r}; {hint}{listing}")
-    _check_names(changes)
+    check_names("a recipe", changes, _DEFAULTS, TrainingError)
     if epochs is not None:
         changes["epochs"] = epochs
     return replace(found, **changes) if changes else found

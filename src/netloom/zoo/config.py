@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError, ZooError
+from ..graph.settings_json import read_settings
 from ..spaces.loading import load as load_space
 from ..tasks.random_regression import RegressionConfig
 from ..training.recipes import Recipe
@@ -95,7 +95,7 @@ class ZooConfig:
     def _recipe(self, family: Family) -> Recipe:
         given: Any = self.recipe
         if isinstance(given, Mapping):
-            given = replace(family.recipe, **_checked_names("recipe", given, Recipe))
+            given = replace(family.recipe, **_tuples(read_settings("recipe", given, _names(Recipe), ZooError)))
         return family.recipe if given is None else find_recipe(given)
 
     def _check(self) -> None:
@@ -119,14 +119,7 @@ class ZooConfig:
     @staticmethod
     def from_json(document: str | Mapping[str, Any]) -> ZooConfig:
         """The configuration of a JSON object with any of the fields; `ZooError` for anything else."""
-        if isinstance(document, str):
-            try:
-                document = json.loads(document)
-            except ValueError as error:
-                raise ZooError(f"the configuration of a zoo is no JSON: {error}") from None
-        if not isinstance(document, Mapping):
-            raise ZooError(f"the configuration of a zoo is a JSON object, not {str(document)[:80]!r}")
-        return ZooConfig(**_checked_names("zoo", document, ZooConfig))
+        return ZooConfig(**_tuples(read_settings("zoo", document, _names(ZooConfig), ZooError)))
 
     @property
     def hash(self) -> str:
@@ -154,13 +147,12 @@ def _regression(given: Any) -> RegressionConfig:
     return given if isinstance(given, RegressionConfig) else RegressionConfig.from_json(given)
 
 
-def _checked_names(what: str, given: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    known = [one.name for one in fields(kind)]
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(known)}"
-            raise ZooError(f"{what} has no setting {str(key)[:80]!r}; {hint}")
+def _names(kind: Any) -> list[str]:
+    return [one.name for one in fields(kind)]
+
+
+def _tuples(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as dataclasses hold them: JSON has lists only."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
 
 
