@@ -177,7 +177,6 @@ def _save(network: Any, task: Task, path: str) -> None:
 
 def _file(given: argparse.Namespace, result: TrainingResult, task: Task) -> None:
     """Record the result in a store, under the key that a search would look for it by."""
-    from ..searching.settings import EVALUATOR
     from ..store import EvaluationKey, EvaluationRecord, Store
 
     continued = [remark for remark in result.remarks if remark.startswith("continued")]
@@ -186,7 +185,7 @@ def _file(given: argparse.Namespace, result: TrainingResult, task: Task) -> None
     graph, settings = load_graph(given.network), result.recipe
     if settings is None:
         return
-    key = EvaluationKey(graph.hash, task.hash, settings.hash, given.seed, settings.epochs, evaluator=EVALUATOR)
+    key = EvaluationKey.of(graph, task, settings, seed=given.seed)
     score = None if math.isnan(result.score) else result.score
     record = EvaluationRecord(result.status, score, result.seconds, result.error, result.curve)
     with Store(given.store) as store:

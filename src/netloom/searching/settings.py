@@ -9,11 +9,8 @@ from typing import Any
 
 from ..errors import SearchError
 from ..store import EvaluationKey
-from ..training import Recipe
+from ..training import EVALUATOR, Recipe
 from .budget import Budget
-
-#: Version of the code that trains and scores; part of the key of every evaluation.
-EVALUATOR = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,10 @@ class EvaluationKey:
             object.__setattr__(self, name, _integer(f"evaluation key: {name}", getattr(self, name)))
 
     @classmethod
-    def of(cls, graph: Any, task: Any, recipe: Any, *, seed: int, init: str = "random", evaluator: int = 1) -> EvaluationKey:
-        """The key of a graph trained on a task by a recipe, for as many epochs as the recipe says.
+    def of(
+        cls, graph: Any, task: Any, recipe: Any, *, seed: int, init: str = "random", evaluator: int | None = None
+    ) -> EvaluationKey:
+        """The key of a graph trained on a task by a recipe, for as many epochs as the recipe says, by this netloom.
 
         >>> import netloom as nl
         >>> x = nl.input(64)
@@ -56,6 +58,10 @@ class EvaluationKey:
         for what, value in (("graph", graph), ("task", task), ("recipe", recipe)):
             if not isinstance(getattr(value, "hash", None), str):
                 raise StoreError(f"evaluation key: the {what} has no hash; expected a {what.capitalize()}, not {value!r:.80}")
+        if evaluator is None:
+            from ..training import EVALUATOR  # which may load torch
+
+            evaluator = EVALUATOR
         return cls(graph.hash, task.hash, recipe.hash, seed, recipe.epochs, init, evaluator)
 
 

@@ -5,7 +5,7 @@
 'adamw'
 """
 
-from .evaluation import Evaluation, evaluate
+from .evaluation import EVALUATOR, Evaluation, evaluate
 from .fit import train
 from .loop import STATUSES, Epoch, Learner, Limits, LoopResult, run_loop
 from .many import train_many
@@ -15,6 +15,6 @@ from .results import TrainingResult
 from .saving import Saving
 
 __all__ = [
-    "READY_MADE", "STATUSES", "Epoch", "Evaluation", "Learner", "Limits", "LoopResult", "Recipe", "Saving", "TrainingResult",
-    "evaluate", "recipe", "run_loop", "train", "train_many",
+    "EVALUATOR", "READY_MADE", "STATUSES", "Epoch", "Evaluation", "Learner", "Limits", "LoopResult", "Recipe", "Saving",
+    "TrainingResult", "evaluate", "recipe", "run_loop", "train", "train_many",
 ]  # fmt: skip

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ..tasks.parts import Part
 
 
+#: Version of the code that trains and scores, part of the key of every evaluation: scores of one are no scores of another.
+EVALUATOR = 2
+
+
 class Evaluation(NamedTuple):
     """Loss and score over all samples.
 
