@@ -8,7 +8,7 @@ every graph.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -100,14 +100,3 @@ def features(graphs: Graph | Sequence[Graph]) -> pandas.DataFrame:
     if not graphs:
         return pd.DataFrame(np.zeros((0, len(NAMES))), columns=list(NAMES))
     return pd.DataFrame(encoded(graphs).features, columns=list(NAMES))
-
-
-def as_rows(sequences: Sequence[Sequences], vocabulary: dict[tuple[int, ...], int]) -> np.ndarray[Any, Any]:
-    """Path counts (N, len(vocabulary)); sequences that the vocabulary lacks are left out."""
-    found = np.zeros((len(sequences), len(vocabulary)))
-    for row, counts in zip(found, sequences):
-        for path, count in counts.items():
-            column = vocabulary.get(path)
-            if column is not None:
-                row[column] = count
-    return found

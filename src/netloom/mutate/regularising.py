@@ -6,6 +6,7 @@ pressed to nothing can be removed with little loss (`atom_scores` finds them by 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..ops import operator
 from .places import WeightPlace, dimensions_of, occurrences, tensor_of, weight_places
 
 
-class Penalty:
+class Penalty(ABC):
     """Base of penalties on groups of weights.
 
     ``source`` says how sizes hang together: what `analyse` gives, a Graph, a Network, or any module with ``example_inputs``.
@@ -46,13 +47,13 @@ class Penalty:
 
     _nothing = "no size of the network is free"
 
+    @abstractmethod
     def __call__(self, model: torch.nn.Module) -> torch.Tensor:
         """The penalty as a scalar with a graph, to be added to the loss."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_gradients(self, model: torch.nn.Module) -> None:
         """Add the penalty's gradient to those of the parameters, between ``backward()`` and the optimiser's step."""
-        raise NotImplementedError
 
     def group_norms(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
         """For every atom the norm of each of its groups, ``‖w_i‖₂`` over all weights that make index i."""

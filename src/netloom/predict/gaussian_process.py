@@ -28,8 +28,8 @@ class GaussianProcess(Predictor):
 
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         chosen = np.sort(rng.permutation(len(batch))[:_MOST])
-        self._views = Views.of(batch.encoded)
-        self._rows = tuple(view[chosen] for view in self._views(batch.encoded))
+        self._views = batch.views
+        self._rows = tuple(view[chosen] for view in batch.seen_through(self._views))
         self._normal = normal[chosen]
         first = np.sort(rng.permutation(len(chosen))[:_FOR_KERNEL])
         self._kernel = fit_kernel(tuple(view[first] for view in self._rows), self._normal[first] - self._normal.mean())
@@ -46,7 +46,7 @@ class GaussianProcess(Predictor):
         self._weights = self._inverse @ (self._normal - self._mean)
 
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
-        views = self._views(batch.encoded)
+        views = batch.seen_through(self._views)
         mean, deviation = np.empty(len(batch)), np.zeros(len(batch))
         for start in range(0, len(batch), _ROWS):
             rows = slice(start, start + _ROWS)

@@ -13,6 +13,7 @@ import numpy as np
 from ..encode.named_features import Encoded, encoded
 from ..errors import PredictorError
 from .targets import RankedTargets
+from .views import Views
 
 if TYPE_CHECKING:
     import os
@@ -31,9 +32,21 @@ class Batch:
 
     def __init__(self, graphs: list[Graph], log_fidelity: Array | None = None) -> None:
         self.graphs, self.log_fidelity = graphs, log_fidelity
+        self._seen: tuple[Views, tuple[Array, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.graphs)
+
+    @cached_property
+    def views(self) -> Views:
+        """What the views of a Gaussian process and of trees are, learned from these graphs."""
+        return Views.of(self.encoded)
+
+    def seen_through(self, views: Views) -> tuple[Array, ...]:
+        """The batch in views that were learned from it or from others."""
+        if self._seen is None or self._seen[0] is not views:
+            self._seen = (views, views(self.encoded))
+        return self._seen[1]
 
     @cached_property
     def encoded(self) -> Encoded:

@@ -32,7 +32,7 @@ class Trees(Predictor):
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 
-        self._views = Views.of(batch.encoded)
+        self._views = batch.views
         x, seed = self._table(batch), int(rng.integers(2**31))
         share = min(1.0, _MOST / len(x))
         grown = ExtraTreesRegressor(
@@ -59,7 +59,7 @@ class Trees(Predictor):
         return float(np.sqrt(np.mean((small.predict(x[held]) - normal[held]) ** 2)))
 
     def _table(self, batch: Batch) -> Array:
-        views = self._views(batch.encoded)
+        views = batch.seen_through(self._views)
         return np.hstack([batch.encoded.features[:, self._views.columns.kept], *views[1:]])
 
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
