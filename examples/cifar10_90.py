@@ -1,11 +1,12 @@
-"""More than 90 % on CIFAR-10 in less than 40 minutes on two processor cores, from a network written with netloom's builder.
+"""A strong CIFAR-10 training in less than 40 minutes on two processor cores, of a network written with netloom's builder.
 
-    python examples/cifar10_90.py FOLDER [--epochs 16] [--checkpoint DIR]
+    python examples/cifar10_90.py FOLDER [--epochs 28] [--checkpoint DIR]
 
 FOLDER holds CIFAR-10 as Parquet files, python batches or class folders; without one it is fetched. A residual network of 1.9
 million parameters and 114 million multiply–adds learns in bfloat16, with channels last: on processors that multiply bfloat16
 (AMX, AVX-512 BF16) that is two to three times as fast as float32. Muon takes a fifth more time a step than SGD and learns more
-from it: after six epochs on 12,500 images 81.6 % instead of 78.4 %. Convolutions come before pooling and norms after it, so
+from it: after six epochs on 12,500 images 81.6 % instead of 78.4 %. Sixteen epochs without cutout take 18.1 minutes and end with
+89.4 % of the test images. Convolutions come before pooling and norms after it, so
 that those work on a quarter of the numbers. 1,024 training images are held out to watch; the test part is read once, at last.
 """
 
@@ -20,8 +21,8 @@ import torch
 import netloom as nl
 
 RECIPE = nl.training.Recipe(
-    epochs=16, batch_size=128, optimizer="muon", momentum=0.95, nesterov=True, learning_rate=0.02, weight_decay=0.05,
-    decay_biases=False, schedule="linear", warmup=0.2, label_smoothing=0.1, clip_norm=None, crop=4, flip=True,
+    epochs=28, batch_size=128, optimizer="muon", momentum=0.95, nesterov=True, learning_rate=0.02, weight_decay=0.05,
+    decay_biases=False, schedule="linear", warmup=0.2, label_smoothing=0.1, clip_norm=None, crop=4, flip=True, cutout=8,
     precision="bfloat16", channels_last=True,
 )  # fmt: skip
 
