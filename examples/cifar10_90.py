@@ -5,11 +5,11 @@
 FOLDER holds CIFAR-10 as Parquet files, python batches or class folders; without one it is fetched. A residual network of 1.9
 million parameters and 114 million multiply–adds learns in bfloat16, with channels last: on processors that multiply bfloat16
 (AMX, AVX-512 BF16) that is two to three times as fast as float32. Muon takes a fifth more time a step than SGD and learns more
-from it: after six epochs on 12,500 images 81.6 % instead of 78.4 %. Convolutions come before pooling and norms after it, so that
-those work on a quarter of the numbers. 1,024 training images are held out to watch; the test part is read once, at last.
+from it: after six epochs on 12,500 images 81.6 % instead of 78.4 %. Convolutions come before pooling and norms after it, so
+that those work on a quarter of the numbers. 1,024 training images are held out to watch; the test part is read once, at last.
 
-Measured on JPEG copies of the images, one run each: 90.1 % of the test images after 33.1 minutes; 89.4 % after 18.1 minutes by 16
-epochs without cutout.
+Measured on JPEG copies of the images, one run each: 90.1 % of the test images after 33.1 minutes; 89.4 % after 18.1 minutes
+by 16 epochs without cutout.
 """
 
 from __future__ import annotations
