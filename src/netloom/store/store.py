@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ..errors import StoreError
 from . import artifacts as files
-from . import checking, claiming, cleaning, finding, querying, recording, running, subjects, tables
+from . import checking, claiming, cleaning, finding, proposing, querying, recording, running, subjects, tables
 from .addresses import is_in_memory, shown, sqlite_file
 from .database import Database
 from .receiving import Received
@@ -276,6 +276,15 @@ class Store:
                 connection, run, ask, evaluation_id, reused=reused, elapsed=elapsed, lineage=came, again=next(tries) > 0
             )
         )
+
+    def proposals(self, run: str) -> pandas.DataFrame:
+        """`evaluations` of a run, with ``edit`` (JSON values), ``parents`` (hashes) and ``metrics`` (numbers by name)."""
+        self.run(run)
+        return self._database.read(lambda connection: proposing.frame(connection, run))
+
+    def graph_texts(self, run: str) -> dict[str, str]:
+        """Hash → text notation of every candidate of a run and of their parents, read as they are stored."""
+        return self._database.read(lambda connection: proposing.texts(connection, run))
 
     def lineage(self, graph: Graph | str, *, run: str | None = None) -> pandas.DataFrame:
         """A graph and its ancestors, one row for each time that a run proposed one.
