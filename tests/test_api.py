@@ -20,8 +20,8 @@ NAMES = {
     "load_network", "op", "parameter", "prune", "report", "search", "to_onnx", "trace", "train", "train_many",
 }  # fmt: skip
 ROOMS = {
-    "building", "errors", "graph", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks", "tracing", "training",
-    "zoo",
+    "building", "errors", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",
+    "tracing", "training", "zoo",
 }  # fmt: skip
 
 

@@ -32,8 +32,8 @@ _PUBLIC = {
     "report": "reporting.page",
 }
 _ROOMS = (
-    "ops", "graph", "spaces", "tracing", "building", "mutate", "tasks", "training", "store", "zoo", "encode", "predict",
-    "searching", "reporting", "errors",
+    "ops", "graph", "spaces", "tracing", "building", "mutate", "measure", "tasks", "training", "store", "zoo", "encode",
+    "predict", "searching", "reporting", "errors",
 )  # fmt: skip
 
 __all__ = sorted(_PUBLIC)

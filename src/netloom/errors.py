@@ -67,6 +67,10 @@ class UntrustedError(BuildError):
     """A graph read from data asks to call a function that nobody allowed."""
 
 
+class MeasureError(NetloomError, ValueError):
+    """What cannot be measured: no network, inputs that do not fit it, or a quantity that is not defined for it."""
+
+
 class TaskError(NetloomError, ValueError):
     """A task that cannot be loaded, or data that do not fit it."""
 
