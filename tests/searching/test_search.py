@@ -13,8 +13,7 @@ import torch
 
 import netloom as nl
 from netloom.errors import SearchError, SpaceError, StoreError, TaskError, TrainingError
-from netloom.searching import Budget, RandomSearch, Settings, Strategy, executors, loop, resume
-from netloom.searching import strategy as strategies
+from netloom.searching import Budget, RandomSearch, Result, Settings, Strategy, executors, loop, resume
 from netloom.training import evaluate
 
 QUICK = {"epochs": 1, "batch_size": 256}
@@ -160,24 +159,24 @@ def test_no_best_where_all_fail(digits: nl.tasks.Task) -> None:
 class Remembering(RandomSearch):
     """Asks for what it was told last, and a little more: only a faithful replay brings it back to where it was."""
 
-    def __init__(self, space: Any) -> None:
-        super().__init__(space)
+    name = ""
+
+    def __init__(self) -> None:
         self.heard: list[tuple[int, float | None]] = []
 
     def ask(self, index: int, rng: np.random.Generator) -> nl.Graph:
         return linear_net(1 + index + sum(int(1000 * (score or 0)) for _, score in self.heard) % 7 * 20)
 
-    def tell(self, index: int, graph: nl.Graph, score: float | None) -> None:
-        self.heard.append((index, score))
+    def tell(self, index: int, result: Result) -> None:
+        self.heard.append((index, result.score))
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_a_search_that_dies_resumes_to_where_it_would_have_come(
     digits: nl.tasks.Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    monkeypatch.setitem(strategies.STRATEGIES, "remembering", Remembering)
-    assert isinstance(Remembering(None), Strategy)
-    whole = run(digits, budget=5, strategy="remembering")
+    assert isinstance(Remembering(), Strategy)
+    whole = run(digits, budget=5, strategy=Remembering())
     url = f"sqlite:///{tmp_path}/runs.db"
     scored = executors.score_candidate
     calls = iter(range(100))
@@ -190,11 +189,13 @@ def test_a_search_that_dies_resumes_to_where_it_would_have_come(
     with monkeypatch.context() as patch:
         patch.setattr(executors, "score_candidate", dying)
         with pytest.raises(SystemExit):
-            run(digits, budget=5, strategy="remembering", store=url)
+            run(digits, budget=5, strategy=Remembering(), store=url)
     store = nl.Store(url)
     (run_id,) = store.run_ids()
     assert store.run(run_id)["status"] == "stopped" and len(store.evaluations(run_id)) == stop_after
-    resumed = resume(run_id, url, progress=False)
+    with pytest.raises(SearchError, match="strategy of its own"):
+        resume(run_id, url)
+    resumed = resume(run_id, url, strategy=Remembering(), progress=False)
     assert told(resumed) == told(whole) and resumed.status == "finished" and resumed.run_id == run_id
     assert evaluate(resumed.best.network, digits.valid).accuracy == resumed.best.score
     assert store.check() == []
@@ -272,7 +273,7 @@ def test_a_worker_that_is_killed_is_a_result_and_is_replaced(digits: nl.tasks.Ta
     local = executors.LocalProcesses(digits, settings, workers=1)
     try:
         for ticket, kill in enumerate((True, False)):
-            local.submit(executors.Job(ticket, linear_net(2), 0.0))
+            local.submit(executors.Job(ticket, linear_net(2), settings.training, 1, seed=0))
             if kill:
                 ((worker, _),) = local._busy.values()
                 worker.process.kill()

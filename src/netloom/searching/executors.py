@@ -39,14 +39,14 @@ class InProcess:
     slots = 1
 
     def __init__(self, task: Task, settings: Settings) -> None:
-        self._task, self._settings = task, settings
+        self._task = task
         self._jobs: deque[Job] = deque()
 
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
 
     def next_outcome(self) -> Outcome:
-        return score_candidate(self._jobs.popleft(), self._task, self._settings)
+        return score_candidate(self._jobs.popleft(), self._task)
 
     def close(self) -> None:
         self._jobs.clear()
@@ -60,7 +60,7 @@ class LocalProcesses:
     """
 
     def __init__(self, task: Task, settings: Settings, workers: int | None = None) -> None:
-        self.slots = workers or processors()
+        self.slots = workers or settings.workers or processors()
         self._setup = pickle.dumps((task, settings))
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, Job]] = {}

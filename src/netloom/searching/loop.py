@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..store import INEXACT, EvaluationRecord, Store
-from .candidate import Job, Outcome
+from ..store import INEXACT, EvaluationKey, EvaluationRecord, Lineage, Store
+from .budget import Spent
+from .candidate import Job, Outcome, as_arrays, as_tensors
+from .context import Context
 from .executors import EXECUTORS, check_executor
 from .progress import Progress, Standing
+from .proposal import Proposal, Result
 from .result import SearchResult
 from .settings import Settings
-from .strategy import make_strategy
+from .strategy import Strategy
 
 if TYPE_CHECKING:
-    from ..graph.graph import Graph
-    from ..spaces import Space
     from ..tasks import Task
 
 #: After so many asks in a row that gave nothing new, the space counts as exhausted.
@@ -29,21 +35,25 @@ MOST_REPEATS = 500
 class Loop:
     """One run in progress. The store is written after every result, so a kill at any instant loses no finished one."""
 
-    def __init__(self, run_id: str, space: Space, task: Task, settings: Settings, store: Store) -> None:
+    def __init__(
+        self, run_id: str, context: Context, strategy: Strategy, task: Task, settings: Settings, store: Store
+    ) -> None:
         self.run_id, self.task, self.settings, self.store = run_id, task, settings, store
-        self._strategy = make_strategy(settings.strategy, space)
+        self._context, self._strategy = context, strategy
+        strategy.begin(context)
         self._executor = EXECUTORS[check_executor(settings.executor)](task, settings)
         self._standing = Standing(run_id, settings.limits)
-        self._hashes: dict[str, EvaluationRecord | None] = {}  # None: in training
-        self._waiting: dict[int, Graph] = {}
-        self._repeats: dict[str, list[int]] = {}
-        self._weights: dict[str, Any] = {}
+        self._results: dict[EvaluationKey, Result | None] = {}  # None: in training
+        self._waiting: dict[int, tuple[Proposal, EvaluationKey]] = {}
+        self._repeats: dict[EvaluationKey, list[tuple[int, Proposal]]] = {}
         self._done: set[int] = set()
         self._next_ask = 0
         self._repeated = 0
         self._stop = False
+        self._out_of_proposals = False
         self._earlier = 0.0
         self._start = time.perf_counter()
+        self._folder = tempfile.mkdtemp(prefix="netloom-search-") if strategy.continues else None
 
     # -- the whole of it -------------------------------------------------------------------------------------------
     def run(self, display: Progress) -> SearchResult:
@@ -57,14 +67,17 @@ class Loop:
                 while self._waiting:
                     self._finish(self._executor.next_outcome())
                     self._fill()
-            status = "interrupted" if self._stop else "exhausted" if self._repeated > MOST_REPEATS else "finished"
+            exhausted = self._repeated > MOST_REPEATS or self._out_of_proposals
+            status = "interrupted" if self._stop else "exhausted" if exhausted else "finished"
         except BaseException:
             self.store.update_run(self.run_id, status="stopped", seconds=self._seconds())
             raise
         finally:
             self._executor.close()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
         self.store.update_run(self.run_id, status=status, seconds=self._seconds())
-        return SearchResult(self.run_id, self.store, self.settings, self.task, status, self._seconds(), self._weights)
+        return SearchResult(self.run_id, self._context, self.settings, self.task, status, self._seconds())
 
     def _seconds(self) -> float:
         return self._earlier + time.perf_counter() - self._start
@@ -73,103 +86,176 @@ class Loop:
     def _fill(self) -> None:
         """Ask until every slot of the executor is taken or nothing more may be asked."""
         while len(self._waiting) < self._executor.slots and self._may_ask():
+            if self._next_ask in self._done:
+                self._next_ask += 1
+                continue
+            proposal = self._ask(self._next_ask)
+            if proposal is None:
+                self._out_of_proposals = not self._waiting
+                return
             ask = self._next_ask
             self._next_ask += 1
-            if ask in self._done:
-                continue
-            graph = self._ask(ask)
-            if graph.hash in self._hashes:
+            self._context.known.add(proposal.graph.hash)
+            key = self._key(proposal)
+            if key in self._results:
                 self._repeated += 1
-                self._again(ask, graph)
+                self._again(ask, proposal, key)
                 continue
             self._repeated = 0
-            known = self.store.find(self.settings.key(graph.hash))
+            known = self.store.find(key)
             if known is not None and known.status not in INEXACT:
-                self._told(ask, graph, known, reused=True)
+                self._told(ask, proposal, key, known, reused=True)
                 continue
-            self._hashes[graph.hash] = None
-            self._waiting[ask] = graph
-            self._executor.submit(Job(ask, graph, self._best()))
+            self._results[key] = None
+            self._waiting[ask] = (proposal, key)
+            self._executor.submit(self._job(ask, proposal, key))
 
     def _may_ask(self) -> bool:
-        in_training = sum(record is None for record in self._hashes.values())
-        spent = self._standing.budget.spent(self._seconds(), self._standing.candidates + in_training)
-        return not self._stop and spent < 1 and self._repeated <= MOST_REPEATS
+        used = self._standing.used
+        flying = [(proposal, key) for proposal, key in self._waiting.values()]
+        planned = Spent(
+            self._seconds(),
+            used.evaluations + len(flying),
+            used.epochs + sum(key.fidelity for _, key in flying),
+            used.multiply_adds + sum(self._multiply_adds(proposal, key) for proposal, key in flying),
+        )
+        return not self._stop and self._standing.budget.spent(planned) < 1 and self._repeated <= MOST_REPEATS
 
-    def _ask(self, ask: int) -> Graph:
+    def _multiply_adds(self, proposal: Proposal | Result, key: EvaluationKey) -> float:
+        """Of a training: a forward pass of every sample, and a backward one that counts as two."""
+        return proposal.graph.flops / 2 * 3 * len(self.task.train) * key.fidelity
+
+    def _ask(self, ask: int) -> Proposal | None:
         import numpy as np
 
-        return self._strategy.ask(ask, np.random.default_rng([self.settings.seed, ask]))
+        context = self._context
+        if ask == 0 and context.start is not None:
+            weights = context.start_weights
+            came = Lineage(proposed_by="start", initialised_by="random" if weights is None else "start")
+            return Proposal(context.start, weights, None if weights is None else 0, lineage=came)
+        proposed = self._strategy.ask(ask, np.random.default_rng([self.settings.seed, ask]))
+        return None if proposed is None else Proposal.of(proposed)
 
-    def _again(self, ask: int, graph: Graph) -> None:
+    def _key(self, proposal: Proposal) -> EvaluationKey:
+        init = "random"
+        if proposal.weights is not None:
+            init = self.store.save_weights(proposal.weights)
+        if proposal.recipe:
+            self.store.add_recipe(self.settings.changed(proposal.recipe))
+        return self.settings.key(proposal.graph.hash, recipe=proposal.recipe, epochs=proposal.epochs, init=init)
+
+    def _job(self, ask: int, proposal: Proposal, key: EvaluationKey) -> Job:
+        settings = self.settings
+        return Job(
+            ask, proposal.graph, settings.changed(proposal.recipe), key.fidelity, settings.seed,
+            weights=None if proposal.weights is None else as_arrays(proposal.weights),
+            max_seconds=settings.candidate_seconds,
+            keep_from=-math.inf if self._strategy.inherits else self._best(),
+            checkpoint=self._checkpoint(key),
+            measured=settings.measured,
+        )  # fmt: skip
+
+    def _checkpoint(self, key: EvaluationKey) -> str | None:
+        """The folder that a training shares with its continuations: all of its key but the number of epochs."""
+        if self._folder is None:
+            return None
+        import hashlib
+
+        training = hashlib.sha256(repr(replace(key, fidelity=0)).encode()).hexdigest()[:24]
+        return str(Path(self._folder) / training)
+
+    def _again(self, ask: int, proposal: Proposal, key: EvaluationKey) -> None:
         """A candidate that this run has had: free, told at once or when the first one is done."""
-        record = self._hashes[graph.hash]
-        if record is None:
-            self._repeats.setdefault(graph.hash, []).append(ask)
+        result = self._results[key]
+        if result is None:
+            self._repeats.setdefault(key, []).append((ask, proposal))
         else:
-            self._note(ask, graph, record, reused=True)
+            self._note(ask, replace(result, lineage=proposal.lineage, repeated=True))
 
     # -- telling ---------------------------------------------------------------------------------------------------
     def _finish(self, outcome: Outcome) -> None:
         """Record what the executor gives back."""
-        graph = self._waiting.pop(outcome.ticket)
-        record = self.store.record(graph, self.settings.key(graph.hash), outcome.record)
-        if outcome.weights is not None and self._improves(graph, record):
-            self._weights = {graph.hash: outcome.weights}
-        self._told(outcome.ticket, graph, record, reused=False)
+        proposal, key = self._waiting.pop(outcome.ticket)
+        record = outcome.record
+        if outcome.weights is not None and (
+            self._strategy.inherits or self._improves(self._result(proposal, key, record, reused=False))
+        ):
+            hash = self.store.save_weights(as_tensors(outcome.weights))
+            record = replace(record, artifacts={**record.artifacts, "weights": hash})
+        kept = self.store.record(proposal.graph, key, record)
+        self._told(outcome.ticket, proposal, key, kept, reused=False)
 
-    def _told(self, ask: int, graph: Graph, record: EvaluationRecord, *, reused: bool) -> None:
+    def _result(self, proposal: Proposal, key: EvaluationKey, record: EvaluationRecord, *, reused: bool) -> Result:
+        return Result(
+            proposal.graph, record.score, record.status, record.seconds, key.fidelity, record.metrics, proposal.recipe,
+            proposal.lineage, record.id, reused,
+        )  # fmt: skip
+
+    def _told(self, ask: int, proposal: Proposal, key: EvaluationKey, record: EvaluationRecord, *, reused: bool) -> None:
         """A new candidate of this run has its result."""
-        standing = self._standing
-        standing.candidates += 1
-        standing.failures += record.score is None
-        if self._improves(graph, record):
-            standing.best_score, standing.best_graph = record.score, graph
-        self._hashes[graph.hash] = record
-        self._note(ask, graph, record, reused=reused)
-        standing.seconds = self._seconds()
-        self.store.update_run(self.run_id, status="running", seconds=standing.seconds)
-        self._display.told(standing, graph, record, reused)
-        for repeat in self._repeats.pop(graph.hash, []):
-            self._note(repeat, graph, record, reused=True)
+        result = self._result(proposal, key, record, reused=reused)
+        self._count(key, result)
+        self._note(ask, result)
+        self._standing.used.seconds = self._seconds()
+        self.store.update_run(self.run_id, status="running", seconds=self._seconds())
+        self._display.told(self._standing, result, record.error)
+        for repeat, again in self._repeats.pop(key, []):
+            self._note(repeat, replace(result, lineage=again.lineage, repeated=True))
 
-    def _note(self, ask: int, graph: Graph, record: EvaluationRecord, *, reused: bool) -> None:
+    def _count(self, key: EvaluationKey, result: Result) -> None:
+        """Take a result into account, whether new or replayed."""
+        context, standing = self._context, self._standing
+        context.known.add(result.graph.hash)
+        if context.start is not None and context.start_result is None and result.lineage.proposed_by == "start":
+            context.start_result = result
+        self._results[key] = result
+        standing.count(result, self._multiply_adds(result, key))
+        if self._improves(result):
+            standing.best = result
+
+    def _note(self, ask: int, result: Result) -> None:
         self._done.add(ask)
-        self._strategy.tell(ask, graph, record.score)
-        self.store.add_proposal(self.run_id, ask, record.id, reused=reused, elapsed=self._seconds())
+        self._strategy.tell(ask, result)
+        self.store.add_proposal(
+            self.run_id, ask, result.evaluation, reused=result.reused or result.repeated, elapsed=self._seconds(),
+            lineage=result.lineage,
+        )  # fmt: skip
 
-    def _improves(self, graph: Graph, record: EvaluationRecord) -> bool:
+    def _improves(self, result: Result) -> bool:
         """Whether this is the incumbent from now on: a higher score, or as high a one with fewer parameters."""
-        best = self._standing.best_graph
-        if record.score is None or best is None:
-            return record.score is not None
-        return (record.score, -graph.num_params) > (self._best(), -best.num_params)
+        best = self._standing.best
+        if result.score is None or not self._context.keeps(result):
+            return False
+        if best is None or best.score is None:
+            return True
+        return (result.score, -result.graph.num_params) > (best.score, -best.graph.num_params)
 
     def _best(self) -> float:
-        score = self._standing.best_score
-        return float("-inf") if score is None else score
+        best = self._standing.best
+        return -math.inf if best is None or best.score is None else best.score
 
     # -- picking up, and being stopped -----------------------------------------------------------------------------
     def _replay(self) -> None:
         """Tell the strategy, in the old order, every result that the run has already."""
-        past = self.store.evaluations(self.run_id)
+        past = self.store.proposals(self.run_id)
         if past.empty:
             return
         self._earlier = float(self.store.run(self.run_id)["seconds"])
-        graphs: dict[str, Graph] = {}
         for row in past.itertuples():
-            score = None if row.score != row.score else float(row.score)
-            if row.graph_hash not in graphs:
-                graphs[row.graph_hash] = self.store.graph(row.graph_hash)
-                self._standing.candidates += 1
-                self._standing.failures += score is None
-                self._hashes[row.graph_hash] = EvaluationRecord(row.status, score, row.seconds, row.error, id=int(row.id))
-            graph = graphs[row.graph_hash]
-            if self._improves(graph, EvaluationRecord(row.status, score, row.seconds)):
-                self._standing.best_score, self._standing.best_graph = score, graph
+            key = EvaluationKey(
+                row.graph_hash, row.task_hash, row.recipe_hash, int(row.seed), int(row.fidelity), row.init, int(row.evaluator)
+            )
+            result = self._results.get(key)
+            lineage = lineage_of(row)
+            if result is None:
+                result = result_of(row, self.store.graph(row.graph_hash), lineage)
+                self._count(key, result)
+            else:
+                result = replace(result, lineage=lineage, repeated=True)
             self._done.add(int(row.ask))
-            self._strategy.tell(int(row.ask), graph, score)
-        self._display.note(f"run {self.run_id}: {self._standing.candidates} candidates are done; going on from there")
+            self._strategy.tell(int(row.ask), result)
+        self._standing.used.seconds = self._earlier
+        self._display.note(f"run {self.run_id}: {self._standing.used.evaluations} candidates are done; going on from there")
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -192,3 +278,19 @@ class Loop:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def lineage_of(row: Any) -> Lineage:
+    """Where a candidate came from, from a row of `Store.proposals`."""
+    predicted = None if row.predicted_score != row.predicted_score else float(row.predicted_score)
+    return Lineage(tuple(row.parents), row.edit, row.proposed_by, row.scored_by, predicted, row.initialised_by)
+
+
+def result_of(row: Any, graph: Any, lineage: Lineage) -> Result:
+    """What a candidate came to, from a row of `Store.proposals`."""
+    score = None if row.score != row.score else float(row.score)
+    recipe = lineage.edit.get("recipe", {}) if isinstance(lineage.edit, dict) else {}
+    return Result(
+        graph, score, row.status, float(row.seconds), int(row.fidelity), dict(row.metrics), recipe, lineage, int(row.id),
+        bool(row.reused),
+    )  # fmt: skip

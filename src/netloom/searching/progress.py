@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from .budget import Budget, Spent
+
 if TYPE_CHECKING:
-    from ..graph.graph import Graph
-    from ..store import EvaluationRecord
-    from .budget import Budget
+    from .proposal import Result
 
 
 @dataclass(slots=True)
@@ -19,11 +19,19 @@ class Standing:
 
     run_id: str
     budget: Budget
-    seconds: float = 0.0
-    candidates: int = 0
-    failures: int = 0
-    best_score: float | None = None
-    best_graph: Graph | None = None
+    used: Spent = field(default_factory=Spent)
+    #: Failures by their kind.
+    failures: Counter[str] = field(default_factory=Counter)
+    best: Result | None = None
+
+    def count(self, result: Result, multiply_adds: float) -> None:
+        """Take a new candidate into account."""
+        self.used.evaluations += 1
+        if result.score is None:
+            self.failures[result.status] += 1
+        if not result.reused:
+            self.used.epochs += result.epochs
+            self.used.multiply_adds += multiply_adds
 
 
 class Progress(Protocol):
@@ -33,7 +41,7 @@ class Progress(Protocol):
 
     def __exit__(self, *error: object) -> None: ...
 
-    def told(self, standing: Standing, graph: Graph, record: EvaluationRecord, reused: bool) -> None: ...
+    def told(self, standing: Standing, result: Result, error: str) -> None: ...
 
     def note(self, message: str) -> None: ...
 
@@ -47,7 +55,7 @@ class Silent:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def told(self, standing: Standing, graph: Graph, record: EvaluationRecord, reused: bool) -> None:
+    def told(self, standing: Standing, result: Result, error: str) -> None:
         return None
 
     def note(self, message: str) -> None:
@@ -60,11 +68,11 @@ class PlainLines(Silent):
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
 
-    def told(self, standing: Standing, graph: Graph, record: EvaluationRecord, reused: bool) -> None:
-        best = "-" if standing.best_score is None else f"{standing.best_score:.4f}"
+    def told(self, standing: Standing, result: Result, error: str) -> None:
+        best = "-" if standing.best is None else f"{standing.best.score:.4f}"
         self.note(
-            f"[{standing.candidates:>4}] {result_text(record, reused):<22} {graph.num_params:>10,} parameters  "
-            f"{record.seconds:5.1f} s  best {best}  {budget_text(standing)}"
+            f"[{standing.used.evaluations:>4}] {result_text(result):<22} {result.graph.num_params:>10,} parameters  "
+            f"{result.seconds:5.1f} s  best {best}  {budget_text(standing)}"
         )
 
     def note(self, message: str) -> None:
@@ -90,8 +98,9 @@ class LivePanel(Silent):
     def __exit__(self, *error: object) -> None:
         self._live.stop()
 
-    def told(self, standing: Standing, graph: Graph, record: EvaluationRecord, reused: bool) -> None:
-        self._latest.append((standing.candidates, result_text(record, reused), graph.num_params, record.seconds))
+    def told(self, standing: Standing, result: Result, error: str) -> None:
+        number = standing.used.evaluations
+        self._latest.append((number, result_text(result), result.graph.num_params, result.seconds))
         self._live.update(self._panel(standing))
 
     def note(self, message: str) -> None:
@@ -108,11 +117,11 @@ class LivePanel(Silent):
             table.add_column(title, justify=side)  # type: ignore[arg-type]
         for number, result, num_params, seconds in self._latest:
             table.add_row(str(number), result, f"{num_params:,}", f"{seconds:.1f}")
-        spent = standing.budget.spent(standing.seconds, standing.candidates)
+        spent = standing.budget.spent(standing.used)
         best = "none yet"
-        if standing.best_graph is not None:
-            best = f"[bold green]{standing.best_score:.4f}[/]  {standing.best_graph.num_params:,} parameters"
-        head = f"{budget_text(standing)}   best {best}   [dim]{standing.failures} failed[/]"
+        if standing.best is not None:
+            best = f"[bold green]{standing.best.score:.4f}[/]  {standing.best.graph.num_params:,} parameters"
+        head = f"{budget_text(standing)}   best {best}   [dim]{standing.failures.total()} failed[/]"
         bar = ProgressBar(total=1.0, completed=min(spent, 1.0))
         return Panel(Group(head, bar, "", table), title=f"netloom search {standing.run_id}", title_align="left")
 
@@ -124,16 +133,26 @@ def make_progress(show: bool) -> Progress:
     return LivePanel() if sys.stderr.isatty() else PlainLines()
 
 
-def result_text(record: EvaluationRecord, reused: bool) -> str:
+def result_text(result: Result) -> str:
     """``0.9417``, with what is special about it."""
-    score = record.status if record.score is None else f"{record.score:.4f}"
-    if record.score is not None and record.status != "ok":
-        score += f" ({record.status})"
-    return f"{score} (known)" if reused else score
+    score = result.status if result.score is None else f"{result.score:.4f}"
+    if result.score is not None and result.status != "ok":
+        score += f" ({result.status})"
+    return f"{score} (known)" if result.reused else score
 
 
 def budget_text(standing: Standing) -> str:
-    """``14 s of 1m`` or ``7 of 25``."""
-    if standing.budget.seconds is not None:
-        return f"{standing.seconds:.0f} s of {standing.budget}"
-    return f"{standing.candidates} of {standing.budget} candidates"
+    """``14 s of 1m`` or ``7 of 25 candidates``; of several limits the one that is nearest."""
+    budget, used = standing.budget, standing.used
+    parts = []
+    if budget.seconds is not None:
+        parts.append((used.seconds / budget.seconds, f"{used.seconds:.0f} s of {Budget(budget.seconds)}"))
+    if budget.evaluations is not None:
+        share = used.evaluations / budget.evaluations
+        parts.append((share, f"{used.evaluations} of {budget.evaluations} candidates"))
+    if budget.epochs is not None:
+        parts.append((used.epochs / budget.epochs, f"{used.epochs} of {budget.epochs} epochs"))
+    if budget.multiply_adds is not None:
+        share = used.multiply_adds / budget.multiply_adds
+        parts.append((share, f"{used.multiply_adds:.2g} of {budget.multiply_adds:.2g} multiply–adds"))
+    return max(parts)[1] if parts else f"{used.evaluations} candidates"

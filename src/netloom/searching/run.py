@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,38 +15,61 @@ from ..training import Recipe
 from ..training import recipe as find_recipe
 from ..training.fit import check_fit
 from .budget import Budget
+from .context import Context
 from .executors import check_executor, processors
 from .loop import Loop
+from .objectives import Constraint, cap, read_constraints, read_objectives
 from .progress import make_progress
 from .result import SearchResult
 from .settings import Settings
-from .strategy import make_strategy
+from .start import start_of
+from .strategy import Strategy, make_strategy
 
 if TYPE_CHECKING:
+    import torch
+
+    from ..graph.graph import Graph
     from ..spaces import Space
     from ..tasks import Task
 
 
 def search(
-    space: Space | str,
+    space: Space | Graph | torch.nn.Module | str | None,
     task: Task | str,
-    strategy: str = "random",
+    strategy: str | Strategy = "random",
     budget: str | int | Budget = "60s",
     *,
     store: Store | str | None = None,
     seed: int = 0,
     recipe: str | Recipe | Mapping[str, Any] = "express",
     executor: str = "inprocess",
+    start: Graph | torch.nn.Module | None = None,
+    objectives: str | Sequence[str] = ("score",),
+    constraints: str | Constraint | Iterable[str | Constraint] | None = None,
+    max_params: str | int | None = None,
+    max_flops: str | int | None = None,
+    max_macs: str | int | None = None,
     candidate_seconds: float | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory_bytes: int | None = None,
     progress: bool = True,
 ) -> SearchResult:
-    """Search ``space`` for the network with the best validation accuracy on ``task``.
+    """Search ``space`` for the network with the best validation score on ``task``.
 
-    ``space`` and ``task`` may be given by name. ``budget`` is a time (``"20m"``; a candidate in training is finished) or a
-    number of different candidates. Every result goes to ``store`` (a `Store` or its URL; in memory by default), and what the
-    store has already is not trained again. A candidate that fails is a result like any other. ``candidate_seconds`` bounds the
-    training of one (default: a quarter of a budget in time). Ctrl-C finishes the candidates in training and stops;
-    `netloom.searching.resume` goes on from there. The test part of the task is never read.
+    ``space`` and ``task`` may be given by name. A model or a `Graph` in the place of the space (or as ``start`` beside one) is
+    where the search starts from: it is scored first, and evolves. ``budget`` is a time (``"20m"``; a candidate in training is
+    finished), a number of different candidates, ``"500 epochs"``, ``"2e12 macs"``, or several between commas.
+
+    ``constraints`` are bounds such as ``"params <= 200k"``, ``"flops <= 50%"`` (of the start), ``"latency <= 2ms"`` or
+    ``"score >= start - 0.01"``; ``max_params``, ``max_flops`` and ``max_macs`` say the commonest of them. ``objectives`` are
+    names of `netloom.searching.objectives.MEASURES` for strategies that weigh several; ``result.front`` has the best of them.
+
+    Every result goes to ``store`` (a `Store` or its URL; in memory by default), and what the store has already is not trained
+    again. A candidate that fails is a result like any other. ``candidate_seconds`` bounds the training of one (default: a
+    quarter of a budget in time); ``workers``, ``threads`` (of each) and ``memory_bytes`` (of each) bound an executor's
+    processes. Ctrl-C finishes the candidates in training and stops; `netloom.searching.resume` goes on from there. The test
+    part of the task is never read.
 
     Raises `SearchError` and its like for settings that make no sense, before any work starts.
 
@@ -56,57 +79,112 @@ def search(
     >>> result.status, len(result.evaluations)
     ('finished', 2)
     """
-    space, task = _resolve(space, task)
+    made = make_strategy(strategy)
+    found, task, first = _resolve(space, task, start)
     limits = Budget.of(budget)
-    if candidate_seconds is None and limits.seconds is not None:
-        candidate_seconds = max(5.0, limits.seconds / 4)
-    if candidate_seconds is not None and not candidate_seconds > 0:
-        raise SearchError(f"candidate_seconds = {candidate_seconds!r}; expected a number > 0, or none")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise SearchError(f"seed = {seed!r}; expected an integer in [0, 2**63)")
+    training = find_recipe(recipe)
+    if made.continues and not training.is_extendable:
+        training = replace(training, horizon_epochs=training.epochs)
+    caps = (("params", max_params), ("flops", max_flops), ("macs", max_macs))
+    bounds = (*read_constraints(constraints), *(cap(value, name) for name, value in caps if value is not None))
+    for bound in bounds:
+        if bound.is_relative and first is None:
+            raise SearchError(f"constraint '{bound}' is relative to a network that the search starts from; give it as start=")
+    opened = store if isinstance(store, Store) else Store(store or "sqlite://")
     settings = Settings(
-        space=space.spec,
+        space="" if found is None else found.spec,
         task=task.spec,
         task_name=task.name,
         task_hash=task.hash,
-        strategy=strategy,
+        strategy=made.spec,
         budget=str(limits),
-        seed=seed,
-        recipe=asdict(find_recipe(recipe)),
+        seed=_checked_seed(seed),
+        recipe=asdict(training),
         recipe_name=recipe if isinstance(recipe, str) else "",
         executor=check_executor(executor),
-        candidate_seconds=candidate_seconds,
+        candidate_seconds=_candidate_seconds(candidate_seconds, limits),
+        objectives=read_objectives(objectives),
+        constraints=tuple(map(str, bounds)),
+        start="" if first is None else first.graph.hash,
+        start_weights="" if first is None or first.weights is None else opened.save_weights(first.weights),
+        workers=_whole("workers", workers),
+        threads=_whole("threads", threads),
+        memory_bytes=_whole("memory_bytes", memory_bytes),
     )
-    make_strategy(strategy, space)
-    check_space(space, task, seed)
-    opened = store if isinstance(store, Store) else Store(store or "sqlite://")
+    context = Context(
+        found,
+        task=task.without_test(),
+        store=opened,
+        recipe=training,
+        budget=limits,
+        objectives=settings.objectives,
+        constraints=bounds,
+        start=None if first is None else first.graph,
+        start_weights=None if first is None else first.weights,
+        seed=seed,
+    )
+    check_space(context, seed)
     run_id = new_run_id()
     opened.add_task(task)
-    opened.add_recipe(settings.training, settings.recipe_name)
-    opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]})
-    return run(run_id, space, task, settings, opened, progress)
+    opened.add_recipe(training, settings.recipe_name)
+    if first is not None:
+        opened.add_graph(first.graph)
+    opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]}, strategy=_name(made))
+    return run(run_id, context, made, task, settings, progress)
 
 
-def run(run_id: str, space: Space, task: Task, settings: Settings, store: Store, progress: bool) -> SearchResult:
+def run(
+    run_id: str, context: Context, strategy: Strategy, task: Task, settings: Settings, progress: bool
+) -> SearchResult:
     """Run, or continue, a run that the store has a record of."""
+    assert context.store is not None
     # From here on nothing holds the test part: loop, workers, result.
-    loop = Loop(run_id, space, task.without_test(), settings, store)
+    loop = Loop(run_id, context, strategy, task.without_test(), settings, context.store)
     with make_progress(progress) as display:
         return loop.run(display)
 
 
-def check_space(space: Space, task: Task, seed: int) -> None:
-    """Refuse a space whose networks do not fit the task, by looking at one."""
+def check_space(context: Context, seed: int) -> None:
+    """Refuse a space whose networks do not fit the task, by looking at one; and one whose samples break the constraints."""
     import numpy as np
 
+    if context.space is None or context.task is None:
+        return
+    space, task = context.space, context.task
     sample = space.sample(np.random.default_rng([seed, 0]))
     try:
         check_fit(sample, task)
     except NetloomError as error:
         raise SearchError(f"space {space.spec or space!r} does not fit task {task.name!r}: {error}") from None
+    context.sample(np.random.default_rng([seed, 0]))
 
 
-def _resolve(space: Space | str, task: Task | str) -> tuple[Space, Task]:
+def _name(strategy: Strategy) -> str:
+    return strategy.spec or strategy.name or type(strategy).__name__
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise SearchError(f"seed = {seed!r}; expected an integer in [0, 2**63)")
+    return seed
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise SearchError(f"{name} = {value!r}; expected an integer ≥ 1, or none")
+    return value
+
+
+def _candidate_seconds(given: float | None, limits: Budget) -> float | None:
+    if given is None:
+        return None if limits.seconds is None else max(5.0, limits.seconds / 4)
+    if not given > 0:
+        raise SearchError(f"candidate_seconds = {given!r}; expected a number > 0, or none")
+    return given
+
+
+def _resolve(space: Any, task: Task | str, start: Any) -> tuple[Space | None, Task, Any]:
+    """The space, the task, and the network that the search starts from."""
     from .. import spaces, tasks
 
     if isinstance(task, str):
@@ -115,9 +193,19 @@ def _resolve(space: Space | str, task: Task | str) -> tuple[Space, Task]:
         raise SearchError(f"a search needs a task such as 'digits' or nl.tasks.load(…), not {task!r}")
     if isinstance(space, str):
         space = spaces.load(space, input_shape=task.input_shape, num_classes=task.num_outputs)
-    elif not isinstance(space, spaces.Space):
-        raise SearchError(f"a search needs a space such as 'conv' or nl.spaces.Conv(…), not {space!r}")
-    return space, task
+    first = start_of(space, task) if start is None else None
+    if first is not None:
+        return None, task, first
+    if space is None and start is None:
+        raise SearchError("a search needs a space, or a network to start from")
+    if space is not None and not isinstance(space, spaces.Space):
+        raise SearchError(f"a search needs a space such as 'conv' or nl.spaces.Conv(…), or a network, not {space!r}")
+    if start is None:
+        return space, task, None
+    first = start_of(start, task)
+    if first is None:
+        raise SearchError(f"start = {start!r}; expected a model or a Graph")
+    return space, task, first
 
 
 def new_run_id() -> str:

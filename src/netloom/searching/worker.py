@@ -22,9 +22,9 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     try:
         # Both ends are netloom on this machine, and nobody else has the descriptor: pickle is safe here.
-        task, settings = pickle.loads(connection.recv_bytes())
+        task, _ = pickle.loads(connection.recv_bytes())
         while True:
-            connection.send(score_candidate(connection.recv(), task, settings))
+            connection.send(score_candidate(connection.recv(), task))
     except (EOFError, OSError):
         return
 

@@ -129,6 +129,21 @@ class NASBench201:
         numbers = rng.random(len(EDGES)).tolist()
         return self._network(check_operations([OPERATIONS[int(number * len(OPERATIONS))] for number in numbers]))
 
+    def mutate(self, graph: Graph, rng: numpy.random.Generator) -> Graph:
+        """The network of a cell with one of its six operations another one, drawn evenly; `SpaceError` for no member.
+
+        >>> import numpy as np
+        >>> space = NASBench201()
+        >>> cell = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|nor_conv_3x3~2|"
+        >>> space.to_string(space.mutate(space.from_string(cell), np.random.default_rng(0)))
+        '|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|nor_conv_1x1~2|'
+        """
+        operations = list(parse(self.to_string(graph)))
+        edge = int(rng.integers(len(EDGES)))
+        others = [operation for operation in OPERATIONS if operation != operations[edge]]
+        operations[edge] = others[int(rng.integers(len(others)))]
+        return self._network(check_operations(operations))
+
     def contains(self, graph: Graph) -> bool:
         """Whether ``graph`` is one of the networks, whatever its nodes are called."""
         cells = self._candidates(graph)

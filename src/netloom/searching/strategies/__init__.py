@@ -1,0 +1,1 @@
+"""The strategies, one to a file. Names and classes are listed in `netloom.searching.strategy`."""
