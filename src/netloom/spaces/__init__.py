@@ -7,6 +7,7 @@ True
 """
 
 from .conv import Conv
+from .deepnets import DeepNets1M
 from .function_space import FunctionSpace, from_function
 from .loading import load, names
 from .mlp import MLP
@@ -16,6 +17,6 @@ from .sampling import sample_many
 from .space import Space
 
 __all__ = [
-    "Conv", "FunctionSpace", "MLP", "NASBench201", "Samples", "Space", "from_function", "load", "names", "read_samples",
-    "sample_many",
+    "Conv", "DeepNets1M", "FunctionSpace", "MLP", "NASBench201", "Samples", "Space", "from_function", "load", "names",
+    "read_samples", "sample_many",
 ]  # fmt: skip

@@ -14,12 +14,13 @@ from typing import Any
 
 from ..errors import SpaceError
 from .conv import Conv
+from .deepnets import DeepNets1M
 from .function_space import from_function
 from .mlp import MLP
 from .nasbench201 import NASBench201
 from .space import Space
 
-_SPACES: dict[str, Any] = {"conv": Conv, "mlp": MLP, "nasbench201": NASBench201}
+_SPACES: dict[str, Any] = {"conv": Conv, "deepnets1m": DeepNets1M, "mlp": MLP, "nasbench201": NASBench201}
 #: Entry points of this group are spaces that other packages bring, by name.
 PLUGINS = "netloom.spaces"
 
@@ -28,7 +29,7 @@ def names() -> tuple[str, ...]:
     """The spaces that `load` knows: netloom's own, and those of the entry points ``netloom.spaces`` of other packages.
 
     >>> names()
-    ('conv', 'mlp', 'nasbench201')
+    ('conv', 'deepnets1m', 'mlp', 'nasbench201')
     """
     return tuple(sorted({*_SPACES, *entry_points(group=PLUGINS).names}))
 
