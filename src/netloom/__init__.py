@@ -26,6 +26,7 @@ _PUBLIC = {
     "grow": "mutate.pruning",
     "Size": "ops.size",
     "Store": "store.store",
+    "get_meta_features": "tasks.metafeatures",
     "train": "training.fit",
     "train_many": "training.many",
     "search": "searching.run",

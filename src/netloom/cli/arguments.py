@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .data_arguments import add_data
+from .metafeatures_arguments import add_metafeatures
 from .store_arguments import DEFAULT_STORE, add_store
 from .train_arguments import add_train
 from .zoo_arguments import add_zoo
@@ -28,6 +29,7 @@ def add_all(commands: Any) -> None:
     _add_report(commands)
     add_store(commands, _command)
     add_zoo(commands, _command)
+    add_metafeatures(commands, _command)
 
 
 def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:

@@ -32,6 +32,7 @@ commands:
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check
   zoo      thousands of trained networks in a folder, with their tasks: make, show, check
+  metafeatures   numbers that describe a data set
 """
 _EXAMPLES = """\
 first steps:
