@@ -91,7 +91,7 @@ class Statistics:
         others = np.delete(np.arange(len(counts)), most)
         least = int(others[counts[others].argmin()])
         means = self._class_sums() / counts
-        return np.linalg.norm(means[:, most] - means[:, least])[None]
+        return np.array([np.linalg.norm(means[:, most] - means[:, least])])
 
     def f1(self) -> numpy.ndarray:
         import numpy as np

@@ -224,9 +224,9 @@ def _classes(y: Any, n: int, target: str) -> tuple[Any, numpy.ndarray | None, st
 
     given = y.detach().cpu().numpy() if hasattr(y, "detach") else y
     if hasattr(given, "to_numpy"):
-        kind = getattr(given, "dtype", None)
-        numbers = getattr(kind, "kind", "O") in "iufb"
-        given = given.to_numpy(dtype=np.float64, na_value=np.nan) if numbers and kind.kind != "b" else given.to_numpy()
+        # pandas' nullable numbers become floats, missing ones NaN.
+        numbers = getattr(getattr(given, "dtype", None), "kind", "O") in "iuf"
+        given = given.to_numpy(dtype=np.float64, na_value=np.nan) if numbers else given.to_numpy()
     array = np.asarray(given)
     if array.ndim == 0 or len(array) != n:
         raise TaskError(f"X has {n} rows, y has {len(array) if array.ndim else 'no'}; each sample needs its target")
