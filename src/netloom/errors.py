@@ -109,3 +109,7 @@ class SearchError(NetloomError, ValueError):
 
 class PredictorError(NetloomError, ValueError):
     """Labels that nothing can be learned from, graphs that a predictor does not know, or a file that is no predictor."""
+
+
+class HypernetworkError(NetloomError, ValueError):
+    """Settings that no hypernetwork has, a file that is none, or a network that it cannot serve."""
