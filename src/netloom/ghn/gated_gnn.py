@@ -1,0 +1,69 @@
+"""Message passing of GHN-1 and GHN-2: a forward and a backward sweep over a graph, with a gated unit at every node.
+
+A node hears from the nodes before it after those have been updated. Nodes of one level (no way leads from one to the other) do
+not hear each other, so a sweep goes level by level, over all graphs of a batch at once; what a node says is computed once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .batching import Sweep, Union
+
+
+class Perceptron(nn.Module):
+    """Linear layers with a ReLU after each, or after all but the last."""
+
+    def __init__(self, sizes: tuple[int, ...], last_activation: bool = True) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in zip(sizes, sizes[1:]):
+            layers += [nn.Linear(before, after), nn.ReLU()]
+        self.fc = nn.Sequential(*(layers if last_activation else layers[:-1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, first size) → (N, last size)."""
+        made: Tensor = self.fc(x)
+        return made
+
+
+class GatedGNN(nn.Module):
+    """Node states (N, hid) → (N, hid). Source: Zhang et al., 2019; virtual edges: Knyazev et al., 2021, equation 4."""
+
+    def __init__(self, hid: int, ve: bool) -> None:
+        super().__init__()
+        inner = hid // 2 if ve else hid
+        self.mlp = Perceptron((hid, inner, hid))
+        if ve:
+            self.mlp_ve = Perceptron((hid, inner, hid))
+        self.ve = ve
+        self.gru = nn.GRUCell(hid, hid)
+
+    def forward(self, x: Tensor, batch: Union) -> Tensor:
+        """States after both sweeps."""
+        for sweep in (batch.forward, batch.backward):
+            if sweep is not None:
+                x = self.swept(x.index_select(0, sweep.order), sweep).index_select(0, sweep.back)
+        return x
+
+    def swept(self, x: Tensor, sweep: Sweep) -> Tensor:
+        """One sweep over states in order of levels."""
+        hid = x.shape[1]
+        # What does not depend on messages is computed for all nodes at once.
+        from_state = torch.addmm(self.gru.bias_hh, x, self.gru.weight_hh.t())
+        weight, bias = self.gru.weight_ih.t(), self.gru.bias_ih
+        heard = x.new_zeros(x.shape)
+        states: list[Tensor] = []
+        bounds, last = sweep.bounds, len(sweep.bounds) - 2
+        for i, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+            from_heard = torch.addmm(bias, heard[: stop - start], weight)
+            old = from_state[start:stop]
+            gates = torch.sigmoid(from_heard[:, : 2 * hid] + old[:, : 2 * hid])
+            fresh = torch.tanh(torch.addcmul(from_heard[:, 2 * hid :], gates[:, :hid], old[:, 2 * hid :]))
+            state = torch.lerp(fresh, x[start:stop], gates[:, hid:])
+            states.append(state)
+            if i < last:
+                said = torch.cat((self.mlp(state), self.mlp_ve(state))) if self.ve else self.mlp(state)
+                heard = torch.addmm(heard[stop - start :], sweep.pushes[i], said)
+        return torch.cat(states)

@@ -1,0 +1,132 @@
+"""`load`: a hypernetwork from a file, or a published one by its name."""
+
+from __future__ import annotations
+
+import difflib
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DownloadError, HypernetworkError
+from .config import CONV, DENSE, GATED, PERCEPTRON, TRANSFORMER, Config
+from .files import Stored, read
+from .hypernetwork import Hypernetwork, made
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+#: Hypernetworks that come with netloom, trained by it (see the documentation for what they are good for).
+SHIPPED = Path(__file__).parent / "trained"
+#: What published ones were trained on.
+_TASKS = {"cifar10": "cifar10", "imagenet": "imagenet", "ghn3": "imagenet"}
+
+
+def names() -> tuple[str, ...]:
+    """Names that `load` knows: those that come with netloom, and published ones that it fetches."""
+    from ..tasks.downloads.catalogue import CATALOGUE
+
+    entry = CATALOGUE["ghn"]
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
+    return (*shipped, *(file.name.removesuffix(".pt") for file in (*entry.files, *entry.more)))
+
+
+def load(path_or_name: str | os.PathLike[str], *, data_dir: str | Path | None = None, device: Any = "cpu") -> Hypernetwork:
+    """A hypernetwork in evaluation mode: from a file, or by the name of a published one (see `names`), fetched once and kept.
+
+    Reads netloom's safetensors, plain safetensors of a state_dict, checkpoints of ``torch.save`` (``{'config', 'state_dict'}``)
+    and the joblib pickles of GHN-3; none of them can run code. Where a file says no configuration, it follows from the tensors.
+
+    Raises `HypernetworkError` for a file that is no hypernetwork, `DownloadError` where a published one cannot be fetched; that
+    names the address, and the folder to put the file into.
+    """
+    path = _located(path_or_name, data_dir)
+    stored = read(path)
+    try:
+        ghn = of_tensors(stored)
+    except HypernetworkError as error:
+        raise HypernetworkError(f"{str(path)!r}: {error}") from None
+    if not stored.about.get("task"):
+        ghn.about.update({"task": task for part, task in _TASKS.items() if part in path.stem})
+    return ghn.to(device).eval()
+
+
+def _located(path_or_name: str | os.PathLike[str], data_dir: str | Path | None) -> Path:
+    path = Path(path_or_name).expanduser()
+    if path.exists():
+        return path
+    name = str(path_or_name)
+    known = names()
+    if name.removesuffix(".pt") in known:
+        plain = name.removesuffix(".pt")
+        shipped = SHIPPED / f"{plain}.safetensors"
+        if shipped.exists():
+            return shipped
+        from ..tasks.downloads.fetching import fetch
+
+        return fetch("ghn", data_dir, files=(f"{plain}.pt",)) / f"{plain}.pt"
+    if path.suffix or path.parent != Path("."):
+        raise HypernetworkError(f"there is no file {name!r}")
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise DownloadError(f"no hypernetwork is called {name[:80]!r}; {hint}there is: {', '.join(known)}; or give the path of a file")
+
+
+def of_tensors(stored: Stored) -> Hypernetwork:
+    """The hypernetwork of what a file holds."""
+    tensors = _by_our_names(stored.tensors)
+    config = Config.from_dict(stored.config) if stored.config is not None else inferred(tensors)
+    if config.hypernet != TRANSFORMER and "gnn.0.ln1.weight" in tensors:
+        config = inferred(tensors)
+    if config.hypernet == GATED and config.decoder == CONV:
+        for name, tensor in tensors.items():
+            if name.startswith(("decoder.conv.", "decoder.class_layer_predictor.")) and tensor.dim() == 2:
+                tensors[name] = tensor[:, :, None, None]  # as GHN-3's authors hold those of GHN-2
+    ghn = made(config)
+    own = ghn.state_dict()
+    for what, keys in (("lacks", own.keys() - tensors.keys()), ("has", tensors.keys() - own.keys())):
+        if keys:
+            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+            expected = "" if what == "lacks" else ", which no such hypernetwork has"
+            raise HypernetworkError(f"the state_dict {what} {min(keys)!r}{more}{expected}; the file is of another configuration")
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape:
+            raise HypernetworkError(
+                f"{name} is {tuple(tensor.shape)} where the configuration makes it {tuple(own[name].shape)}; the file is of another one"
+            )
+    ghn.load_state_dict(tensors)
+    ghn.about = dict(stored.about)
+    return ghn
+
+
+def _by_our_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Published GHN-3 files hold the embeddings of degrees and distances outside of the first layer; others may have a prefix."""
+    found = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    for name in ("centrality_embed_in.weight", "centrality_embed_out.weight", "input_dist_embed.weight"):
+        if name in found:
+            found[f"gnn.0.{name}"] = found.pop(name)
+    return found
+
+
+def inferred(tensors: dict[str, Tensor]) -> Config:
+    """The configuration that makes tensors of these names and shapes. Scaling of predictions goes with layer norm, as published."""
+    try:
+        hid = tensors["embed.weight"].shape[1]
+        classes = tensors["bias_class.1.weight"].shape[0]
+        most = tensors["bias_class.1.weight"].shape[1]
+        normed = "ln.weight" in tensors
+        conv = "decoder.fc.0.weight" in tensors
+        rows = tensors["decoder.fc.0.weight"].shape[0] // (4 * hid) if conv else (
+            tensors["decoder.mlp.fc.2.weight"].shape[0] // most**2
+        )  # fmt: skip
+        shape = (most, most, isqrt(rows), isqrt(rows))
+        if "gnn.0.ln1.weight" in tensors:
+            layers = sum(name.startswith("gnn.") and name.endswith(".ln1.weight") for name in tensors)
+            heads = tensors["gnn.0.attn.proj_e.2.weight"].shape[0]
+            return Config(shape, classes, TRANSFORMER, CONV, True, True, normed, hid, layers, heads)
+        kind = PERCEPTRON if "gnn.fc.0.weight" in tensors else GATED
+        ve = "gnn.mlp_ve.fc.0.weight" in tensors or (kind == PERCEPTRON and normed)
+        return Config(shape, classes, kind, CONV if conv else DENSE, normed, ve, normed, hid)
+    except (KeyError, IndexError) as error:
+        raise HypernetworkError(f"it is no hypernetwork: there is no tensor {error}") from None
