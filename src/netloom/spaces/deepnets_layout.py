@@ -5,6 +5,7 @@ One walk through the stem, the cells and the head that making the graph, hashing
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,13 +15,14 @@ from ..graph.builder import input as new_input
 from ..graph.graph import Graph
 from .deepnets_architecture import Architecture
 from .deepnets_genotype import parse_operation
-from .deepnets_operations import Shape, head, operation, stem
+from .deepnets_operations import SELF, Shape, head, operation, stem
 
 
 class Part(NamedTuple):
     """A small graph below a path; ``operands`` are numbers of values: 0 the input, 1 + i the result of part i.
 
-    Without operands nothing calls it: the published module is there, with its tensors, and what it would read is not.
+    Without operands it is not called: the published module is there, with its tensors, and what it would read is not, or
+    nothing reads its result.
     """
 
     graph: Graph
@@ -41,9 +43,35 @@ def layout(a: Architecture) -> list[Part]:
     >>> from netloom.spaces.deepnets_genotype import named
     >>> parts = layout(Architecture(named("vit"), 3, C=16, preproc=False, C_mult=1))
     >>> [part.path for part in parts]
-    ['', 'cells.0._ops.1', 'cells.0', 'cells.1._ops.1', 'cells.1', 'cells.2._ops.1', 'cells.2', '']
+    ['', 'cells.0._ops.1', 'cells.0.cat', 'cells.1._ops.1', 'cells.1.cat', 'cells.2._ops.1', 'cells.2.cat', '']
     """
-    return _Layout(a).parts
+    return _called(_Layout(a).parts, a.norm is not None)
+
+
+def _called(parts: list[Part], normed: bool) -> list[Part]:
+    """The parts without calls that nothing depends on, sums of a cell numbered; norms always count as depended on."""
+    live = {len(parts)}
+    for number in range(len(parts), 0, -1):
+        part = parts[number - 1]
+        if number in live or (normed and part.operands and "batch_norm" in operators(part.graph)):
+            live.update(part.operands)
+        elif part.operands:
+            parts[number - 1] = part._replace(operands=())
+    sums: Counter[str] = Counter()
+    for number, part in enumerate(parts):
+        if part.operands and part.path.endswith(".add"):
+            if sums[part.path]:
+                parts[number] = part._replace(path=f"{part.path}_{sums[part.path]}")
+            sums[part.path] += 1
+    return parts
+
+
+def operators(graph: Graph) -> frozenset[str]:
+    """The operators of a part."""
+    found: frozenset[str] | None = graph.__dict__.get("_deepnets_operators")
+    if found is None:
+        found = graph.__dict__["_deepnets_operators"] = frozenset(step.op for step in graph.steps)
+    return found
 
 
 class _Layout:
@@ -85,6 +113,8 @@ class _Layout:
             s0 = self.add(stem("stem", x.shape, out, a.ks, a.norm, a.is_large, a.stem_pool), "stem", x)
             return s0, s0
         s0 = self.add(stem("stem0", x.shape, a.C, a.ks, a.norm, a.is_large, False), "stem0", x)
+        # The published ReLU works in place, so that the first cell sees its result too.
+        s0 = self.add(stem("relu", s0.shape, a.C, 0, None, a.is_large, False), "stem1", s0)
         return s0, self.add(stem("stem1", s0.shape, a.C, 0, a.norm, a.is_large, False), "stem1", s0)
 
     # -- cells ---------------------------------------------------------------------------------------------------------
@@ -106,15 +136,13 @@ class _Layout:
             states = [first, last]
         genotype = a.genotype
         choices, concat = (genotype.reduce, genotype.reduce_concat) if reduction else (genotype.normal, genotype.normal_concat)
-        sums = 0
         for i in range(0, len(choices), 2):
             stride = 2 if reduction and not a.is_vit else 1
             first, second = (
                 self.choice(f"{path}._ops.{i + j}", *choices[i + j], states, out, stride) for j in (0, 1)
             )  # fmt: skip
             if first.number is not None and second.number is not None:
-                states.append(self.joined("add", path, sums, first, second))
-                sums += 1
+                states.append(self.joined("add", path, first, second))
             else:
                 states.append(second if first.number is None else first)
         return self.output(path, [states[i] for i in concat])
@@ -140,30 +168,30 @@ class _Layout:
             channels, height, width = kept[0].shape
             return _Value(None, (channels * len(kept), height, width))
         if len(known) < len(kept):
-            zero = self.add(zeros(known[0].shape), path, known[0])
+            zero = self.add(zeros(known[0].shape), f"{path}.mul", known[0])
             kept = [zero if value.number is None else value for value in kept]
-        return self.joined("cat", path, 0, *kept)
+        return self.joined("cat", path, *kept)
 
-    def joined(self, op: str, path: str, count: int, *values: _Value) -> _Value:
+    def joined(self, op: str, path: str, *values: _Value) -> _Value:
         shapes = tuple(value.shape for value in values)
         if any(shape[1:] != shapes[0][1:] for shape in shapes) or (op == "add" and len(set(shapes)) > 1):
             raise SpaceError(
                 f"deepnets1m network: {path} joins values of shapes {', '.join('×'.join(map(str, s)) for s in shapes)}; use an "
                 "input_shape whose height and width can be halved as often as the network does"
             )
-        return self.add(join(op, shapes, f"{op}_{count}" if count else op), path, *values)
+        return self.add(join(op, shapes), f"{path}.{op}", *values)
 
 
 # -- sums, outputs and zeros of cells ------------------------------------------------------------------------------------
 @lru_cache(maxsize=10_000)
-def join(op: str, shapes: tuple[Shape, ...], name: str) -> Graph:
+def join(op: str, shapes: tuple[Shape, ...]) -> Graph:
     """``"add"`` or ``"cat"`` (along the channels) of values of these shapes."""
     values = tuple(new_input(*shape, name=f"x{i}") for i, shape in enumerate(shapes))
-    return Graph(values, call("cat", *values, name=name, dim=1) if op == "cat" else call(op, *values, name=name))
+    return Graph(values, call("cat", *values, name=SELF, dim=1) if op == "cat" else call(op, *values, name=SELF))
 
 
 @lru_cache(maxsize=10_000)
 def zeros(shape: Shape) -> Graph:
     """Zeros of the shape of a value."""
     x = new_input(*shape, name="x")
-    return Graph(x, call("mul", x, 0, name="mul"))
+    return Graph(x, call("mul", x, 0, name=SELF))

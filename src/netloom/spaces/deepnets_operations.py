@@ -33,7 +33,7 @@ def operation(kind: str, kernel: int, shape: Shape, out: int, stride: int, norm:
 
 @lru_cache(maxsize=10_000)
 def stem(which: str, shape: Shape, out: int, kernel: int, norm: str | None, large: bool, pool: bool) -> Graph:
-    """The part of a stem called ``"stem"``, ``"stem0"``, ``"stem1"`` or ``"patches"`` (the stem of a vision transformer)."""
+    """The part of a stem called ``"stem"``, ``"stem0"``, ``"relu"``, ``"stem1"`` or ``"patches"`` (of a vision transformer)."""
     x = new_input(*shape, name="x")
     if which == "stem":
         y = _normed(_conv(x, "0", out, kernel, 4 if large else 1, kernel // 2), "1", norm)
@@ -42,8 +42,10 @@ def stem(which: str, shape: Shape, out: int, kernel: int, norm: str | None, larg
         y = _normed(_conv(x, "0", out // 2, kernel, 2 if large else 1, kernel // 2), "1", norm)
         y = _conv(call("relu", y, name="2"), "3", out, 3, 2 if large else 1, 1)
         return Graph(x, _normed(y, "4", norm))
+    if which == "relu":
+        return Graph(x, call("relu", x, name="0"))
     if which == "stem1":
-        return Graph(x, _normed(_conv(call("relu", x, name="0"), "1", out, 3, 2, 1), "2", norm))
+        return Graph(x, _normed(_conv(x, "1", out, 3, 2, 1), "2", norm))
     return _patches(x, out, large)
 
 
