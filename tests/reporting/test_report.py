@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -15,9 +17,10 @@ import torch
 import netloom as nl
 from netloom.errors import StoreError
 from netloom.reporting import page, summarize
-from netloom.searching.settings import Settings
-from netloom.store import EvaluationRecord, Store
+from netloom.reporting.reproducing import command
+from netloom.store import EvaluationKey, EvaluationRecord, Store
 from netloom.training import Epoch
+from tests.reporting.synthetic import SETTINGS
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \u2028 'quoted' \"double\""
 
@@ -27,19 +30,15 @@ def graph(width: int, name: str = "hidden") -> nl.Graph:
     return nl.Graph(x, nl.linear(nl.linear(x, width, name=name), 2))
 
 
-def settings(**changes: Any) -> Settings:
-    data: dict[str, Any] = {
-        "space": "conv", "task": "digits", "task_name": "digits", "task_hash": "t", "strategy": "random", "budget": "60s",
-        "seed": 3, "recipe": {"epochs": 2}, "recipe_name": "express", "executor": "inprocess", "candidate_seconds": None,
-    }  # fmt: skip
-    return Settings(**{**data, **changes})
+def settings(**changes: Any) -> dict[str, Any]:
+    return {**SETTINGS, "strategy": "random", "budget": "60s", **changes}
 
 
-def filled(given: Settings, results: list[tuple[nl.Graph, EvaluationRecord]], run: str = "run-1") -> Store:
+def filled(given: dict[str, Any], results: list[tuple[nl.Graph, EvaluationRecord]], run: str = "run-1") -> Store:
     store = Store()
-    store.add_run(run, given.to_data(), {"torch": "2.0", "task": "some data"})
+    store.add_run(run, given, {"torch": "2.0", "task": "some data"})
     for ask, (candidate, record) in enumerate(results):
-        row = store.record(candidate, given.key(candidate.hash), record)
+        row = store.record(candidate, EvaluationKey(candidate.hash, "t", "r", seed=3, fidelity=2), record)
         store.add_proposal(run, ask, row.id, reused=False, elapsed=float(ask))
     store.update_run(run, status="finished", seconds=75.0)
     return store
@@ -91,12 +90,19 @@ def embedded(text: str) -> dict[str, Any]:
     return found
 
 
+def network_text(data: dict[str, Any], candidate: int) -> str:
+    networks = data["networks"]
+    return "\n".join(networks["lines"][line] for line in networks["of"][candidate]) + "\n"
+
+
 def test_summary_ranks_and_finds_the_best_for_its_size(store: Store) -> None:
     summary = summarize(store)
     assert [(c.ask, c.score) for c in summary.ranked] == [(1, 0.75), (3, 0.75), (0, 0.5), (6, 0.25)]
     assert [c.ask for c in summary.best_for_size] == [0, 1]
     assert [c.ask for c in summary.failed] == [2, 4, 5]
-    assert len(summary.ranked[0].curve) == 2 and summary.command is not None and "--seed 3" in summary.command
+    assert summary.curves[summary.ranked[0].main.id] == [(1.0, 0.375, 1.5, 2.0), (2.0, 0.75, 1.25, 1.0)]
+    found = command(summary)
+    assert found is not None and "--seed 3" in found
 
 
 def test_page_is_well_formed_and_complete(store: Store, tmp_path: Path) -> None:
@@ -104,30 +110,27 @@ def test_page_is_well_formed_and_complete(store: Store, tmp_path: Path) -> None:
     document = Document(text)
     assert document.open == []
     whole = html.unescape(text)
-    for part in ("0.7500", "linear(2)", graph(2).hash, "2 candidates", "search --space conv", "1 min 15 s", "some data"):
+    for part in ("0.7500", "linear(2)", graph(2).hash, "2 evaluations", "search --space conv", "1 min 15 s", "some data"):
         assert part in whole
     data = embedded(text)
-    assert [c["ask"] for c in data["candidates"]] == list(range(7))
-    assert data["candidates"][1]["text"] == graph(2).to_text() and data["candidates"][1]["rank"] == 1
-    assert [c["front"] for c in data["candidates"]] == [True, True, False, False, False, False, False]
-    last = {"epoch": 2, "train_loss": 1.0, "valid_loss": 1.25, "score": 0.5, "seconds": 1.0}
-    assert data["candidates"][0]["curve"][1] == last
+    assert data["evaluations"]["ask"] == list(range(7)) and data["candidates"]["rank"][1] == 1
+    assert [network_text(data, i) for i in (1, 6)] == [graph(2).to_text(), graph(7).to_text()]
+    assert data["curves"][0] == [[1, 2], [0.25, 0.5], [1.5, 1.25], [2, 1]] and data["curves"][2] is None
 
 
 def test_nothing_in_the_data_becomes_markup(tmp_path: Path) -> None:
     given = settings(task_name=HOSTILE, space=HOSTILE, recipe_name=HOSTILE)
     hostile = graph(2, name="</script><b>x")
-    store = filled(
-        given, [(hostile, scored(0.5)), (graph(3), EvaluationRecord("failed", None, 0.0, HOSTILE))], run="r<i>un"
-    )
+    store = filled(given, [(hostile, scored(0.5)), (graph(3), EvaluationRecord("failed", None, 0.0, HOSTILE))], run="r<i>un")
     text = nl.report(store, tmp_path).read_text(encoding="utf-8")
     document = Document(text)
     assert document.open == []
     tags = [tag for tag, _ in document.elements]
-    assert tags.count("script") == 2 and "img" not in tags and "b" in tags and "i" not in tags
+    assert tags.count("script") == 3 and "img" not in tags and "b" in tags and "i" not in tags
     assert not any(name.startswith("on") for _, attributes in document.elements for name in attributes)
-    assert embedded(text)["candidates"][1]["error"] == HOSTILE
-    assert embedded(text)["candidates"][0]["text"] == hostile.to_text()
+    data = embedded(text)
+    assert data["words"][data["evaluations"]["error"][1]] == HOSTILE
+    assert network_text(data, 0) == hostile.to_text()
 
 
 def test_page_asks_the_network_for_nothing(store: Store) -> None:
@@ -137,6 +140,16 @@ def test_page_asks_the_network_for_nothing(store: Store) -> None:
         assert not {"src", "href", "action"} & set(attributes)
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|import\(", text)
     assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert "Permission is hereby granted" in text and "Leon Sorokin" in text  # the licence of the charts goes with them
+
+
+def test_the_policy_of_the_page_allows_its_own_scripts_alone(store: Store) -> None:
+    text = page.render(summarize(store))
+    allowed = set(re.findall(r"'sha256-([^']+)'", text))
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts} == allowed and len(allowed) == 2
+    assert "script-src 'unsafe-inline'" not in text and "connect-src" not in text
+    assert "connect-src 'self'" in page.render(summarize(store), live=3)
 
 
 def test_page_of_a_run_without_any_score(tmp_path: Path) -> None:
@@ -171,6 +184,8 @@ def test_what_cannot_be_reported_is_refused(store: Store, tmp_path: Path) -> Non
         nl.report(store, tmp_path, run="x")
     with pytest.raises(StoreError, match="no runs to report"):
         nl.report(Store(), tmp_path)
+    with pytest.raises(StoreError, match="a report needs what nl.search returned, a store"):
+        nl.report(42, tmp_path)  # type: ignore[arg-type]
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         nl.report(store, tmp_path / "file")
@@ -181,4 +196,4 @@ def test_report_of_a_real_search(tmp_path: Path) -> None:
     space = nl.spaces.Conv(input_shape=(1, 8, 8), conv_num=1, lin_num=1, max_macs=20_000)
     result = nl.search(space, "digits", budget=2, recipe={"epochs": 2}, progress=False)
     text = nl.report(result, tmp_path).read_text(encoding="utf-8")
-    assert f"{result.best.score:.4f}" in text and result.run_id in text and len(embedded(text)["candidates"]) == 2
+    assert f"{result.best.score:.4f}" in text and result.run_id in text and len(embedded(text)["hashes"]) == 2

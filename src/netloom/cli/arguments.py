@@ -6,7 +6,9 @@ import argparse
 from typing import Any
 
 from .data_arguments import add_data
+from .measure_arguments import add_measure
 from .metafeatures_arguments import add_metafeatures
+from .report_arguments import add_report
 from .store_arguments import DEFAULT_STORE, add_store
 from .train_arguments import add_train
 from .zoo_arguments import add_zoo
@@ -26,7 +28,8 @@ def add_all(commands: Any) -> None:
     _add_grow(commands)
     add_train(commands, _command)
     add_data(commands, _command)
-    _add_report(commands)
+    add_measure(commands, _command)
+    add_report(commands, _command)
     add_store(commands, _command)
     add_zoo(commands, _command)
     add_metafeatures(commands, _command)
@@ -274,18 +277,3 @@ def _add_shared_sizes(made: argparse.ArgumentParser) -> None:
     made.add_argument("--multiple-of", type=int, default=1, metavar="N", help="sizes that are multiples of N (default: 1)")
     made.add_argument("--protect", action="append", metavar="NODE[,NODE]", help="nodes or modules that keep their size")
     made.add_argument("--narrow-heads", action="store_true", help="change the width of heads and groups, not their number")
-
-
-def _add_report(commands: Any) -> None:
-    made = _command(
-        commands,
-        "report",
-        "report_command",
-        "report [RUN] [--store URL] [--out DIR]",
-        "Write the HTML report of a run: one page that needs no network.",
-        "  netloom report --store sqlite:///runs.db --out out             the latest run\n"
-        "  netloom report 20260102-030405-ab12 --store sqlite:///runs.db --out out\n",
-    )
-    made.add_argument("run", nargs="?", help="id of the run (default: the latest)")
-    made.add_argument("--store", metavar="URL", default=DEFAULT_STORE, help=f"{_STORE} (default: {DEFAULT_STORE})")
-    made.add_argument("--out", metavar="DIR", default="report", help="directory of the page (default: report)")

@@ -11,6 +11,6 @@
 """
 
 from .page import report
-from .summary import Candidate, Summary, summarize
+from .summary import Candidate, Evaluation, Summary, summarize
 
-__all__ = ["Candidate", "Summary", "report", "summarize"]
+__all__ = ["Candidate", "Evaluation", "Summary", "report", "summarize"]

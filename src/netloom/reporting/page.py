@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import base64
+import hashlib
 import string
-from dataclasses import asdict
+from functools import lru_cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..searching import SearchResult
 from ..store import Store
-from .summary import Candidate, Summary, summarize
+from .compact import embedded, page_data
+from .parts import parts
+from .picture import style
+from .summary import Summary, summarize
 
 if TYPE_CHECKING:
     import os
 
-#: The runners-up that are shown beside the incumbent.
-RUNNERS_UP = 5
+    from ..searching import SearchResult
+
+_SCRIPTS = (
+    "elements.js", "run.js", "drawing.js", "network.js", "plot.js", "charts.js", "lineage.js", "candidates.js", "detail.js",
+    "start.js",
+)  # fmt: skip
 
 
 def report(result: SearchResult | Store | str, directory: str | os.PathLike[str], run: str | None = None) -> Path:
@@ -29,11 +36,12 @@ def report(result: SearchResult | Store | str, directory: str | os.PathLike[str]
     holds everything it needs: no network, no other file. Raises `StoreError` where there is no such run, or the
     page cannot be written.
     """
-    if isinstance(result, SearchResult):
-        store, run = result.store, run or result.run_id
-    else:
-        store = Store(result, must_exist=True) if isinstance(result, str) else result
-    page = render(summarize(store, run))
+    store, run, opened = opened_store(result, run)
+    try:
+        page = render(summarize(store, run), store)
+    finally:
+        if opened:
+            store.close()
     path = Path(directory) / "index.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,150 +51,41 @@ def report(result: SearchResult | Store | str, directory: str | os.PathLike[str]
     return path
 
 
-def render(summary: Summary) -> str:
-    """The page as text."""
-    ranked = summary.ranked
-    parts = {
-        "title": escape(f"Search on {summary.settings.task_name}"),
-        "style": _asset("page.css"),
-        "headline": _headline(summary),
-        "tiles": _tiles(summary),
-        "best": _best(ranked),
-        "front": _rows(summary.best_for_size),
-        "runners_up": _rows(ranked[1 : 1 + RUNNERS_UP]),
-        "failures": _failures(summary.failed),
-        "command": _command(summary),
-        "facts": _facts(summary),
-        "data": _embedded(summary),
-        "script": "\n".join(_asset(name) for name in ("elements.js", "charts.js", "candidates.js")),
-    }
-    return string.Template(_asset("page.html")).substitute(parts)
+def opened_store(result: Any, run: str | None) -> tuple[Store, str | None, bool]:
+    """The store and run that are meant, and whether the store was opened for it; `StoreError` for what is neither."""
+    if isinstance(result, Store):
+        return result, run, False
+    if isinstance(result, str | Path):
+        return Store(result, must_exist=True), run, True
+    if isinstance(getattr(result, "store", None), Store) and isinstance(getattr(result, "run_id", None), str):
+        return result.store, run or result.run_id, False
+    raise StoreError(f"a report needs what nl.search returned, a store, or its URL (sqlite:///runs.db), not {result!r:.80}")
 
 
+def render(summary: Summary, store: Store | None = None, *, live: int | None = None) -> str:
+    """The page as text. With the store the incumbent is drawn; ``live`` is the version that a server of news gives it."""
+    code = "\n".join(['"use strict";', *map(_asset, (*_SCRIPTS, *(("live.js",) if live is not None else ())))])
+    library = _asset("uplot.min.js").partition("*/")[2]  # without the address in its first line
+    places = {f"part_{name.replace('-', '_')}": html for name, html in parts(summary, store).items()}
+    return string.Template(_asset("page.html")).substitute(
+        places,
+        title=escape(f"Search on {summary.task_name}"),
+        policy=_policy(library, code, live is not None),
+        style="\n".join((_asset("uplot.min.css"), _asset("page.css"), _asset("details.css"), style())),
+        licence=escape(_asset("UPLOT_LICENSE")),
+        data=embedded(page_data(summary) | ({} if live is None else {"version": live})),
+        library=library,
+        script=code,
+    )
+
+
+def _policy(library: str, code: str, live: bool) -> str:
+    """What the page may do: run these two scripts and no other, ask nobody; while live, ask its own server."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in (library, code))
+    asks = "; connect-src 'self'" if live else ""
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {hashes}{asks}"
+
+
+@lru_cache(maxsize=32)
 def _asset(name: str) -> str:
-    return (files("netloom.reporting") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _embedded(summary: Summary) -> str:
-    """The candidates as JSON that is safe inside a script element: no ``<``, so no end tag, whatever the data say."""
-    front = {candidate.hash for candidate in summary.best_for_size}
-    rows = [{**asdict(c), "curve": _curve(c), "front": c.hash in front} for c in summary.candidates]
-    text = json.dumps({"run": summary.run_id, "seconds": summary.seconds, "candidates": rows}, allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _curve(candidate: Candidate) -> list[dict[str, float]]:
-    """A learning curve, without what was not measured in an epoch: JSON has no nan."""
-    points = (asdict(point) for point in candidate.curve)
-    return [{name: value for name, value in point.items() if value == value} for point in points]
-
-
-# -- the parts that are written without a script --------------------------------------------------------------------
-def _headline(summary: Summary) -> str:
-    settings = summary.settings
-    status = {"finished": "finished", "interrupted": "stopped early", "exhausted": "ran out of new candidates"}
-    when = summary.created[:16].replace("T", " ")
-    return escape(
-        f"{settings.strategy.capitalize()} search, {status.get(summary.status, summary.status)} · "
-        f"run {summary.run_id} · began {when} UTC"
-    )
-
-
-def _tiles(summary: Summary) -> str:
-    ranked, failed = summary.ranked, summary.failed
-    tiles = [("Best validation accuracy", f"{ranked[0].score:.4f}" if ranked else "none", "lead")]
-    if ranked:
-        tiles.append(("Its parameters", f"{ranked[0].num_params:,}", ""))
-    tiles += [
-        ("Candidates", f"{len(summary.candidates):,}", ""),
-        ("Without a score", f"{len(failed):,}", ""),
-        ("Time", duration(summary.seconds), ""),
-    ]
-    return "".join(
-        f'<div class="tile {kind}"><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>' for name, value, kind in tiles
-    )
-
-
-def _best(ranked: tuple[Candidate, ...]) -> str:
-    if not ranked:
-        return '<p class="empty">No candidate has a score. The failures below say why.</p>'
-    best = ranked[0]
-    return (
-        f'<p class="facts"><b>{best.score:.4f}</b> accuracy · {best.num_params:,} parameters · '
-        f"{best.flops:,} FLOPs · trained in {best.seconds:.1f} s</p>"
-        f'<pre class="text" tabindex="0">{escape(best.text)}</pre>'
-        f'<p class="hash"><code>{escape(best.hash)}</code>'
-        f'<button type="button" class="quiet" data-open="{escape(best.hash)}">Curve and details</button></p>'
-    )
-
-
-def _rows(candidates: tuple[Candidate, ...]) -> str:
-    if not candidates:
-        return '<tr><td colspan="4" class="empty">None.</td></tr>'
-    return "".join(
-        f'<tr data-open="{escape(c.hash)}"><td>{c.score:.4f}</td><td>{c.num_params:,}</td><td>{c.flops:,}</td>'
-        f'<td><button type="button" class="link" data-open="{escape(c.hash)}">Show</button></td></tr>'
-        for c in candidates
-    )
-
-
-def _failures(failed: tuple[Candidate, ...]) -> str:
-    if not failed:
-        return '<p class="empty">None: every candidate was trained and scored.</p>'
-    groups: dict[tuple[str, str], list[Candidate]] = {}
-    for candidate in failed:
-        groups.setdefault((candidate.status, candidate.error), []).append(candidate)
-    items = []
-    for (status, error), members in sorted(groups.items(), key=lambda group: -len(group[1])):
-        links = " ".join(
-            f'<button type="button" class="link" data-open="{escape(c.hash)}">#{c.ask}</button>' for c in members[:12]
-        )
-        more = f" and {len(members) - 12} more" if len(members) > 12 else ""
-        count = f"{len(members)} candidate{'s' if len(members) > 1 else ''}"
-        items.append(
-            f'<li><span class="status bad">{escape(status.replace("_", " "))}</span> <b>{count}</b>'
-            f"<p>{escape(error) or 'No message.'}</p><p>{links}{more}</p></li>"
-        )
-    return f'<ul class="failures">{"".join(items)}</ul>'
-
-
-def _command(summary: Summary) -> str:
-    if summary.command is None:
-        return (
-            '<p class="empty">This search used a space, data or a recipe that exist in one Python program only; '
-            "run that program again with the settings below.</p>"
-        )
-    hint = ""
-    if summary.settings.limits.seconds is not None:
-        hint = (
-            '<p class="hint">A budget in time trains as many candidates as the machine has time for; '
-            f"<code>--budget {len(summary.candidates)}</code> asks for as many as there are here.</p>"
-        )
-    return f'<pre class="command" id="command" tabindex="0">{escape(summary.command)}</pre>{hint}'
-
-
-def _facts(summary: Summary) -> str:
-    data = summary.settings.to_data()
-    recipe: dict[str, Any] = data.pop("recipe")
-    facts = {key.replace("_", " "): value for key, value in data.items() if value not in (None, "")}
-    facts |= {f"recipe: {key.replace('_', ' ')}": value for key, value in recipe.items() if value is not None}
-    facts |= {("data" if key == "task" else key): value for key, value in summary.environment.items()}
-    return "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(str(value))}</dd></div>" for key, value in facts.items())
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration(8.25), duration(75), duration(3 * 3600 + 120)
-    ('8.2 s', '1 min 15 s', '3 h 2 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
+    return (files("netloom.reporting") / "assets" / name).read_text(encoding="utf-8").strip()

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..searching.settings import Settings
+from .ancestry import Ancestor, ancestors
+from .networks import num_layers
 
 if TYPE_CHECKING:
     from ..store import Store
-    from ..training import Epoch
+
+#: Names of scores by the kind of task.
+_SCORES = {"classification": "Validation accuracy", "regression": "Validation R²"}
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One network of a run with its result; ``rank`` counts from 1 and is None where there is no score."""
+class Evaluation:
+    """One result of a run: what was asked for, where it came from, what it came to. ``score`` is None where there is none."""
 
-    rank: int | None
+    id: int
     ask: int
     hash: str
-    text: str
     num_params: int
     flops: int
     score: float | None
@@ -29,40 +34,120 @@ class Candidate:
     seconds: float
     elapsed: float
     reused: bool
-    curve: tuple[Epoch, ...]
+    fidelity: int
+    init: str
+    seed: int
+    proposed_by: str
+    scored_by: str
+    predicted_score: float | None
+    initialised_by: str
+    edit: Any
+    parents: tuple[str, ...]
+    metrics: Mapping[str, float]
+
+    @property
+    def edit_kind(self) -> str:
+        """The word by which edits are told apart; "" for a candidate that no edit made."""
+        return edit_kind(self.edit)
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One network of a run with its evaluations, in the order told; ``rank`` counts from 1, None where it has no score.
+
+    ``main`` is the evaluation that it is judged by: of those with a score the one of the most epochs, then the best.
+    """
+
+    rank: int | None
+    main: Evaluation
+    evaluations: tuple[Evaluation, ...]
+    text: str
+    num_layers: int
+
+    @property
+    def hash(self) -> str:
+        return self.main.hash
+
+    @property
+    def ask(self) -> int:
+        """The number under which it was first asked for."""
+        return self.evaluations[0].ask
+
+    @property
+    def score(self) -> float | None:
+        return self.main.score
+
+    @property
+    def num_params(self) -> int:
+        return self.main.num_params
+
+    @property
+    def flops(self) -> int:
+        return self.main.flops
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Hashes of the parents of its first proposal."""
+        return self.evaluations[0].parents
+
+
+@dataclass(frozen=True)
 class Summary:
-    """A run: its record, and its different candidates in the order told."""
+    """A run: its record, and its different candidates in the order told. ``score_name`` is what a score is, for people."""
 
     run_id: str
     status: str
     seconds: float
     created: str
-    settings: Settings
-    environment: dict[str, str]
-    command: str | None
+    updated: str
+    settings: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    store_url: str
+    score_name: str
     candidates: tuple[Candidate, ...]
+    #: The incumbent and those it came from, oldest first; empty where it was no one's child.
+    lineage: tuple[Ancestor, ...] = ()
+    #: Epochs of the learning curves by the id of their evaluation: (epoch, score, valid_loss, train_loss) each.
+    curves: Mapping[int, list[tuple[float | None, ...]]] = field(default_factory=dict)
+    #: Text of parents that are no candidates, by hash.
+    others: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """Every result, in the order told."""
+        return tuple(sorted((e for c in self.candidates for e in c.evaluations), key=lambda e: (e.elapsed, e.ask)))
+
+    @cached_property
+    def by_hash(self) -> dict[str, Candidate]:
+        return {candidate.hash: candidate for candidate in self.candidates}
+
+    @cached_property
     def ranked(self) -> tuple[Candidate, ...]:
         """The candidates that have a score, best first."""
         return tuple(sorted((c for c in self.candidates if c.rank is not None), key=lambda c: c.rank or 0))
 
     @property
-    def failed(self) -> tuple[Candidate, ...]:
-        """The candidates that have none."""
-        return tuple(c for c in self.candidates if c.rank is None)
+    def incumbent(self) -> Candidate | None:
+        """The best candidate; None where no candidate has a score."""
+        return self.ranked[0] if self.ranked else None
 
     @property
+    def failed(self) -> tuple[Candidate, ...]:
+        """The candidates that have no score."""
+        return tuple(c for c in self.candidates if c.rank is None)
+
+    @cached_property
     def best_for_size(self) -> tuple[Candidate, ...]:
         """The candidates that no other beats or equals with as few parameters, smallest first (the Pareto front)."""
         front: list[Candidate] = []
-        for candidate in sorted(self.ranked, key=lambda c: (c.num_params, c.rank)):
+        for candidate in sorted(self.ranked, key=lambda c: (c.num_params, c.rank or 0)):
             if not front or (candidate.score or 0.0) > (front[-1].score or 0.0):
                 front.append(candidate)
         return tuple(front)
+
+    @property
+    def task_name(self) -> str:
+        return str(self.settings.get("task_name") or self.settings.get("task") or "a task")
 
 
 def summarize(store: Store, run: str | None = None) -> Summary:
@@ -73,35 +158,116 @@ def summarize(store: Store, run: str | None = None) -> Summary:
             raise StoreError(f"store {store!r} has no runs to report; begin with: netloom search --store {store.shown_url}")
         run = ids[-1]
     record = store.run(run)
-    settings = Settings.from_data(record["settings"])
-    rows = store.evaluations(run).drop_duplicates("graph_hash")
-    order = rows[rows["score"].notna()].sort_values(["score", "num_params", "id"], ascending=[False, True, True])
-    ranks = {id: rank for rank, id in enumerate(order["id"], 1)}
-    return Summary(
+    settings = dict(record["settings"] or {})
+    found = [_evaluation(row) for row in store.proposals(run).to_dict("records")]
+    texts = store.graph_texts(run)
+    candidates = _candidates(found, texts)
+    known = {candidate.hash for candidate in candidates}
+    summary = Summary(
         run_id=run,
         status=record["status"],
-        seconds=float(record["seconds"]),
+        seconds=float(record["seconds"] or 0.0),
         created=record["created"],
+        updated=record["updated"],
         settings=settings,
-        environment=dict(record["environment"]),
-        command=settings.command(store.shown_url),
-        candidates=tuple(_candidate(store, row, ranks.get(row.id)) for row in rows.itertuples()),
+        environment=dict(record["environment"] or {}),
+        store_url=store.shown_url,
+        score_name=_score_name(store, settings, found),
+        candidates=candidates,
+        curves=_curves(store, [candidate.main.id for candidate in candidates]),
+        others={hash: text for hash, text in texts.items() if hash not in known},
+    )
+    if summary.incumbent is None or not summary.incumbent.parents:
+        return summary
+    return Summary(**{**_fields(summary), "lineage": ancestors(store, summary, summary.incumbent.hash)})
+
+
+def _fields(summary: Summary) -> dict[str, Any]:
+    return {name: getattr(summary, name) for name in summary.__dataclass_fields__}
+
+
+def _evaluation(row: Mapping[Any, Any]) -> Evaluation:
+    return Evaluation(
+        id=int(row["id"]),
+        ask=int(row["ask"]),
+        hash=row["graph_hash"],
+        num_params=int(row["num_params"]),
+        flops=int(row["flops"]),
+        score=number(row["score"]),
+        status=str(row["status"]),
+        error=str(row["error"] or ""),
+        seconds=number(row["seconds"]) or 0.0,
+        elapsed=number(row["elapsed"]) or 0.0,
+        reused=bool(row["reused"]),
+        fidelity=int(row["fidelity"]),
+        init=str(row["init"]),
+        seed=int(row["seed"]),
+        proposed_by=row["proposed_by"] or "",
+        scored_by=row["scored_by"] or "",
+        predicted_score=number(row["predicted_score"]),
+        initialised_by=row["initialised_by"] or "",
+        edit=row["edit"],
+        parents=tuple(row["parents"]),
+        metrics={str(name): value for name, value in row["metrics"].items() if number(value) is not None},
     )
 
 
-def _candidate(store: Store, row: Any, rank: int | None) -> Candidate:
-    return Candidate(
-        rank=rank,
-        ask=int(row.ask),
-        hash=row.graph_hash,
-        text=store.graph(row.graph_hash).to_text(),
-        num_params=int(row.num_params),
-        flops=int(row.flops),
-        score=None if rank is None else float(row.score),
-        status=row.status,
-        error=row.error,
-        seconds=float(row.seconds),
-        elapsed=float(row.elapsed),
-        reused=bool(row.reused),
-        curve=store.curve(int(row.id)),
+def number(value: Any) -> float | None:
+    """A finite float, else None: what JSON and charts can show."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _candidates(found: list[Evaluation], texts: Mapping[str, str]) -> tuple[Candidate, ...]:
+    by_hash: dict[str, list[Evaluation]] = {}
+    for evaluation in found:
+        by_hash.setdefault(evaluation.hash, []).append(evaluation)
+    judged = {hash: _main(members) for hash, members in by_hash.items()}
+    order = sorted((m for m in judged.values() if m.score is not None), key=lambda m: (-(m.score or 0.0), m.num_params, m.id))
+    ranks = {main.hash: rank for rank, main in enumerate(order, 1)}
+    return tuple(
+        Candidate(ranks.get(hash), judged[hash], tuple(members), texts.get(hash, ""), num_layers(texts.get(hash, "")))
+        for hash, members in by_hash.items()
     )
+
+
+def _main(members: list[Evaluation]) -> Evaluation:
+    scored = [evaluation for evaluation in members if evaluation.score is not None]
+    if not scored:
+        return members[-1]
+    return max(scored, key=lambda evaluation: (evaluation.fidelity, evaluation.score or 0.0))
+
+
+def edit_kind(edit: Any) -> str:
+    """The kind of an edit as a lineage holds it: a word, or a dict with ``kind``; of several, each once.
+
+    >>> edit_kind({"kind": "widen", "titles": ["conv 16 → 24"]}), edit_kind(["kernel", "widen", "kernel"]), edit_kind(None)
+    ('widen', 'kernel + widen', '')
+    """
+    if isinstance(edit, Mapping):
+        named = next((edit[key] for key in ("kind", "name", "mutation", "op", "edit", "type") if edit.get(key)), None)
+        return edit_kind(named) if named is not None else ", ".join(map(str, list(edit)[:3]))
+    if isinstance(edit, list | tuple):
+        return " + ".join(dict.fromkeys(filter(None, map(edit_kind, edit))))
+    return "" if edit is None else str(edit)[:80]
+
+
+def _score_name(store: Store, settings: Mapping[str, Any], found: list[Evaluation]) -> str:
+    known = store.tasks()
+    row = known[known["hash"] == settings.get("task_hash", "")]
+    return _SCORES.get(str(row["kind"].iloc[0]) if len(row) else "", "Validation score")
+
+
+#: Ids that are asked for at once; databases bound the number of values in one query.
+_AT_ONCE = 5_000
+
+
+def _curves(store: Store, ids: list[int]) -> dict[int, list[tuple[float | None, ...]]]:
+    curves: dict[int, list[tuple[float | None, ...]]] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        frame = store.curves(ids[start : start + _AT_ONCE])
+        columns = [frame[name].tolist() for name in ("evaluation_id", "epoch", "score", "valid_loss", "train_loss")]
+        for id, *point in zip(*columns):
+            curves.setdefault(int(id), []).append(tuple(map(number, point)))
+    return curves

@@ -1,202 +1,215 @@
-// Charts: axes, and marks that answer to the pointer. Each is drawn anew when its box changes width.
-const MARGIN = { left: 52, right: 14, top: 14, bottom: 38 };
+// What each chart of the page shows.
+const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"];
+const charts = {};
+const chosen = { metric: 1 };
 
-// Runs draw(frame) now and at every new width. `frame` has the svg, and the corners of the plot.
-function chart(box, draw) {
-  let width = 0;
-  const redraw = () => {
-    const rect = box.getBoundingClientRect();
-    if (!rect.width || !rect.height) return;
-    width = rect.width;
-    const svg = make("svg:svg", { viewBox: `0 0 ${rect.width} ${rect.height}`, role: "img" });
-    const frame = {
-      svg, left: MARGIN.left, right: rect.width - MARGIN.right, top: MARGIN.top, bottom: rect.height - MARGIN.bottom,
-    };
-    box.replaceChildren(svg);
-    hideTip();
-    draw(frame);
-  };
-  redraw();
-  new ResizeObserver(() => { if (Math.abs(box.getBoundingClientRect().width - width) > 1) redraw(); }).observe(box);
-  return redraw;
+const openCandidate = (index) => openDetail(RUN.candidates[index]);
+
+function describe(evaluation) {
+  const c = RUN.candidates[evaluation.candidate];
+  const lines = [`${scoreText(evaluation.score)}   #${evaluation.ask}${c.rank ? `, rank ${c.rank}` : ""}`];
+  const sizes = RUN.measures.filter((m) => !["score", "seconds", "layers"].includes(m.name) && known(c[m.name]));
+  lines.push(sizes.map((m) => `${measured(m, c[m.name])} ${m.title.toLowerCase()}`.replace("flops", "FLOPs")).join(" · "));
+  const came = [evaluation.proposed, evaluation.edit, evaluation.initialised !== "random" && evaluation.initialised].filter(Boolean);
+  if (came.length) lines.push(came.join(" · "));
+  if (RUN.epochsDiffer) lines.push(`${evaluation.fidelity} epochs`);
+  if (known(evaluation.predicted)) lines.push(`predicted ${scoreText(evaluation.predicted)}`);
+  return lines.join("\n");
 }
 
-function scale(low, high, from, to, log = false) {
-  const f = log ? Math.log10 : (value) => value;
-  const [a, b] = [f(low), f(high)];
-  return (value) => from + ((f(value) - a) / (b - a || 1)) * (to - from);
-}
+const describeCandidate = (index) => describe(RUN.candidates[index].main);
 
-function widen(values, share, bounds = [-Infinity, Infinity]) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const pad = (high - low || Math.abs(high) || 1) * share;
-  return [Math.max(bounds[0], low - pad), Math.min(bounds[1], high + pad)];
-}
-
-function axes(frame, x, y, { xTicks, yTicks, xText, yText, xTitle, yTitle, label }) {
-  const { svg, left, right, top, bottom } = frame;
-  svg.setAttribute("aria-label", label);
-  for (const tick of yTicks) {
-    svg.append(make("svg:line", { class: "grid", x1: left, x2: right, y1: y(tick), y2: y(tick) }));
-    svg.append(make("svg:text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, yText(tick)));
+function startCharts() {
+  const candidate = { tell: describeCandidate, open: openCandidate };
+  const evaluation = { tell: (i) => describe(RUN.evaluations[i]), open: (i) => openCandidate(RUN.evaluations[i].candidate) };
+  charts.time = new Chart("time", evaluation);
+  charts.front = new Chart("front", candidate);
+  charts.curves = new Chart("curves", candidate);
+  charts.sizes = new Chart("sizes", { tell: (bin) => tellBin(bin) });
+  charts.predicted = new Chart("predicted", evaluation);
+  for (const [id, draw] of [["time-x", drawTime], ["time-colour", drawTime], ["front-x", drawFront], ["front-y", drawFront],
+    ["sizes-x", drawSizes], ["curves-which", drawCurves]]) byId(id).addEventListener("change", draw);
+  for (const button of document.querySelectorAll("[data-metric]")) {
+    button.addEventListener("click", () => { press(button); chosen.metric = +button.dataset.metric; drawCurves(); });
   }
-  let last = -Infinity;
-  for (const tick of xTicks) {
-    if (x(tick) - last < 34) continue;
-    last = x(tick);
-    svg.append(make("svg:line", { class: "axis", x1: last, x2: last, y1: bottom, y2: bottom + 4 }));
-    svg.append(make("svg:text", { x: last, y: bottom + 17, "text-anchor": "middle" }, xText(tick)));
+}
+
+function fillChoices() {
+  choices(byId("time-x"), [["elapsed", "time"], ["index", "evaluations"]]);
+  choices(byId("time-colour"), groupings().map(([key, words]) => [key, words]));
+  const sizes = RUN.measures.filter((m) => m.name !== "score" && RUN.candidates.some((c) => known(c[m.name])));
+  const options = sizes.map((m) => [m.name, m.title]);
+  choices(byId("front-x"), options);
+  choices(byId("front-y"), RUN.measures.filter((m) => !["seconds", "layers"].includes(m.name)).map((m) => [m.name, m.title]));
+  choices(byId("sizes-x"), options);
+  const most = RUN.candidates.length;
+  choices(byId("curves-which"), [["10", "the best 10"], ["100", "the best 100"], ["all", "all"]].filter(([n]) => n === "all" || +n < most));
+}
+
+function drawCharts() {
+  fillChoices();
+  for (const draw of [drawTime, drawFront, drawCurves, drawSizes, drawPredicted]) draw();
+}
+
+// -- score over time --------------------------------------------------------------------------------------------------
+function drawTime() {
+  const scored = RUN.evaluations.filter((e) => known(e.score));
+  if (!scored.length) return charts.time.set({ empty: "No evaluation has a score." });
+  const byTime = byId("time-x").value !== "index";
+  const x = byTime ? (e) => e.elapsed : (e) => e.index + 1;
+  const key = byId("time-colour").value || "proposed", groups = grouped(scored, key);
+  const layers = groups.names.map((name, i) => ({ points: [], colour: PALETTE[i], radius: scored.length > 3000 ? 2.2 : 3.2, name }));
+  const best = [];
+  for (const e of scored) {
+    layers[groups.of(e)].points.push([x(e), e.score, e.index]);
+    if (!best.length || e.score > best[best.length - 1][1]) best.push([x(e), e.score]);
   }
-  svg.append(make("svg:line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
-  svg.append(make("svg:text", { x: right, y: bottom + 34, "text-anchor": "end" }, xTitle));
-  if (yTitle) svg.append(make("svg:text", { x: left, y: top - 3, "text-anchor": "start" }, yTitle));
-}
-
-const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
-
-// The mark nearest to the pointer, within `reach` pixels, is lit, described and opened by a click.
-function pointable(frame, marks, reach, describe) {
-  const { svg } = frame;
-  let lit = null;
-  const light = (mark) => {
-    if (lit) lit.element.classList.remove("on");
-    lit = mark;
-    svg.style.cursor = mark ? "pointer" : "";
-    if (!mark) return hideTip();
-    mark.element.classList.add("on");
-    mark.element.parentNode.append(mark.element);
-  };
-  svg.addEventListener("pointermove", (event) => {
-    const rect = svg.getBoundingClientRect();
-    const [px, py] = [event.clientX - rect.left, event.clientY - rect.top];
-    let best = null, distance = reach * reach, at = null;
-    for (const mark of marks) {
-      for (const [x, y] of mark.points) {
-        const d = (x - px) ** 2 + (y - py) ** 2;
-        if (d < distance) [best, distance, at] = [mark, d, [x, y]];
-      }
-    }
-    if (best !== lit) light(best);
-    if (best) showTip(describe(best.candidate, at), { left: rect.left + at[0], top: rect.top + at[1] });
+  const last = RUN.evaluations[RUN.evaluations.length - 1];
+  best.push([x(last), best[best.length - 1][1]]);
+  legend("time-legend", groupings().length ? layers.map((layer) => [layer.colour, layer.name, layer.points.length]) : []);
+  layers.push({ line: best, colour: "--best", width: 2.2, stepped: true });
+  return charts.time.set({
+    key: `${byTime} ${key}`, layers,
+    x: { title: byTime ? "time of the search" : "evaluations", text: byTime ? clock : short, time: byTime, integer: !byTime, range: [byTime ? 0 : 1, Math.max(x(last), byTime ? 1e-3 : 2)] },
+    y: { title: RUN.run.score, text: tickText, range: rangeOf(scored.map((e) => e.score), -1) },
   });
-  svg.addEventListener("pointerleave", () => light(null));
-  svg.addEventListener("click", () => { if (lit) openCandidate(lit.candidate.hash); });
 }
 
-function empty(frame, text) {
-  frame.svg.append(make("svg:text", { x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2, "text-anchor": "middle" }, text));
+const tickText = (value) => String(+value.toPrecision(4));
+
+function legend(id, entries) {
+  const shown = entries.length > 1 ? entries : [];
+  byId(id).replaceChildren(...shown.map(([name, words, count]) =>
+    make("span", {}, make("i", { style: `background:var(${name})` }), known(count) ? `${words} (${whole(count)})` : words)));
 }
 
-const describe = (c) =>
-  `${fixed(c.score)} accuracy\n${whole(c.num_params)} parameters\n${whole(c.flops)} FLOPs\nrank ${c.rank}, candidate #${c.ask}`;
+// -- trade-offs --------------------------------------------------------------------------------------------------------
+function drawFront() {
+  const [x, y] = [measureOf(byId("front-x").value), measureOf(byId("front-y").value || "score")];
+  if (!x || !y || x === y) return charts.front.set({ empty: "Choose two different measures." });
+  const shown = RUN.candidates.filter((c) => known(c.score) && known(c[x.name]) && known(c[y.name]));
+  if (!shown.length) return charts.front.set({ empty: "No candidate has both." });
+  const best = front(shown, x, y), onFront = new Set(best);
+  const point = (c) => [c[x.name], c[y.name], c.index];
+  const [xs, ys] = [x, y].map((m) => shown.map((c) => c[m.name]));
+  const logX = isWide(xs), logY = y.name !== "score" && isWide(ys);
+  const layers = [
+    { points: shown.filter((c) => !onFront.has(c)).map(point), colour: "--c1", radius: shown.length > 3000 ? 2.2 : 3.2 },
+    { line: best.map(point), colour: "--best", width: 1.6, stepped: true },
+    { points: best.map(point), colour: "--surface", radius: 4, alpha: 1, ring: "--best" },
+  ];
+  if (RUN.best && known(RUN.best[x.name])) layers.push({ points: [point(RUN.best)], colour: "--best", radius: 5, alpha: 1 });
+  legend("front-legend", [["--c1", "candidates", shown.length], ["--best", "Pareto front; the incumbent filled", best.length]]);
+  return charts.front.set({
+    key: `${x.name} ${y.name}`, layers,
+    x: { title: x.title, text: (v) => measured(x, v), log: logX, range: rangeOf(xs) },
+    y: { title: y.title, text: y.name === "score" ? tickText : (v) => measured(y, v), log: logY, range: rangeOf(ys, logY ? 0 : y.higher ? -1 : 1) },
+  });
+}
 
-// The axis of scores: accuracy, or the error on a log scale, upside down, where differences near 1 can be seen.
-function scoreAxis(frame, scored, kind) {
-  const [from, to] = [frame.bottom, frame.top + 6];
-  if (kind === "score") {
-    const [y0, y1] = widen(scored.map((c) => c.score), 0.06);
-    const y = scale(y0, y1, from, to);
-    return { y, yTicks: ticks(y0, y1, 6), yText: short, yTitle: "validation accuracy" };
+// -- learning curves --------------------------------------------------------------------------------------------------
+function drawCurves() {
+  const which = byId("curves-which").value, metric = chosen.metric;
+  const most = which === "all" || which === "" ? Infinity : +which;
+  const shown = RUN.candidates.filter((c) => RUN.curves[c.index] && (c.rank ?? Infinity) <= most);
+  const curves = shown.map((c) => [c, curveOf(c, metric)]).filter(([, line]) => line.some(([, value]) => known(value)));
+  if (!curves.length) return charts.curves.set({ empty: "No learning curve was kept of these." });
+  // The best on top: they are drawn last.
+  curves.sort(([a], [b]) => (b.rank ?? Infinity) - (a.rank ?? Infinity) || a.ask - b.ask);
+  const many = curves.length > 60;
+  const layers = curves.map(([c, line]) => {
+    const first = c === RUN.best, failed = c.rank === null;
+    return { line, what: c.index, colour: first ? "--best" : failed ? "--bad" : "--c1", width: first ? 2.6 : 1.2, alpha: first ? 1 : many ? 0.16 : 0.5 };
+  });
+  const values = curves.flatMap(([, line]) => line.map(([, value]) => value)).filter(known);
+  const epochs = curves.flatMap(([, line]) => [line[0][0], line[line.length - 1][0]]);
+  const title = metric === 1 ? RUN.run.score : metric === 2 ? "validation loss" : "training loss";
+  const log = metric > 1 && isWide(values);
+  return charts.curves.set({
+    key: `${which} ${metric}`, layers,
+    x: { title: "epoch", text: tickText, integer: true, range: rangeOf(epochs) },
+    y: { title, text: tickText, log, range: rangeOf(values, log ? 0 : metric === 1 ? -1 : 1) },
+  });
+}
+
+function curveOf(candidate, metric) {
+  const columns = RUN.curves[candidate.index];
+  return columns[0].map((epoch, i) => [epoch, columns[metric][i]]);
+}
+
+// -- sizes ---------------------------------------------------------------------------------------------------------------
+const BINS = 10;
+
+// Candidates in bins of as many each, by size; equal sizes are never parted.
+function binned(candidates, name) {
+  const order = [...candidates].sort((a, b) => a[name] - b[name]);
+  const bins = [];
+  let start = 0;
+  while (start < order.length) {
+    let stop = Math.min(order.length, start + Math.max(1, Math.ceil(order.length / BINS)));
+    while (stop < order.length && order[stop][name] === order[stop - 1][name]) stop += 1;
+    const scores = order.slice(start, stop).map((c) => c.score).sort((a, b) => a - b);
+    const at = (share) => scores[Math.min(scores.length - 1, Math.floor(share * scores.length))];
+    bins.push({ low: order[start][name], high: order[stop - 1][name], count: scores.length, q1: at(0.25), median: at(0.5), q3: at(0.75), best: scores[scores.length - 1] });
+    start = stop;
   }
-  const errors = scored.map((c) => 1 - c.score);
-  const least = Math.min(...errors.filter((error) => error > 1e-12), 1) / 1.5;
-  const most = Math.max(...errors, least * 2) * 1.2;
-  const error = scale(most, least, from, to, true);
-  return {
-    y: (score) => error(Math.max(1 - score, least)), yTicks: logTicks(least, most).map((tick) => 1 - tick),
-    yText: (score) => short(1 - score), yTitle: "validation error (log scale, better is up)",
-  };
+  return bins;
 }
 
-function drawScatter(frame, candidates, kind) {
-  const scored = candidates.filter((c) => c.score !== null);
-  if (!scored.length) return empty(frame, "No candidate has a score.");
-  const [x0, x1] = [Math.min(...scored.map((c) => c.num_params)) / 1.4, Math.max(...scored.map((c) => c.num_params)) * 1.4];
-  const x = scale(Math.max(x0, 0.7), x1, frame.left, frame.right, true);
-  const { y, ...yAxis } = scoreAxis(frame, scored, kind);
-  axes(frame, x, y, {
-    xTicks: logTicks(Math.max(x0, 0.7), x1), xText: short, ...yAxis, xTitle: "parameters (log scale)",
-    label: "Scatter of validation accuracy against parameters",
+function drawSizes() {
+  const x = measureOf(byId("sizes-x").value);
+  const shown = x ? RUN.candidates.filter((c) => known(c.score) && known(c[x.name])) : [];
+  if (!shown.length) return charts.sizes.set({ empty: "No candidate has a score." });
+  const bins = binned(shown, x.name), log = isWide(shown.map((c) => c[x.name]));
+  const middle = (bin) => (log ? Math.sqrt(bin.low * bin.high) : (bin.low + bin.high) / 2);
+  return charts.sizes.set({
+    key: x.name,
+    layers: [{ paint: (ctx, chart) => paintBins(ctx, chart, bins, middle, x) }],
+    x: { title: x.title, text: (v) => measured(x, v), log, range: rangeOf(bins.flatMap((bin) => [bin.low, bin.high])) },
+    y: { title: RUN.run.score, text: tickText, range: rangeOf(bins.flatMap((bin) => [bin.q1, bin.best])) },
   });
-  const front = scored.filter((c) => c.front).sort((a, b) => a.num_params - b.num_params);
-  const steps = front.flatMap((c, i) => (i ? [[x(c.num_params), y(front[i - 1].score)], [x(c.num_params), y(c.score)]] : [[x(c.num_params), y(c.score)]]));
-  frame.svg.append(make("svg:path", { class: "line front", d: path([...steps, [frame.right, y(front.at(-1).score)]]) }));
-  const dots = make("svg:g");
-  frame.svg.append(dots);
-  const order = [...scored].sort((a, b) => b.rank - a.rank);
-  const marks = order.map((c) => {
-    const at = [x(c.num_params), y(c.score)];
-    const kind = c.rank === 1 ? "dot first" : c.front ? "dot front" : "dot";
-    const element = make("svg:circle", { class: kind, cx: at[0], cy: at[1], r: c.rank === 1 ? 6 : 4.5 });
-    dots.append(element);
-    return { candidate: c, element, points: [at] };
-  });
-  pointable(frame, marks, 28, describe);
 }
 
-function drawProgress(frame, candidates, seconds, kind) {
-  const scored = candidates.filter((c) => c.score !== null).sort((a, b) => a.elapsed - b.elapsed);
-  if (!scored.length) return empty(frame, "No candidate has a score.");
-  const end = Math.max(seconds, scored.at(-1).elapsed, 1e-3);
-  const x = scale(0, end, frame.left, frame.right);
-  const { y, ...yAxis } = scoreAxis(frame, scored, kind);
-  const [unit, unitName] = end > 7200 ? [3600, "hours"] : end > 180 ? [60, "minutes"] : [1, "seconds"];
-  axes(frame, x, y, {
-    xTicks: ticks(0, end / unit, frame.right / 90).map((tick) => tick * unit), xText: (seconds) => short(seconds / unit), ...yAxis,
-    xTitle: `${unitName} of the search`,
-    label: "Best validation accuracy so far, over time",
-  });
-  const dots = make("svg:g");
-  let best = -Infinity;
-  const steps = [];
-  for (const c of scored) {
-    if (c.score <= best) continue;
-    if (steps.length) steps.push([x(c.elapsed), y(best)]);
-    best = c.score;
-    steps.push([x(c.elapsed), y(best)]);
+function paintBins(ctx, chart, bins, middle, measure) {
+  const ratio = devicePixelRatio;
+  for (const bin of bins) {
+    const [left, top] = chart.at(bin.low, bin.q3), [right, bottom] = chart.at(bin.high, bin.q1), [x, median] = chart.at(middle(bin), bin.median);
+    const width = Math.max(right - left - 2 * ratio, 8 * ratio), start = (left + right) / 2 - width / 2;
+    ctx.globalAlpha = 0.3;
+    ctx.fillStyle = colour("--c1");
+    ctx.fillRect(start, top, width, Math.max(bottom - top, 2 * ratio));
+    ctx.globalAlpha = 1;
+    ctx.fillRect(start, median - ratio, width, 2 * ratio);
+    const [, best] = chart.at(bin.high, bin.best);
+    ctx.fillStyle = colour("--best");
+    ctx.beginPath();
+    ctx.arc(start + width / 2, best, 3.5 * ratio, 0, 7);
+    ctx.fill();
+    for (const y of [best, median, top, bottom]) chart.targets.push([(start + width / 2) / ratio, y / ratio, { bin, measure }]);
   }
-  frame.svg.append(make("svg:path", { class: "line step", d: path([...steps, [frame.right, y(best)]]) }), dots);
-  const marks = scored.map((c) => {
-    const at = [x(c.elapsed), y(c.score)];
-    const element = make("svg:circle", { class: c.rank === 1 ? "dot first" : "dot", cx: at[0], cy: at[1], r: c.rank === 1 ? 6 : 3.5 });
-    dots.append(element);
-    return { candidate: c, element, points: [at] };
-  });
-  pointable(frame, marks, 28, (c) => `${describe(c)}\nafter ${clock(c.elapsed)}`);
 }
 
-const METRICS = { score: "validation accuracy", valid_loss: "validation loss", train_loss: "training loss" };
+function tellBin({ bin, measure }) {
+  const from = measured(measure, bin.low), to = measured(measure, bin.high);
+  return `${from === to ? from : `${from} to ${to}`} ${measure.title.toLowerCase().replace("flops", "FLOPs")}\n${whole(bin.count)} candidates\n` +
+    `median ${scoreText(bin.median)}, best ${scoreText(bin.best)}\nmiddle half ${scoreText(bin.q1)} to ${scoreText(bin.q3)}`;
+}
 
-// A loss that explodes would flatten all others: the axis ends where nine tenths of the last values do, doubled.
-function drawCurves(frame, candidates, metric) {
-  const drawn = candidates.filter((c) => c.curve.length);
-  if (!drawn.length) return empty(frame, "No candidate finished an epoch.");
-  const values = drawn.flatMap((c) => c.curve.map((point) => point[metric]));
-  const last = drawn.flatMap((c) => [c.curve[0][metric], c.curve.at(-1)[metric]]).sort((a, b) => a - b);
-  const cap = metric === "score" ? Math.max(...values) : 1.3 * last[Math.floor(0.9 * (last.length - 1))];
-  const [y0, y1] = widen(values.map((value) => Math.min(value, cap)), 0.05, [metric === "score" ? -Infinity : 0, Infinity]);
-  const epochs = Math.max(...drawn.map((c) => c.curve.at(-1).epoch));
-  const x = scale(1, Math.max(epochs, 2), frame.left + 6, frame.right), y = scale(y0, y1, frame.bottom, frame.top + 6);
-  axes(frame, x, y, {
-    xTicks: ticks(1, Math.max(epochs, 2), frame.right / 60).filter(Number.isInteger), yTicks: ticks(y0, y1, 6), xText: String, yText: short,
-    xTitle: "epoch", yTitle: METRICS[metric], label: `Learning curves: ${METRICS[metric]} over epochs`,
-  });
-  const lines = make("svg:g");
-  frame.svg.append(lines);
-  const order = [...drawn].sort((a, b) => (b.rank ?? 1e9) - (a.rank ?? 1e9));
-  const marks = order.map((c) => {
-    const points = c.curve.map((point) => [x(point.epoch), y(Math.min(point[metric], y1))]);
-    const kind = c.rank === 1 ? "line first" : "line";
-    const alone = points.length === 1;
-    const element = alone
-      ? make("svg:circle", { class: c.rank === 1 ? "dot first" : "dot", cx: points[0][0], cy: points[0][1], r: 4 })
-      : make("svg:path", { class: kind, d: path(points) });
-    lines.append(element);
-    return { candidate: c, element, points };
-  });
-  pointable(frame, marks, 40, (c, at) => {
-    const point = c.curve.reduce((a, b) => (Math.abs(x(b.epoch) - at[0]) < Math.abs(x(a.epoch) - at[0]) ? b : a));
-    const name = c.rank === null ? `candidate #${c.ask} (${c.status.replaceAll("_", " ")})` : `rank ${c.rank}, candidate #${c.ask}`;
-    return `${fixed(point[metric])} after epoch ${point.epoch}\n${name}\n${whole(c.num_params)} parameters`;
+// -- predictions -------------------------------------------------------------------------------------------------------
+function drawPredicted() {
+  const pairs = RUN.evaluations.filter((e) => known(e.predicted) && known(e.score));
+  byId("predicted-card").hidden = !pairs.length;
+  byId("credit-cards").classList.toggle("single", !pairs.length);
+  if (!pairs.length) return charts.predicted.set({ empty: "Nothing was predicted." });
+  const [x, y] = [rangeOf(pairs.map((e) => e.predicted), -1), rangeOf(pairs.map((e) => e.score), -1)];
+  const ends = [Math.min(x[0], y[0]), Math.max(x[1], y[1])];
+  return charts.predicted.set({
+    key: "predicted",
+    layers: [
+      { line: [[ends[0], ends[0]], [ends[1], ends[1]]], colour: "--muted", width: 1.2, dash: true },
+      { points: pairs.map((e) => [e.predicted, e.score, e.index]), colour: "--c1" },
+    ],
+    x: { title: "predicted", text: tickText, range: x },
+    y: { title: RUN.run.score, text: tickText, range: y },
   });
 }

@@ -5,7 +5,7 @@ function make(name, attributes = {}, ...children) {
   const element = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== false) element.setAttribute(key, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children);
   return element;
@@ -13,53 +13,69 @@ function make(name, attributes = {}, ...children) {
 
 const byId = (id) => document.getElementById(id);
 const whole = (number) => number.toLocaleString("en-US");
-const fixed = (number, digits = 4) => (number === null || number === undefined ? "–" : number.toFixed(digits));
+const known = (number) => number !== null && number !== undefined;
+
+function scoreText(score) {
+  if (!known(score)) return "–";
+  return Math.abs(score) < 100 ? score.toFixed(4) : String(+score.toPrecision(4));
+}
+
+function gainText(gain) {
+  return known(gain) ? `${gain < 0 ? "−" : "+"}${scoreText(Math.abs(gain))}` : "–";
+}
 
 function short(number) {
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [size, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
     if (Math.abs(number) >= size) return `${+(number / size).toPrecision(3)}${unit}`;
   }
   return String(+number.toPrecision(3));
 }
 
 function clock(seconds) {
-  if (seconds < 120) return `${+seconds.toPrecision(3)} s`;
-  if (seconds < 7200) return `${+(seconds / 60).toPrecision(3)} min`;
+  if (seconds === 0) return "0 s";
+  if (Math.abs(seconds) < 1e-4) return `${+(seconds * 1e6).toPrecision(3)} µs`;
+  if (Math.abs(seconds) < 0.1) return `${+(seconds * 1e3).toPrecision(3)} ms`;
+  if (Math.abs(seconds) < 120) return `${+seconds.toPrecision(3)} s`;
+  if (Math.abs(seconds) < 7200) return `${+(seconds / 60).toPrecision(3)} min`;
   return `${+(seconds / 3600).toPrecision(3)} h`;
 }
 
-// Round positions within [low, high], about `count` of them.
-function ticks(low, high, count) {
-  const rough = (high - low) / Math.max(1, count);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(+(i * step).toPrecision(12));
-  return found;
+function size(bytes) {
+  for (const [power, unit] of [[30, "GiB"], [20, "MiB"], [10, "KiB"]]) {
+    if (bytes >= 2 ** power) return `${+(bytes / 2 ** power).toPrecision(3)} ${unit}`;
+  }
+  return `${bytes} B`;
 }
 
-// 1, 2, 5, 10, 20 … within [low, high]; only powers of ten where those are enough.
-function logTicks(low, high) {
-  const found = [];
-  const factors = Math.log10(high / low) > 3 ? [1] : [1, 2, 5];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
-    for (const factor of factors) {
-      const tick = factor * 10 ** power;
-      if (tick >= low * 0.999 && tick <= high * 1.001) found.push(tick);
-    }
-  }
-  return found;
+// A value of a measure, as people read it.
+function measured(measure, value) {
+  if (!known(value)) return "–";
+  if (measure.name === "score") return scoreText(value);
+  return measure.unit === "seconds" ? clock(value) : measure.unit === "bytes" ? size(value) : short(value);
+}
+
+// The colours of the page as they are now.
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// Fills a <select> and keeps what was chosen.
+function choices(select, options) {
+  const before = select.value;
+  select.replaceChildren(...options.map(([value, words]) => make("option", { value }, words)));
+  if (options.some(([value]) => value === before)) select.value = before;
+  select.parentElement.hidden = options.length < 2;
 }
 
 const tip = byId("tip");
 
-function showTip(text, box) {
+function showTip(text, left, top) {
   tip.textContent = text;
   tip.hidden = false;
-  const left = Math.min(box.left + 14, document.documentElement.clientWidth - tip.offsetWidth - 8);
-  const above = box.top - tip.offsetHeight - 12;
-  tip.style.left = `${Math.max(8, left) + window.scrollX}px`;
-  tip.style.top = `${(above < 8 ? box.top + 18 : above) + window.scrollY}px`;
+  const home = tip.parentElement === document.body ? { left: -window.scrollX, top: -window.scrollY } : tip.parentElement.getBoundingClientRect();
+  const scroll = tip.parentElement === document.body ? 0 : tip.parentElement.scrollTop;
+  const x = Math.min(left + 14, document.documentElement.clientWidth - tip.offsetWidth - 8);
+  const y = top - tip.offsetHeight - 12 < 8 ? top + 18 : top - tip.offsetHeight - 12;
+  tip.style.left = `${Math.max(8, x) - home.left}px`;
+  tip.style.top = `${y - home.top + scroll}px`;
 }
 
 function hideTip() {
@@ -80,4 +96,9 @@ async function copy(button, text) {
   const before = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = before), 1200);
+}
+
+// What one button of a group was pressed for; the others are not pressed.
+function press(button) {
+  for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
 }
