@@ -73,8 +73,9 @@ def test_repeated_cells_are_units():
     for _ in range(4):
         y = nl.tanh(nl.linear(nl.relu(nl.linear(y, 8)), 8))
     found = encoded([nl.Graph(x, nl.linear(y, 2))])
-    linear = next(path for path in found.paths[0] if len(path) == 2)
-    assert found.paths[0][linear] == 4 and linear[0] == linear[1]
+    counts = dict(zip(found.paths.vocabulary, found.paths.counts.toarray()[0]))
+    linear = next(path for path in counts if len(path) == 2)
+    assert counts[linear] == 4 and linear[0] == linear[1]
     assert units((5, 1, 1, 1, 6)) == [(5,), (1,), (1,), (1,), (6,)]
 
 

@@ -7,16 +7,21 @@ result over that of the input, in octaves per axis: 0 at full size, 1 where ever
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..ops import Size, Weight
-from .signal_flow import Signal
+from .signal_batches import Signals
 from .vocabulary import HEAVY, LABELS, NUMBER
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
     from ..graph.table import TensorEntry
     from ..ops import TensorType
+
+Array = np.ndarray[Any, Any]
 
 LEVELS = 4
 NAMES = (
@@ -28,75 +33,124 @@ _NUM_HEAVY = len(HEAVY)
 _LINEAR = NUMBER["linear"]
 _LOG2 = math.log(2.0)
 
-#: By the identity of the types of a call, kept alive by the entry: logarithms of width and extent, and number of axes in space.
-_FORMS: dict[int, tuple[Any, float, float, int]] = {}
-#: By the identity of the entry of a tensor table.
-_ELEMENTS: dict[int, tuple[Any, float]] = {}
+#: By the identity of the types of a call, which the entry keeps alive: logarithms of width and extent, number of axes in space.
+_FORMS: dict[tuple[int, bool], tuple[float, float, int, Any]] = {}
+#: By the identity of an entry of a tensor table: its elements, and how many of them are parameters of their own.
+_ELEMENTS: dict[int, float] = {}
+_OWN: dict[int, int] = {}
+#: What keeps these entries, and so their identities, alive.
+_ENTRIES: list[TensorEntry] = []
 _MOST = 200_000
 
 
-def _form(types: tuple[TensorType, ...], linear: bool) -> tuple[Any, float, float, int]:
-    found = _FORMS.get(id(types))
-    if found is not None and found[0] is types:
-        return found
+def sizes(graphs: Sequence[Graph], found: Signals) -> Array:
+    """A row (N, F) for each graph, a column for each of `NAMES`; logarithms are natural, of one more than what they are of."""
+    num_graphs = len(graphs)
+    reaches = np.array([label.reach for label in LABELS] or [0])
+    kinds = np.array([label.kind for label in LABELS] or [0])
+    kind, reach = kinds[found.labels[found.live]], reaches[found.labels[found.live]]
+    first = np.zeros(len(found.live), dtype=bool)
+    first[found.live_bounds[:-1][np.diff(found.live_bounds) > 0]] = True
+    graph = np.repeat(np.arange(num_graphs), np.diff(found.live_bounds))
+    seen = np.flatnonzero((kind < _NUM_HEAVY) | (reach > 0) | first)
+    graph, kind, reach, first = graph[seen], kind[seen], reach[seen], first[seen]
+    width, extent, axes, elements = _calls(graphs, found, found.live[seen], graph, kind)
+    whole = np.zeros(num_graphs)
+    whole[graph[first]] = extent[first]
+    octave = (whole[graph] - extent) / axes / _LOG2
+
+    def total(of: Array, values: Array | None = None) -> Array:
+        return np.bincount(of, values, minlength=num_graphs).astype(np.float64)
+
+    all_reach = total(graph, reach * 2.0 ** np.maximum(octave, 0.0))
+    heavy = kind < _NUM_HEAVY
+    graph, kind, width, extent, elements, octave = (a[heavy] for a in (graph, kind, width, extent, elements, octave))
+    level = graph * LEVELS + np.clip((octave + 0.5).astype(int), 0, LEVELS - 1)
+    by_level = [
+        np.bincount(level, values, minlength=num_graphs * LEVELS).reshape(num_graphs, LEVELS)
+        for values in (np.ones(len(level)), elements, elements * np.exp(extent))
+    ]
+    linear = kind == _LINEAR
+    inputs = np.where(linear, np.log(elements + 1) - width, 0.0)
+    columns = [
+        np.log([_num_params(graph) + 1 for graph in graphs]), np.log([graph.flops + 1 for graph in graphs]),
+        *_along(graph, width, num_graphs), *_along(graph, extent, num_graphs)[1::3], np.log(all_reach + 1),
+        _firsts(graph[inputs != 0], inputs[inputs != 0], num_graphs),
+        total(graph, elements * linear) / np.maximum(total(graph, elements), 1.0),
+    ]  # fmt: skip
+    return np.column_stack([*columns, by_level[0], np.log(by_level[1] + 1), np.log(by_level[2] + 1)])
+
+
+def _along(graph: Array, values: Array, num_graphs: int) -> list[Array]:
+    """First, last, largest, smallest and mean value of each graph, 0 where it has none."""
+    found = [np.zeros(num_graphs) for _ in range(5)]
+    if len(graph):
+        begins = np.flatnonzero(np.diff(graph, prepend=-1))
+        ends = np.append(begins[1:], len(graph))
+        for column, of_graph in zip(found, (
+            values[begins], values[ends - 1], np.maximum.reduceat(values, begins), np.minimum.reduceat(values, begins),
+            np.add.reduceat(values, begins) / (ends - begins),
+        )):  # fmt: skip
+            column[graph[begins]] = of_graph
+    return found
+
+
+def _firsts(graph: Array, values: Array, num_graphs: int) -> Array:
+    found = np.zeros(num_graphs)
+    found[graph[::-1]] = values[::-1]
+    return found
+
+
+def _calls(graphs: Sequence[Graph], found: Signals, places: Array, graph: Array, kind: Array) -> tuple[Array, ...]:
+    """Logarithms of width and extent, axes in space, and elements of the weight, of the calls at some places."""
+    steps = [found.steps[place] for place in places.tolist()]
+    all_types, tables = [graph.all_types for graph in graphs], [graph.tensors for graph in graphs]
+    linear = (kind == _LINEAR).tolist()
+    of_graph = graph.tolist()
+    types = [all_types[i][step.name] for i, step in zip(of_graph, steps)]
+    keys = list(zip(map(id, types), linear))
+    forms = list(map(_FORMS.get, keys))
+    if None in forms:
+        forms = [form or _FORMS.get(key) or _form(type, key[1]) for form, key, type in zip(forms, keys, types)]
+    weights = [step.args.get("weight") for step in steps]
+    owning = [place for place in np.flatnonzero(kind < _NUM_HEAVY).tolist() if weights[place].__class__ is Weight]
+    entries = [tables[of_graph[place]][weights[place].key] for place in owning]
+    elements = np.zeros(len(steps))
+    elements[owning] = _looked_up(_ELEMENTS, entries)
+    width, extent, axes = np.array([form[:3] for form in forms if form]).reshape(-1, 3).T
+    return width, extent, axes, elements
+
+
+def _form(types: tuple[TensorType, ...], linear: bool) -> tuple[float, float, int, Any]:
     shape = [size if isinstance(size, int) else 1 for size in types[0].shape]
     width, space = (shape[-1], shape[1:-1]) if linear or len(shape) == 3 else (shape[1] if len(shape) > 1 else 1, shape[2:])
     if len(_FORMS) >= _MOST:
         _FORMS.clear()
-    made = _FORMS[id(types)] = (types, math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1))
+    made = (math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1), types)
+    _FORMS[id(types), linear] = made
     return made
 
 
-def _elements(entry: TensorEntry) -> float:
-    found = _ELEMENTS.get(id(entry))
-    if found is not None and found[0] is entry:
-        return found[1]
-    numel = entry.type.numel
-    if len(_ELEMENTS) >= _MOST:
-        _ELEMENTS.clear()
-    made = _ELEMENTS[id(entry)] = (entry, float(numel) if not isinstance(numel, Size) else 1.0)
-    return made[1]
+def _looked_up(known: dict[int, Any], entries: Sequence[TensorEntry]) -> list[Any]:
+    """What `_ELEMENTS` or `_OWN` say of entries."""
+    try:
+        return list(map(known.__getitem__, map(id, entries)))
+    except KeyError:
+        if len(_ENTRIES) >= _MOST:
+            _ELEMENTS.clear()
+            _OWN.clear()
+            _ENTRIES.clear()
+        for entry in entries:
+            if id(entry) not in _ELEMENTS:
+                numel: Any = entry.type.numel
+                numel = 1 if isinstance(numel, Size) else numel
+                _ENTRIES.append(entry)
+                _ELEMENTS[id(entry)] = float(numel)
+                _OWN[id(entry)] = numel if entry.kind == "parameter" and entry.alias_of is None else 0
+        return [known[id(entry)] for entry in entries]
 
 
-def sizes(graph: Graph, signal: Signal) -> list[float]:
-    """One number for each of `NAMES`; logarithms are natural, of one more than what they are of."""
-    steps, types, tensors = graph.steps, graph.all_types, graph.tensors
-    calls = [call for segment in signal.segments for call in segment]
-    widths: list[float] = []
-    extents: list[float] = []
-    by_level = [[0.0] * LEVELS for _ in range(3)]
-    linear_inputs = linear_params = all_params = reach = 0.0
-    whole: float | None = None
-    extent = whole
-    for (label, *_), position in zip(calls, signal.live):
-        kind, _, further = LABELS[label]
-        if kind >= _NUM_HEAVY and not further and whole is not None:
-            continue
-        step = steps[position]
-        _, width, extent, axes = _form(types[step.name], kind == _LINEAR)
-        if whole is None:
-            whole = extent
-        octave = (whole - extent) / axes / _LOG2
-        if further:
-            reach += further * 2.0 ** max(octave, 0.0)
-        if kind >= _NUM_HEAVY:
-            continue
-        widths.append(width)
-        extents.append(extent)
-        weight = step.args.get("weight")
-        elements = _elements(tensors[weight.key]) if type(weight) is Weight else 0.0
-        level = min(max(int(octave + 0.5), 0), LEVELS - 1)
-        by_level[0][level] += 1
-        by_level[1][level] += elements
-        by_level[2][level] += elements * math.exp(extent)
-        all_params += elements
-        if kind == _LINEAR:
-            linear_params += elements
-            linear_inputs = linear_inputs or math.log(elements + 1) - width
-    return [
-        math.log(graph.num_params + 1), math.log(graph.flops + 1),
-        *((widths[0], widths[-1], max(widths), min(widths), sum(widths) / len(widths)) if widths else (0.0,) * 5),
-        *((extents[-1], sum(extents) / len(extents)) if extents else (0.0,) * 2),
-        math.log(reach + 1), linear_inputs, linear_params / all_params if all_params else 0.0,
-        *by_level[0], *(math.log(value + 1) for value in by_level[1]), *(math.log(value + 1) for value in by_level[2]),
-    ]  # fmt: skip
+def _num_params(graph: Graph) -> int:
+    """`Graph.num_params`, faster where graphs share the entries of their tables."""
+    known: int | None = graph.__dict__.get("num_params")
+    return sum(_looked_up(_OWN, list(graph.tensors.values()))) if known is None else known

@@ -80,11 +80,9 @@ class Views:
         named = np.array([i for i, name in enumerate(NAMES) if not name.startswith("all.")])
         extra = np.arange(len(NAMES), batch.features.shape[1])
         columns = Columns.of(batch.features, np.concatenate([named, extra]))
-        occurrences: dict[Path, int] = {}
-        for counts in batch.paths:
-            for path in counts:
-                occurrences[path] = occurrences.get(path, 0) + 1
-        frequent = sorted(occurrences, key=lambda path: (-occurrences[path], len(path), path))[:_MOST_PATHS]
+        occurrences = dict(zip(batch.paths.vocabulary, np.asarray((batch.paths.counts > 0).sum(0)).ravel().tolist()))
+        seen = [path for path, count in occurrences.items() if count]
+        frequent = sorted(seen, key=lambda path: (-occurrences[path], len(path), path))[:_MOST_PATHS]
         paths = {path: column for column, path in enumerate(frequent)}
         similar = _similarity(frequent, frequent)
         values, vectors = np.linalg.eigh(similar) if frequent else (np.zeros(0), np.zeros((0, 0)))
@@ -92,26 +90,19 @@ class Views:
         return Views(columns, paths, vectors[:, strong] / np.sqrt(values[strong]))
 
     def __call__(self, batch: Encoded) -> tuple[Array, ...]:
-        counts = np.zeros((len(batch.paths), len(self.paths) + 1))
-        known = list(self.paths)
-        others: dict[Path, int] = {}
-        entries: list[tuple[int, int, float]] = []
-        for row, found in enumerate(batch.paths):
-            unseen = 0.0
-            for path, count in found.items():
-                count = count if count <= _LINEAR_UP_TO else _LINEAR_UP_TO * (1 + np.log(count / _LINEAR_UP_TO))
-                column = self.paths.get(path)
-                if column is None:
-                    unseen += count * count
-                    entries.append((row, others.setdefault(path, len(others)), count))
-                else:
-                    counts[row, column] = count
-            counts[row, -1] = np.sqrt(unseen)
+        given = batch.paths.counts.copy()
+        data = given.data
+        given.data = np.where(data <= _LINEAR_UP_TO, data, _LINEAR_UP_TO * (1 + np.log(np.maximum(data, 1) / _LINEAR_UP_TO)))
+        places = np.array([self.paths.get(path, -1) for path in batch.paths.vocabulary], dtype=np.intp)
+        known, column = list(self.paths), np.flatnonzero(places >= 0)
+        counts = np.zeros((given.shape[0], len(known) + 1))
+        counts[:, places[column]] = given[:, column].toarray()
         blurred = counts[:, :-1] @ (_similarity(known, known) @ self.blur)
-        if others:
-            where = _similarity(list(others), known) @ self.blur
-            for row, other, count in entries:
-                blurred[row] += count * where[other]
+        other = np.flatnonzero(places < 0)
+        if len(other):
+            unseen = given[:, other]
+            counts[:, -1] = np.sqrt(np.asarray(unseen.multiply(unseen).sum(1)).ravel())
+            blurred += unseen @ (_similarity([batch.paths.vocabulary[i] for i in other], known) @ self.blur)
         views = (self.columns(batch.features), counts, blurred)
         return tuple(view for view in views if view.shape[1] > (view is counts))
 
@@ -146,5 +137,3 @@ def _similarity(some: list[Path], others: list[Path]) -> Array:
     left, right = numbers(some), numbers(others)
     squared = (left * left).sum(1)[:, None] + (right * right).sum(1)[None] - 2 * left @ right.T
     return np.exp(-np.maximum(squared, 0) / 2)
-
-
