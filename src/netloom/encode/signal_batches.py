@@ -109,12 +109,12 @@ def _calls(graphs: Sequence[Graph]) -> _Calls:
     num_reads = np.array([len(call.reads) for call in different])
     begins = np.cumsum(num_reads) - num_reads
 
-    graph = np.repeat(np.arange(len(graphs), dtype=np.int32), sizes)
-    lookup = _Lookup(graph.astype(np.int64) * len(names) + own[number], len(graphs) * len(names))
+    of_step = np.repeat(np.arange(len(graphs), dtype=np.int32), sizes)
+    lookup = _Lookup(of_step.astype(np.int64) * len(names) + own[number], len(graphs) * len(names))
     counts = num_reads[number]
     target = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
     nth = np.arange(len(target)) - np.repeat(np.cumsum(counts) - counts, counts)
-    source = lookup(graph[target].astype(np.int64) * len(names) + reads[np.repeat(begins[number], counts) + nth])
+    source = lookup(of_step[target].astype(np.int64) * len(names) + reads[np.repeat(begins[number], counts) + nth])
     results = [_results(graph.result) for graph in graphs]
     result_graph = np.repeat(np.arange(len(graphs)), [len(found) for found in results])
     result = lookup(result_graph * len(names) + np.array([names[name] for found in results for name in found], dtype=np.intp))
@@ -123,7 +123,7 @@ def _calls(graphs: Sequence[Graph]) -> _Calls:
     of_edge = position[target]
     by_position = np.argsort(of_edge.astype(np.uint16) if sizes.max() < 65536 else of_edge, kind="stable").astype(np.int32)
     label, role = np.array([call.label for call in different])[number], np.array([call.role for call in different])[number]
-    return _Calls(steps, graph, position, label, role, target, source, by_position, result, result_graph)
+    return _Calls(steps, of_step, position, label, role, target, source, by_position, result, result_graph)
 
 
 class _Numbers(dict[int, int]):
@@ -139,13 +139,14 @@ class _Lookup:
 
     def __init__(self, keys: Array, size: int) -> None:
         places = np.arange(len(keys), dtype=np.int32)
-        self._sorted = self._table = None
+        self._table: Array | None = None
         if size <= _MOST_NAMES:
             self._table = np.zeros(size, dtype=np.int32)
             self._table[keys] = places
         else:
             order = np.argsort(keys)
-            self._sorted, self._places = keys[order], places[order]
+            self._sorted: Array = keys[order]
+            self._places: Array = places[order]
 
     def __call__(self, keys: Array) -> Array:
         if self._table is not None:

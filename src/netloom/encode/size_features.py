@@ -64,7 +64,8 @@ def sizes(graphs: Sequence[Graph], found: Signals) -> Array:
 
     all_reach = total(graph, reach * 2.0 ** np.maximum(octave, 0.0))
     heavy = kind < _NUM_HEAVY
-    graph, kind, width, extent, elements, octave = (a[heavy] for a in (graph, kind, width, extent, elements, octave))
+    graph, kind, octave = graph[heavy], kind[heavy], octave[heavy]
+    width, extent, elements = width[heavy], extent[heavy], elements[heavy]
     level = graph * LEVELS + np.clip((octave + 0.5).astype(int), 0, LEVELS - 1)
     by_level = [
         np.bincount(level, values, minlength=num_graphs * LEVELS).reshape(num_graphs, LEVELS)
