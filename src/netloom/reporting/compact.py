@@ -40,6 +40,7 @@ def page_data(summary: Summary) -> dict[str, Any]:
         "run": {
             "id": summary.run_id, "status": summary.status, "seconds": summary.seconds, "score": summary.score_name,
             "store": summary.store_url,
+            "best": None if summary.incumbent is None else numbers[summary.incumbent.hash],
         },
         "measures": [
             {"name": m.name, "title": m.title, "unit": m.unit, "higher": m.higher, "values": [short(v) for v in m.values]}
@@ -48,6 +49,7 @@ def page_data(summary: Summary) -> dict[str, Any]:
         "candidates": {
             "rank": [candidate.rank for candidate in summary.candidates],
             "main": [place[candidate.main.id] for candidate in summary.candidates],
+            "broken": [words(", ".join(candidate.broken)) for candidate in summary.candidates],
         },
         "hashes": list(numbers),
         "evaluations": _evaluations(summary.evaluations, numbers, words),

@@ -89,6 +89,8 @@ def _best(summary: Summary) -> str:
     if best.main.proposed_by:
         rows.append(("Proposed by", best.main.proposed_by))
     rows.append(("Found after", duration(best.main.elapsed)))
+    if best.broken:
+        rows.append(("Breaks", ", ".join(best.broken)))
     facts_ = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in rows)
     return (
         f'<dl class="numbers">{facts_}</dl>'
@@ -98,7 +100,7 @@ def _best(summary: Summary) -> str:
 
 
 def _runners_up(summary: Summary) -> str:
-    found = summary.ranked[1:6]
+    found = [candidate for candidate in summary.ranked if candidate is not summary.incumbent and not candidate.broken][:5]
     if not found:
         return '<tr><td colspan="3" class="empty">None.</td></tr>'
     return "".join(

@@ -6,20 +6,25 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..errors import NetloomError
+from ..searching.settings import Settings
+
 if TYPE_CHECKING:
     from .summary import Summary
 
 #: Settings that are an option of ``netloom search`` of the same name.
 _OPTIONS = ("space", "task", "strategy", "budget", "recipe", "seed", "executor", "candidate_seconds")
 #: Settings that say the same as others, or nothing to people.
-_HIDDEN = {"task_hash", "recipe", "command"}
+_HIDDEN = {"task_hash", "recipe"}
 
 
 def command(summary: Summary) -> str | None:
     """The command line of a search; None where its space, data or recipe exist in one Python program only."""
     settings = summary.settings
-    if isinstance(settings.get("command"), str) and settings["command"]:
-        return str(settings["command"])
+    try:
+        return Settings.from_data(settings).command(summary.store_url)
+    except (NetloomError, TypeError, ValueError, AttributeError):
+        pass  # a run of another version of netloom: its options as far as they are known
     given = {**settings, "recipe": settings.get("recipe_name")}
     if not all(given.get(name) for name in ("space", "task", "recipe")):
         return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from .ancestry import Ancestor, ancestors
+from .constraints import violations
 from .networks import num_layers
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Evaluation:
 class Candidate:
     """One network of a run with its evaluations, in the order told; ``rank`` counts from 1, None where it has no score.
 
-    ``main`` is the evaluation that it is judged by: of those with a score the one of the most epochs, then the best.
+    ``main`` is the evaluation that it is judged by: the best. ``broken`` are the constraints of the search that it breaks.
     """
 
     rank: int | None
@@ -63,6 +64,7 @@ class Candidate:
     evaluations: tuple[Evaluation, ...]
     text: str
     num_layers: int
+    broken: tuple[str, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -128,8 +130,8 @@ class Summary:
 
     @property
     def incumbent(self) -> Candidate | None:
-        """The best candidate; None where no candidate has a score."""
-        return self.ranked[0] if self.ranked else None
+        """The best candidate that keeps to the constraints, else the best; None where no candidate has a score."""
+        return next((c for c in self.ranked if not c.broken), self.ranked[0] if self.ranked else None)
 
     @property
     def failed(self) -> tuple[Candidate, ...]:
@@ -138,9 +140,10 @@ class Summary:
 
     @cached_property
     def best_for_size(self) -> tuple[Candidate, ...]:
-        """The candidates that no other beats or equals with as few parameters, smallest first (the Pareto front)."""
+        """Of those that keep to the constraints, what none beats or equals with as few parameters, smallest first (Pareto)."""
         front: list[Candidate] = []
-        for candidate in sorted(self.ranked, key=lambda c: (c.num_params, c.rank or 0)):
+        kept = [candidate for candidate in self.ranked if not candidate.broken]
+        for candidate in sorted(kept, key=lambda c: (c.num_params, c.rank or 0)):
             if not front or (candidate.score or 0.0) > (front[-1].score or 0.0):
                 front.append(candidate)
         return tuple(front)
@@ -161,7 +164,8 @@ def summarize(store: Store, run: str | None = None) -> Summary:
     settings = dict(record["settings"] or {})
     found = [_evaluation(row) for row in store.proposals(run).to_dict("records")]
     texts = store.graph_texts(run)
-    candidates = _candidates(found, texts)
+    judged = _judged(found)
+    candidates = _candidates(found, judged, texts, violations(store, settings, judged, found))
     known = {candidate.hash for candidate in candidates}
     summary = Summary(
         run_id=run,
@@ -219,24 +223,28 @@ def number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _candidates(found: list[Evaluation], texts: Mapping[str, str]) -> tuple[Candidate, ...]:
+def _judged(found: list[Evaluation]) -> list[Evaluation]:
+    """The best evaluation of every network that has a score, best first; of equals the smallest, then the first."""
+    scored = [evaluation for evaluation in found if evaluation.score is not None]
+    best: dict[str, Evaluation] = {}
+    for evaluation in sorted(scored, key=lambda e: (-(e.score or 0.0), e.num_params, e.id)):
+        best.setdefault(evaluation.hash, evaluation)
+    return list(best.values())
+
+
+def _candidates(
+    found: list[Evaluation], judged: list[Evaluation], texts: Mapping[str, str], broken: Mapping[str, tuple[str, ...]]
+) -> tuple[Candidate, ...]:
     by_hash: dict[str, list[Evaluation]] = {}
     for evaluation in found:
         by_hash.setdefault(evaluation.hash, []).append(evaluation)
-    judged = {hash: _main(members) for hash, members in by_hash.items()}
-    order = sorted((m for m in judged.values() if m.score is not None), key=lambda m: (-(m.score or 0.0), m.num_params, m.id))
-    ranks = {main.hash: rank for rank, main in enumerate(order, 1)}
-    return tuple(
-        Candidate(ranks.get(hash), judged[hash], tuple(members), texts.get(hash, ""), num_layers(texts.get(hash, "")))
-        for hash, members in by_hash.items()
-    )
-
-
-def _main(members: list[Evaluation]) -> Evaluation:
-    scored = [evaluation for evaluation in members if evaluation.score is not None]
-    if not scored:
-        return members[-1]
-    return max(scored, key=lambda evaluation: (evaluation.fidelity, evaluation.score or 0.0))
+    ranks = {main.hash: (rank, main) for rank, main in enumerate(judged, 1)}
+    made = []
+    for hash, members in by_hash.items():
+        rank, main = ranks.get(hash, (None, members[-1]))
+        text = texts.get(hash, "")
+        made.append(Candidate(rank, main, tuple(members), text, num_layers(text), broken.get(hash, ())))
+    return tuple(made)
 
 
 def edit_kind(edit: Any) -> str:

@@ -20,7 +20,8 @@ function columns() {
   ].filter(Boolean);
 }
 
-const badge = (c) => make("span", { class: c.rank === null ? "status bad" : "status" }, c.main.status.replaceAll("_", " "));
+const badge = (c) => make("span", { class: c.rank === null || c.broken ? "status bad" : "status", title: c.broken && `breaks ${c.broken}` },
+  c.broken ? "over" : c.main.status.replaceAll("_", " "));
 const valueOf = (column, c) => (column.value ? column.value(c) : c[column.key]);
 
 // -- the filter: words that stand anywhere in a candidate, and comparisons such as score>0.9, params<50k, by:mutation ----
@@ -51,7 +52,7 @@ function hasWord(word) {
   const spaced = word.replaceAll("_", " ");
   return (c) => {
     const first = c.evaluations[0];
-    const said = `${c.hash} ${c.main.status} ${c.main.error} ${first.proposed} ${first.edit} ${c.main.initialised} #${c.ask}`.toLowerCase();
+    const said = `${c.hash} ${c.broken && "over"} ${c.main.status} ${c.main.error} ${first.proposed} ${first.edit} ${c.main.initialised} #${c.ask}`.toLowerCase();
     return said.includes(word) || said.replaceAll("_", " ").includes(spaced) || (of[c.index]?.some((line) => hits[line]) ?? false);
   };
 }
@@ -117,7 +118,7 @@ function drawRows(changed = false) {
   if (changed !== true && view.first === first && view.last === last) return;
   [view.first, view.last] = [first, last];
   const room = (rows) => make("tr", { class: "room", "aria-hidden": "true" }, make("td", { colspan: view.columns.length, style: `height:${rows * ROW_HEIGHT}px` }));
-  const shown = view.rows.slice(first, last).map((c) => make("tr", { "data-open": c.hash, class: c.rank === 1 ? "first" : null, tabindex: "0" },
+  const shown = view.rows.slice(first, last).map((c) => make("tr", { "data-open": c.hash, class: c === RUN.best ? "first" : null, tabindex: "0" },
     ...view.columns.map((column) => make("td", { class: classes(column) }, column.cell ? column.cell(c) : column.text(c)))));
   body.replaceChildren(room(first), ...shown, room(view.rows.length - last));
 }

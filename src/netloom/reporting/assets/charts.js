@@ -13,6 +13,7 @@ function describe(evaluation) {
   const came = [evaluation.proposed, evaluation.edit, evaluation.initialised !== "random" && evaluation.initialised].filter(Boolean);
   if (came.length) lines.push(came.join(" · "));
   if (RUN.epochsDiffer) lines.push(`${evaluation.fidelity} epochs`);
+  if (c.broken) lines.push(`breaks ${c.broken}`);
   if (known(evaluation.predicted)) lines.push(`predicted ${scoreText(evaluation.predicted)}`);
   return lines.join("\n");
 }
@@ -62,10 +63,11 @@ function drawTime() {
   const best = [];
   for (const e of scored) {
     layers[groups.of(e)].points.push([x(e), e.score, e.index]);
+    if (RUN.candidates[e.candidate].broken) continue;
     if (!best.length || e.score > best[best.length - 1][1]) best.push([x(e), e.score]);
   }
   const last = RUN.evaluations[RUN.evaluations.length - 1];
-  best.push([x(last), best[best.length - 1][1]]);
+  if (best.length) best.push([x(last), best[best.length - 1][1]]);
   legend("time-legend", groupings().length ? layers.map((layer) => [layer.colour, layer.name, layer.points.length]) : []);
   layers.push({ line: best, colour: "--best", width: 2.2, stepped: true });
   return charts.time.set({
@@ -89,17 +91,20 @@ function drawFront() {
   if (!x || !y || x === y) return charts.front.set({ empty: "Choose two different measures." });
   const shown = RUN.candidates.filter((c) => known(c.score) && known(c[x.name]) && known(c[y.name]));
   if (!shown.length) return charts.front.set({ empty: "No candidate has both." });
-  const best = front(shown, x, y), onFront = new Set(best);
+  const best = front(shown.filter((c) => !c.broken), x, y), onFront = new Set(best);
+  const broken = shown.filter((c) => c.broken), plain = shown.filter((c) => !onFront.has(c) && !c.broken);
   const point = (c) => [c[x.name], c[y.name], c.index];
   const [xs, ys] = [x, y].map((m) => shown.map((c) => c[m.name]));
   const logX = isWide(xs), logY = y.name !== "score" && isWide(ys);
   const layers = [
-    { points: shown.filter((c) => !onFront.has(c)).map(point), colour: "--c1", radius: shown.length > 3000 ? 2.2 : 3.2 },
+    { points: broken.map(point), colour: "--c8", radius: shown.length > 3000 ? 2.2 : 3.2, alpha: 0.5 },
+    { points: plain.map(point), colour: "--c1", radius: shown.length > 3000 ? 2.2 : 3.2 },
     { line: best.map(point), colour: "--best", width: 1.6, stepped: true },
     { points: best.map(point), colour: "--surface", radius: 4, alpha: 1, ring: "--best" },
   ];
   if (RUN.best && known(RUN.best[x.name])) layers.push({ points: [point(RUN.best)], colour: "--best", radius: 5, alpha: 1 });
-  legend("front-legend", [["--c1", "candidates", shown.length], ["--best", "Pareto front; the incumbent filled", best.length]]);
+  legend("front-legend", [["--c1", "candidates", plain.length], ["--best", "Pareto front; the incumbent filled", best.length],
+    ...(broken.length ? [["--c8", "break a constraint", broken.length]] : [])]);
   return charts.front.set({
     key: `${x.name} ${y.name}`, layers,
     x: { title: x.title, text: (v) => measured(x, v), log: logX, range: rangeOf(xs) },

@@ -17,6 +17,7 @@ function openDetail(c) {
   byId("detail-title").textContent = c.rank ? `Rank ${whole(c.rank)}, candidate #${c.ask}` : `Candidate #${c.ask}`;
   const facts = RUN.measures.filter((m) => known(c[m.name])).map((m) => `${m.title.replace(/^Validation /, "").toLowerCase().replace("flops", "FLOPs")} ${measured(m, c[m.name])}`);
   facts.push(`${main.fidelity} ${main.fidelity === 1 ? "epoch" : "epochs"}`, main.status.replaceAll("_", " "));
+  if (c.broken) facts.push(`breaks ${c.broken}`);
   byId("detail-facts").textContent = facts.join(" · ");
   byId("detail-links").replaceChildren(...origin(c));
   byId("detail-error").hidden = !main.error;

@@ -44,7 +44,7 @@ class Chart {
     this.plot = null;
     this.host.replaceChildren();
     const { view } = this;
-    if (view.empty) {
+    if (view.empty !== undefined) {
       this.host.append(make("p", { class: "empty" }, view.empty));
       if (this.outside) this.outside.textContent = "";
       return;
@@ -57,7 +57,7 @@ class Chart {
       width: Math.max(120, this.host.clientWidth), height: Math.max(120, this.host.clientHeight), padding: [8, 12, 0, 0],
       legend: { show: false },
       scales: {
-        x: { time: false, distr: view.x.log ? 3 : 1, range: () => whole.x },
+        x: { time: false, distr: view.x.log ? 3 : 1, range: (plot, low, high) => [low, high] },
         y: { distr: view.y.log ? 3 : 1, range: () => whole.y },
       },
       axes: [axis(view.x, 38), axis(view.y, 58)],
@@ -253,8 +253,8 @@ function rangeOf(values, robust = 0) {
   const at = (share) => order[Math.min(order.length - 1, Math.floor(share * order.length))];
   let [low, high] = [order[0], order[order.length - 1]];
   const middle = at(0.75) - at(0.25) || Math.abs(high) * 0.01 || 0.01;
-  if (robust < 0) low = Math.max(low, Math.min(at(0.25) - 4 * middle, high));
-  if (robust > 0) high = Math.min(high, Math.max(at(0.75) + 4 * middle, low));
+  if (robust < 0) low = Math.max(low, Math.min(at(0.25) - 12 * middle, high));
+  if (robust > 0) high = Math.min(high, Math.max(at(0.75) + 12 * middle, low));
   return [low, high];
 }
 

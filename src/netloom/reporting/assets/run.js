@@ -19,14 +19,14 @@ function read(data) {
   RUN.networks = data.networks;
   RUN.candidates = data.candidates.rank.map((rank, i) => {
     const main = RUN.evaluations[data.candidates.main[i]];
-    const made = { index: i, rank, main, evaluations: [], hash: data.hashes[i] };
+    const made = { index: i, rank, main, evaluations: [], hash: data.hashes[i], broken: word(data.candidates.broken[i]) };
     for (const measure of data.measures) made[measure.name] = measure.values[i];
     return made;
   });
   for (const evaluation of RUN.evaluations) RUN.candidates[evaluation.candidate].evaluations.push(evaluation);
   for (const candidate of RUN.candidates) candidate.ask = candidate.evaluations[0].ask;
   RUN.byHash = new Map(RUN.candidates.map((candidate) => [candidate.hash, candidate]));
-  RUN.best = RUN.candidates.find((candidate) => candidate.rank === 1) ?? null;
+  RUN.best = RUN.candidates[data.run.best] ?? null;
   RUN.epochsDiffer = new Set(RUN.evaluations.map((evaluation) => evaluation.fidelity)).size > 1;
 }
 
