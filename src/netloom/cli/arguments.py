@@ -9,16 +9,15 @@ from .data_arguments import add_data
 from .measure_arguments import add_measure
 from .metafeatures_arguments import add_metafeatures
 from .report_arguments import add_report
-from .store_arguments import DEFAULT_STORE, add_store
+from .search_arguments import add_search
+from .store_arguments import add_store
 from .train_arguments import add_train
 from .zoo_arguments import add_zoo
-
-_STORE = "URL of the store: sqlite:///FILE, or another database"
 
 
 def add_all(commands: Any) -> None:
     """Add every command to the parser."""
-    _add_search(commands)
+    add_search(commands, _command)
     _add_sample(commands)
     _add_trace(commands)
     _add_draw(commands)
@@ -42,35 +41,6 @@ def _command(commands: Any, name: str, module: str, usage: str, description: str
     )  # fmt: skip
     made.set_defaults(module=module)
     return made
-
-
-def _add_search(commands: Any) -> None:
-    made = _command(
-        commands,
-        "search",
-        "search_command",
-        "search [--space SPACE] [--task TASK] [--budget BUDGET] [--store URL] [--report DIR] …",
-        "Look for the network of a space that does best on the validation part of a task.\n\n"
-        "Every result goes to the store; a network that the store has already is not trained again. Ctrl-C finishes\n"
-        "the candidates in training and stops; --resume goes on from there.",
-        "  netloom search --task digits --budget 60s\n"
-        "  netloom search --space 'conv?max_macs=2e6' --task digits --budget 10m --executor local \\\n"
-        "                 --store sqlite:///runs.db --report out\n"
-        "  netloom search --task digits --budget 25 --seed 1           25 different candidates, however long it takes\n"
-        "  netloom search --resume RUN --store sqlite:///runs.db       go on; 'netloom store ls URL' lists runs\n",
-    )
-    made.add_argument("--space", help="where candidates come from, settings after '?' (default: conv)")
-    made.add_argument("--task", help="the data (default: digits)")
-    made.add_argument("--strategy", help="how candidates are chosen (default: random)")
-    made.add_argument("--budget", help="a time such as 60s, 20m, 1h30m, or a number of candidates (default: 60s)")
-    made.add_argument("--recipe", help="how each is trained: express, thorough, or a .json file (default: express)")
-    made.add_argument("--seed", type=int, help="draws candidates and weights (default: 0)")
-    made.add_argument("--executor", help="inprocess, or local: a process for each processor (default: inprocess)")
-    made.add_argument("--candidate-seconds", type=float, metavar="S", help="stop training a candidate after S seconds")
-    made.add_argument("--store", metavar="URL", help=f"{_STORE} (default: {DEFAULT_STORE})")
-    made.add_argument("--report", metavar="DIR", help="write the HTML report to DIR/index.html")
-    made.add_argument("--resume", metavar="RUN", help="go on with a run of the store; --budget and --executor may change")
-    made.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _add_sample(commands: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import signal
@@ -12,21 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..store import INEXACT, EvaluationKey, EvaluationRecord, Lineage, Store
+from ..store import INEXACT, EvaluationKey, EvaluationRecord, Lineage
 from .budget import Spent
 from .candidate import Job, Outcome, as_arrays, as_tensors
 from .context import Context
-from .executors import EXECUTORS, check_executor
+from .executors import Executor
 from .progress import Progress, Standing
 from .proposal import Proposal, Result
 from .result import SearchResult
 from .settings import Settings
 from .strategy import Strategy
 
-if TYPE_CHECKING:
-    from ..tasks import Task
+_log = logging.getLogger("netloom.search")
 
 #: After so many asks in a row that gave nothing new, the space counts as exhausted.
 MOST_REPEATS = 500
@@ -36,12 +36,13 @@ class Loop:
     """One run in progress. The store is written after every result, so a kill at any instant loses no finished one."""
 
     def __init__(
-        self, run_id: str, context: Context, strategy: Strategy, task: Task, settings: Settings, store: Store
+        self, run_id: str, context: Context, strategy: Strategy, settings: Settings, executor: Executor
     ) -> None:
-        self.run_id, self.task, self.settings, self.store = run_id, task, settings, store
+        assert context.store is not None and context.task is not None
+        self.run_id, self.settings, self.store, self.task = run_id, settings, context.store, context.task
         self._context, self._strategy = context, strategy
         strategy.begin(context)
-        self._executor = EXECUTORS[check_executor(settings.executor)](task, settings)
+        self._executor = executor
         self._standing = Standing(run_id, settings.limits)
         self._results: dict[EvaluationKey, Result | None] = {}  # None: in training
         self._waiting: dict[int, tuple[Proposal, EvaluationKey]] = {}
@@ -53,7 +54,7 @@ class Loop:
         self._out_of_proposals = False
         self._earlier = 0.0
         self._start = time.perf_counter()
-        self._folder = tempfile.mkdtemp(prefix="netloom-search-") if strategy.continues else None
+        self._folder = tempfile.mkdtemp(prefix="netloom-search-") if strategy.continues and executor.shares_files else None
 
     # -- the whole of it -------------------------------------------------------------------------------------------
     def run(self, display: Progress) -> SearchResult:
@@ -199,6 +200,8 @@ class Loop:
         self._standing.used.seconds = self._seconds()
         self.store.update_run(self.run_id, status="running", seconds=self._seconds())
         self._display.told(self._standing, result, record.error)
+        level = logging.INFO if result.score is not None else logging.WARNING
+        _log.log(level, "run %s, candidate %d: %s %s %s", self.run_id, ask, result.status, result.score, record.error[:200])
         for repeat, again in self._repeats.pop(key, []):
             self._note(repeat, replace(result, lineage=again.lineage, repeated=True))
 
@@ -211,7 +214,7 @@ class Loop:
         self._results[key] = result
         standing.count(result, self._multiply_adds(result, key))
         if self._improves(result):
-            standing.best = result
+            standing.accept(result)
 
     def _note(self, ask: int, result: Result) -> None:
         self._done.add(ask)

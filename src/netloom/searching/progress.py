@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -23,6 +24,20 @@ class Standing:
     #: Failures by their kind.
     failures: Counter[str] = field(default_factory=Counter)
     best: Result | None = None
+    #: What became the incumbent, and by which edit, latest last.
+    accepted: list[tuple[float, str]] = field(default_factory=list)
+
+    def accept(self, result: Result) -> None:
+        """A new incumbent."""
+        edit = result.lineage.edit
+        told = ", ".join(edit.get("titles", ())) or edit.get("kind", "") if isinstance(edit, dict) else ""
+        self.best = result
+        self.accepted.append((result.score or 0.0, told or result.lineage.proposed_by or "random"))
+
+    @property
+    def candidates_an_hour(self) -> float:
+        """How fast it goes."""
+        return 3600 * self.used.evaluations / self.used.seconds if self.used.seconds > 0 else 0.0
 
     def count(self, result: Result, multiply_adds: float) -> None:
         """Take a new candidate into account."""
@@ -111,6 +126,7 @@ class LivePanel(Silent):
         from rich.panel import Panel
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for title, side in (("candidate", "right"), ("score", "right"), ("parameters", "right"), ("seconds", "right")):
@@ -121,13 +137,49 @@ class LivePanel(Silent):
         best = "none yet"
         if standing.best is not None:
             best = f"[bold green]{standing.best.score:.4f}[/]  {standing.best.graph.num_params:,} parameters"
-        head = f"{budget_text(standing)}   best {best}   [dim]{standing.failures.total()} failed[/]"
+        failed = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in standing.failures.most_common())
+        head = f"{budget_text(standing)}   best {best}   [dim]{standing.candidates_an_hour:,.0f} candidates an hour[/]"
+        edits = Table(box=None, pad_edge=False, show_header=False, expand=True)
+        edits.add_column(justify="right", width=9)
+        edits.add_column(overflow="ellipsis", no_wrap=True)
+        for score, text in standing.accepted[:-4:-1]:
+            edits.add_row(f"{score:.4f}", Text(text))
         bar = ProgressBar(total=1.0, completed=min(spent, 1.0))
-        return Panel(Group(head, bar, "", table), title=f"netloom search {standing.run_id}", title_align="left")
+        parts: list[Any] = [head, bar, "", table, "", "[dim]accepted last[/]", edits]
+        if failed:
+            parts.append(f"[red]without a score: {failed}[/]")
+        return Panel(Group(*parts), title=f"netloom search {standing.run_id}", title_align="left")
 
 
-def make_progress(show: bool) -> Progress:
-    """The display for this process's error stream."""
+class JsonLines(Silent):
+    """One JSON object for each candidate, for programs that read along."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def told(self, standing: Standing, result: Result, error: str) -> None:
+        lineage = result.lineage
+        self._say(
+            event="candidate", run=standing.run_id, number=standing.used.evaluations, graph=result.graph.hash,
+            score=result.score, status=result.status, seconds=round(result.seconds, 3), epochs=result.epochs,
+            num_params=result.graph.num_params, flops=result.graph.flops, reused=result.reused,
+            proposed_by=lineage.proposed_by, edit=lineage.edit, parents=list(lineage.parents),
+            error=error.strip().splitlines()[0] if error.strip() else "",
+            best=None if standing.best is None else standing.best.score, spent=standing.budget.spent(standing.used),
+        )  # fmt: skip
+
+    def note(self, message: str) -> None:
+        self._say(event="note", text=message)
+
+    def _say(self, **values: Any) -> None:
+        self._stream.write(json.dumps(values) + "\n")
+        self._stream.flush()
+
+
+def make_progress(show: bool | str) -> Progress:
+    """The display for this process's error stream; ``"json"``: lines for programs on its output stream."""
+    if show == "json":
+        return JsonLines()
     if not show:
         return Silent()
     return LivePanel() if sys.stderr.isatty() else PlainLines()

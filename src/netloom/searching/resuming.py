@@ -9,6 +9,7 @@ from ..errors import SearchError
 from ..store import Store
 from .budget import Budget
 from .context import Context
+from .executors import check_executor, make_executor
 from .objectives import read_constraints
 from .result import SearchResult
 from .run import run
@@ -29,7 +30,7 @@ def resume(
     strategy: Strategy | None = None,
     budget: str | int | Budget | None = None,
     executor: str | None = None,
-    progress: bool = True,
+    progress: bool | str = True,
 ) -> SearchResult:
     """Continue the run ``run_id`` of ``store`` to where it would have come had it not been stopped.
 
@@ -45,7 +46,7 @@ def resume(
     if budget is not None:
         settings = replace(settings, budget=str(Budget.of(budget)))
     if executor is not None:
-        settings = replace(settings, executor=executor)
+        settings = replace(settings, executor=check_executor(executor))
     context = Context(
         _space(run_id, settings, space, task),
         task=task.without_test(),
@@ -58,7 +59,8 @@ def resume(
         start_weights=opened.load_weights(settings.start_weights) if settings.start_weights else None,
         seed=settings.seed,
     )
-    return run(run_id, context, make_strategy(strategy or settings.strategy), task, settings, progress)
+    executes = make_executor(task.without_test(), settings)
+    return run(run_id, context, make_strategy(strategy or settings.strategy), settings, executes, progress)
 
 
 def _task(run_id: str, settings: Settings, task: Task | None) -> Task:

@@ -16,7 +16,7 @@ from ..training import recipe as find_recipe
 from ..training.fit import check_fit
 from .budget import Budget
 from .context import Context
-from .executors import check_executor, processors
+from .executors import Executor, check_executor, make_executor, processors
 from .loop import Loop
 from .objectives import Constraint, cap, read_constraints, read_objectives
 from .progress import make_progress
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def search(
     space: Space | Graph | torch.nn.Module | str | None,
     task: Task | str,
-    strategy: str | Strategy = "random",
+    strategy: str | Strategy = "evolution",
     budget: str | int | Budget = "60s",
     *,
     store: Store | str | None = None,
@@ -44,6 +44,7 @@ def search(
     recipe: str | Recipe | Mapping[str, Any] = "express",
     executor: str = "inprocess",
     start: Graph | torch.nn.Module | None = None,
+    start_name: str = "",
     objectives: str | Sequence[str] = ("score",),
     constraints: str | Constraint | Iterable[str | Constraint] | None = None,
     max_params: str | int | None = None,
@@ -53,7 +54,7 @@ def search(
     workers: int | None = None,
     threads: int | None = None,
     memory_bytes: int | None = None,
-    progress: bool = True,
+    progress: bool | str = True,
 ) -> SearchResult:
     """Search ``space`` for the network with the best validation score on ``task``.
 
@@ -68,8 +69,9 @@ def search(
     Every result goes to ``store`` (a `Store` or its URL; in memory by default), and what the store has already is not trained
     again. A candidate that fails is a result like any other. ``candidate_seconds`` bounds the training of one (default: a
     quarter of a budget in time); ``workers``, ``threads`` (of each) and ``memory_bytes`` (of each) bound an executor's
-    processes. Ctrl-C finishes the candidates in training and stops; `netloom.searching.resume` goes on from there. The test
-    part of the task is never read.
+    processes. Ctrl-C finishes the candidates in training and stops; `netloom.searching.resume` goes on from there.
+    ``progress`` is shown on the error stream, or printed as JSON lines with ``"json"``. The test part of the task is never
+    read.
 
     Raises `SearchError` and its like for settings that make no sense, before any work starts.
 
@@ -106,6 +108,7 @@ def search(
         objectives=read_objectives(objectives),
         constraints=tuple(map(str, bounds)),
         start="" if first is None else first.graph.hash,
+        start_name=start_name,
         start_weights="" if first is None or first.weights is None else opened.save_weights(first.weights),
         workers=_whole("workers", workers),
         threads=_whole("threads", threads),
@@ -124,22 +127,21 @@ def search(
         seed=seed,
     )
     check_space(context, seed)
+    executes = make_executor(task.without_test(), settings)
     run_id = new_run_id()
     opened.add_task(task)
     opened.add_recipe(training, settings.recipe_name)
     if first is not None:
         opened.add_graph(first.graph)
     opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]}, strategy=_name(made))
-    return run(run_id, context, made, task, settings, progress)
+    return run(run_id, context, made, settings, executes, progress)
 
 
 def run(
-    run_id: str, context: Context, strategy: Strategy, task: Task, settings: Settings, progress: bool
+    run_id: str, context: Context, strategy: Strategy, settings: Settings, executor: Executor, progress: bool | str
 ) -> SearchResult:
-    """Run, or continue, a run that the store has a record of."""
-    assert context.store is not None
-    # From here on nothing holds the test part: loop, workers, result.
-    loop = Loop(run_id, context, strategy, task.without_test(), settings, context.store)
+    """Run, or continue, a run that the store has a record of. Nothing in it holds the test part of the task."""
+    loop = Loop(run_id, context, strategy, settings, executor)
     with make_progress(progress) as display:
         return loop.run(display)
 
