@@ -34,7 +34,7 @@ def _initialiser(evaluation: Evaluation) -> str:
     return evaluation.initialised_by
 
 
-_PARTS = (("Proposed by", _proposer), ("Scored before training by", _scorer), ("First weights by", _initialiser))
+_PARTS = (("Proposed by", _proposer), ("Scored by", _scorer), ("First weights by", _initialiser))
 
 
 def parts(summary: Summary, store: Store | None = None) -> dict[str, str]:

@@ -108,7 +108,7 @@ function drawFront() {
   return charts.front.set({
     key: `${x.name} ${y.name}`, layers,
     x: { title: x.title, text: (v) => measured(x, v), log: logX, range: rangeOf(xs) },
-    y: { title: y.title, text: y.name === "score" ? tickText : (v) => measured(y, v), log: logY, range: rangeOf(ys, logY ? 0 : y.higher ? -1 : 1) },
+    y: { title: y.title, text: y.name === "score" ? tickText : (v) => measured(y, v), log: logY, range: rangeOf(ys, logY ? 0 : y.higher ? -1 : 1, 40) },
   });
 }
 

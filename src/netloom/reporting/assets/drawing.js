@@ -117,11 +117,10 @@ function fillFrame(frame, index, roles = null) {
 
 // A network as a row of stripes, one for each node in the colour of its kind.
 const STRIPE = 3, MOST_STRIPES = 44;
+const STRIPES = { conv: "--c1", linear: "--c3", attention: "--c4", recurrent: "--bad", norm: "--c6", activation: "--best", pool: "--c5", merge: "--c2" };
 function barCode(index) {
-  const kinds = kindsOf(index), step = Math.max(1, kinds.length / MOST_STRIPES);
-  const code = make("svg:svg", { class: "code", width: MOST_STRIPES * STRIPE, height: 16, "aria-hidden": "true" });
-  for (let i = 0; i * step < kinds.length && i < MOST_STRIPES; i++) {
-    code.append(make("svg:rect", { class: `k-${kinds[Math.floor(i * step)]}`, x: i * STRIPE, width: STRIPE, height: 16 }));
-  }
-  return code;
+  const kinds = kindsOf(index), step = Math.max(1, kinds.length / MOST_STRIPES), stops = [];
+  const count = Math.min(MOST_STRIPES, Math.ceil(kinds.length / step));
+  for (let i = 0; i < count; i++) stops.push(`var(${STRIPES[kinds[Math.floor(i * step)]] ?? "--line"}) ${i * STRIPE}px ${(i + 1) * STRIPE}px`);
+  return make("span", { class: "code", "aria-hidden": "true", style: `width:${count * STRIPE}px;background:linear-gradient(90deg,${stops.join(",")})` });
 }

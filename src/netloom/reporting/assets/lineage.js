@@ -5,6 +5,12 @@ const STEP_X = 64, TREE_HEIGHT = 230, TREE_TOP = 34, TREE_BOTTOM = 40;
 const line = () => RUN.lineage.filter((ancestor) => ancestor.line);
 
 function startLineage() {
+  // Below the fold it is drawn when it comes into sight.
+  new IntersectionObserver((entries) => {
+    if (player.seen || !entries.some((entry) => entry.isIntersecting)) return;
+    player.seen = true;
+    drawSteps();
+  }, { rootMargin: "300px" }).observe(byId("tree"));
   byId("step-first").addEventListener("click", () => go(0));
   byId("step-back").addEventListener("click", () => go(player.at - 1));
   byId("step-on").addEventListener("click", () => go(player.at + 1));
@@ -30,18 +36,24 @@ function drawLineage() {
   byId("lineage-hint").textContent = `${whole(steps.length - 1)} ${steps.length === 2 ? "edit" : "edits"} from the oldest ancestor` +
     (scored.length > 1 ? `, ${scoreText(scored[0].score)} → ${scoreText(scored[scored.length - 1].score)}` : "") +
     `; ${whole(gains)} of them gained.${others > 0 ? ` ${whole(others)} more networks gave parts.` : ""} Play it step by step, or click a dot.`;
-  drawTree(steps);
-  return go(same ? player.at : Infinity);
+  if (!same) player.at = steps.length - 1;
+  return player.seen ? drawSteps() : undefined;
+}
+
+function drawSteps() {
+  drawTree(line());
+  go(player.at);
 }
 
 function drawTree(steps) {
   const scores = RUN.lineage.map((ancestor) => ancestor.score).filter(known);
-  const [low, high] = rangeOf(scores), spread = high - low || 1;
+  // A long line spends most of its steps near its end; what lies far below is drawn at the bottom.
+  const [low, high] = rangeOf(scores, -1, 3), spread = high - low || 1;
   const last = Math.max(...RUN.lineage.map((ancestor) => ancestor.generation));
   const room = Math.max(byId("tree").clientWidth - 70, 240), step = Math.min(Math.max(STEP_X, room / Math.max(last, 1)), 150);
   const width = 70 + last * step;
   const x = (ancestor) => 32 + ancestor.generation * step;
-  const y = (ancestor) => TREE_TOP + (known(ancestor.score) ? (high - ancestor.score) / spread : 1) * (TREE_HEIGHT - TREE_TOP - TREE_BOTTOM);
+  const y = (ancestor) => TREE_TOP + (known(ancestor.score) ? Math.min(1, (high - ancestor.score) / spread) : 1) * (TREE_HEIGHT - TREE_TOP - TREE_BOTTOM);
   const tree = make("svg:svg", { width, height: TREE_HEIGHT, viewBox: `0 0 ${width} ${TREE_HEIGHT}`, role: "img", "aria-label": "Lineage of the incumbent" });
   const byGraph = new Map(RUN.lineage.map((ancestor) => [ancestor.graph, ancestor]));
   for (const child of RUN.lineage) {

@@ -246,15 +246,16 @@ function padded({ range: [low, high], log }) {
   return [low - room, high + room];
 }
 
-// The ends of values; with `robust` without those that lie so far below the others that these would be a line.
-function rangeOf(values, robust = 0) {
+// The ends of values; with `robust` of −1 (of 1) without those that lie so far below (above) the others that these would be a
+// line: `far` times the width of their middle half.
+function rangeOf(values, robust = 0, far = 12) {
   if (!values.length) return [0, 1];
   const order = Float64Array.from(values).sort();
   const at = (share) => order[Math.min(order.length - 1, Math.floor(share * order.length))];
   let [low, high] = [order[0], order[order.length - 1]];
   const middle = at(0.75) - at(0.25) || Math.abs(high) * 0.01 || 0.01;
-  if (robust < 0) low = Math.max(low, Math.min(at(0.25) - 12 * middle, high));
-  if (robust > 0) high = Math.min(high, Math.max(at(0.75) + 12 * middle, low));
+  if (robust < 0) low = Math.max(low, Math.min(at(0.25) - far * middle, high));
+  if (robust > 0) high = Math.min(high, Math.max(at(0.75) + far * middle, low));
   return [low, high];
 }
 
