@@ -16,8 +16,9 @@ import netloom as nl
 
 #: Every public name except operators (which tests/golden or `REGISTRY` list): adding one is a decision, so is removing one.
 NAMES = {
-    "Graph", "NetloomError", "Network", "Node", "Size", "Store", "Value", "build", "diff", "edit", "get_meta_features", "grow",
-    "input", "load_network", "op", "parameter", "prune", "report", "search", "to_onnx", "trace", "train", "train_many",
+    "Classifier", "Graph", "NetloomError", "Network", "Node", "Regressor", "Size", "Store", "Value", "build", "diff", "edit",
+    "get_meta_features", "grow", "input", "load_network", "op", "parameter", "prune", "report", "search", "to_onnx", "trace",
+    "train", "train_many",
 }  # fmt: skip
 ROOMS = {
     "building", "errors", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",

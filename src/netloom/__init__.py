@@ -30,6 +30,8 @@ _PUBLIC = {
     "train": "training.fit",
     "train_many": "training.many",
     "search": "searching.run",
+    "Classifier": "searching.estimators",
+    "Regressor": "searching.estimators",
     "report": "reporting.page",
 }
 _ROOMS = (
