@@ -4,6 +4,8 @@
 it is kept in ``--folder`` and used again), writes the page, and opens it, each time in a new browser. *Ready* is the time from
 the beginning of the navigation until the page has drawn itself, by the browser's own clock; *main thread* the processor
 seconds that this takes. Sorting and filtering are the time until the rows in sight are new.
+
+``--picture URL`` writes the picture of the documentation instead: the report of the latest run of that store.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from netloom.store import Store
 from tests.reporting.browser import ABSENT, PROGRAM, Browser
 from tests.reporting.synthetic import fill
 
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 ACTIONS = {
     "sort by parameters": "sortBy(view.columns.find((c) => c.key === 'params'))",
     "filter by an operator": "view.filter = 'gelu'; drawTable()",
@@ -51,6 +54,15 @@ def opened(page: Path, repeats: int) -> tuple[list[float], list[float]]:
     return ready, busy
 
 
+def picture(url: str, folder: Path) -> None:
+    """Write ``docs/images/report.png``: what a reader sees first."""
+    page = nl.report(url, folder / "picture")
+    with Browser(1280, 1560) as browser:
+        browser.open(page)
+        browser.pause(1.0)
+        print(browser.photograph(IMAGES / "report.png", whole=False))
+
+
 def metric(browser: Browser, name: str) -> float:
     return next(float(m["value"]) for m in browser.call("Performance.getMetrics")["metrics"] if m["name"] == name)
 
@@ -72,10 +84,14 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "netloom-report")
+    parser.add_argument("--picture", metavar="URL")
     given = parser.parse_args()
     if PROGRAM is None:
         raise SystemExit(ABSENT)
     given.folder.mkdir(parents=True, exist_ok=True)
+    if given.picture:
+        picture(given.picture, given.folder)
+        return
     url = store_of(given.folder, given.evaluations)
     begun = time.process_time()
     page = nl.report(url, given.folder / "page")

@@ -1,6 +1,6 @@
 // The lineage of the incumbent: a tree over generations, its height the score, and a player of its steps.
 const player = { at: 0, timer: null };
-const STEP_X = 64, TREE_HEIGHT = 230, TREE_TOP = 34, TREE_BOTTOM = 40;
+const STEP_X = 64, SIDE = 46, TREE_HEIGHT = 230, TREE_TOP = 34, TREE_BOTTOM = 40;
 
 const line = () => RUN.lineage.filter((ancestor) => ancestor.line);
 
@@ -50,9 +50,9 @@ function drawTree(steps) {
   // A long line spends most of its steps near its end; what lies far below is drawn at the bottom.
   const [low, high] = rangeOf(scores, -1, 3), spread = high - low || 1;
   const last = Math.max(...RUN.lineage.map((ancestor) => ancestor.generation));
-  const room = Math.max(byId("tree").clientWidth - 70, 240), step = Math.min(Math.max(STEP_X, room / Math.max(last, 1)), 150);
-  const width = 70 + last * step;
-  const x = (ancestor) => 32 + ancestor.generation * step;
+  const room = Math.max(byId("tree").clientWidth - 2 * SIDE, 240), step = Math.min(Math.max(STEP_X, room / Math.max(last, 1)), 280);
+  const width = 2 * SIDE + last * step;
+  const x = (ancestor) => SIDE + ancestor.generation * step;
   const y = (ancestor) => TREE_TOP + (known(ancestor.score) ? Math.min(1, (high - ancestor.score) / spread) : 1) * (TREE_HEIGHT - TREE_TOP - TREE_BOTTOM);
   const tree = make("svg:svg", { width, height: TREE_HEIGHT, viewBox: `0 0 ${width} ${TREE_HEIGHT}`, role: "img", "aria-label": "Lineage of the incumbent" });
   const byGraph = new Map(RUN.lineage.map((ancestor) => [ancestor.graph, ancestor]));
@@ -105,7 +105,7 @@ function go(wanted) {
   const difference = byId("step-difference");
   difference.hidden = !step.difference;
   difference.textContent = step.difference;
-  fillFrame(byId("step-drawing"), step.graph, Object.keys(step.roles).length ? step.roles : null);
+  fillFrame(byId("step-drawing"), step.graph, step.difference ? step.roles : null);
   const frame = byId("step-drawing"), mark = frame.querySelector(".r-added, .r-changed");
   frame.scrollTop = mark ? frame.scrollTop + mark.getBoundingClientRect().top - frame.getBoundingClientRect().top - 60 : 0;
 }

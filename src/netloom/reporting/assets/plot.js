@@ -213,7 +213,10 @@ function axis({ title, text, log, time, integer }, size) {
     grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false },
     values: (plot, splits) => splits.map((value) => (value === null ? "" : text(value))),
   };
-  if (log) made.splits = (plot, number, low, high) => logTicks(low, high);
+  if (log) {
+    made.splits = (plot, number, low, high) => logTicks(low, high, number === 0 ? plot.width / 62 : plot.height / 34);
+    made.filter = (plot, splits) => splits;
+  }
   if (time) made.incrs = TIMES;
   if (integer) made.incrs = WHOLE;
   return made;
@@ -222,18 +225,19 @@ function axis({ title, text, log, time, integer }, size) {
 const TIMES = [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5, 1e6];
 
-// 1, 2, 5, 10, 20 … within [low, high]; only powers of ten where those are enough, more where there are few.
-function logTicks(low, high) {
-  const decades = Math.log10(high / low), factors = decades > 3.5 ? [1] : decades > 1.2 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
-  const step = Math.max(1, Math.ceil(decades / 9)), found = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) {
-    if (power % step) continue;
-    for (const factor of factors) {
-      const tick = +(factor * 10 ** power).toPrecision(3);
-      if (tick >= low && tick <= high) found.push(tick);
-    }
+// Round positions within [low, high] on a logarithmic axis: as many to a power of ten as there is room for.
+const FACTORS = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5], [1, 2, 5], [1, 3], [1]];
+
+function logTicks(low, high, most) {
+  const powers = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += 1) powers.push(power);
+  for (const factors of FACTORS) {
+    const found = powers.flatMap((power) => factors.map((factor) => +(factor * 10 ** power).toPrecision(3)));
+    const inside = found.filter((tick) => tick >= low && tick <= high);
+    if (inside.length <= most) return inside;
   }
-  return found;
+  const step = Math.ceil(powers.length / most);
+  return powers.filter((power) => power % step === 0).map((power) => 10 ** power).filter((tick) => tick >= low && tick <= high);
 }
 
 // A range with room around it.
