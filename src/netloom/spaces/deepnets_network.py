@@ -5,6 +5,7 @@ The small graphs of a layout are checked once, when they are made; putting them 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..graph.graph import Argument, Graph, Step
@@ -29,7 +30,7 @@ def network(a: Architecture) -> Graph:
     return assembled(a, layout(a))
 
 
-def assembled(a: Architecture, parts: list[Part]) -> Graph:
+def assembled(a: Architecture, parts: Sequence[Part]) -> Graph:
     """The graph of the parts of an architecture."""
     image = TensorType("float32", (_N, *a.input_shape))
     steps = [Step("x", "input", {"dtype": _FLOAT, "shape": image.shape})]
@@ -79,6 +80,11 @@ class _Form(NamedTuple):
     tensors: tuple[tuple[str, TensorEntry], ...]
     num_params: int
     flops: int
+
+
+def calls_of(graph: Graph) -> int:
+    """Calls of a small graph."""
+    return len(_form(graph).calls)
 
 
 def _form(graph: Graph) -> _Form:

@@ -7,14 +7,17 @@ operations apart, so that what it keeps is an operation at random on two differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SpaceError
 from .deepnets_architecture import Architecture
 from .deepnets_genotype import OPERATIONS, Choice, Genotype
 from .deepnets_layout import Part, layout
+from .deepnets_operations import Shape
+from .deepnets_splits import is_fixed
 
 if TYPE_CHECKING:
     import numpy
@@ -38,7 +41,9 @@ class Rule:
     """What the generator of a split draws from: numbers of cells and steps, and how large a network may be.
 
     Networks with more cells than a threshold, one of ``thresholds``, are deep: they have at most ``deep_steps`` steps.
-    ``stream`` keeps the random numbers of splits apart.
+    ``stream`` keeps the random numbers of splits apart. ``norms`` says whether ``"some"`` small networks have no norm, or
+    ``"all"`` networks have one or ``"none"``; ``widths`` whether they are ``"few"`` channels at random, or as ``"many"`` as it
+    takes to have 2.5 million parameters, times ``widen``. What ``trains`` must not be among the evaluation networks.
     """
 
     stream: int
@@ -49,35 +54,40 @@ class Rule:
     thresholds: tuple[int, ...] = (7, 8, 9, 10)
     max_params: int = 10**7
     norms: str = "some"
+    widths: str = "many"
     widen: int = 1
+    trains: bool = False
 
 
 #: Split → its rule; ``size`` is the number of networks that the paper has of it.
 RULES: dict[str, Rule] = {
-    "train": Rule(1, 10**6),
+    "train": Rule(1, 10**6, widths="few", trains=True),
     "val": Rule(2, 500),
     "test": Rule(3, 500),
     "wide": Rule(4, 100, widen=4),
     "deep": Rule(5, 100, cells=(10, 36), thresholds=(18,), max_params=10**8),
     "dense": Rule(6, 100, steps=(2, 10), deep_steps=6, max_params=10**8),
     "bnfree": Rule(7, 100, norms="none"),
-    "search": Rule(8, 10**5, cells=(6, 20), steps=(1, 6), deep_steps=3, thresholds=(10,), norms="all"),
+    "search": Rule(8, 10**5, cells=(6, 20), steps=(1, 6), deep_steps=3, thresholds=(10,), norms="all", trains=True),
 }
 
 
 class _Numbers:
-    """Random choices out of a stream of numbers in [0, 1), taken from the generator by the hundred."""
+    """Random choices out of a stream of numbers in [0, 1): the generator's, apart from those of every other ``stream``."""
 
-    __slots__ = ("_draw", "_left")
+    __slots__ = ("_own", "_left")
 
-    def __init__(self, rng: numpy.random.Generator) -> None:
-        self._draw: Callable[[], list[float]] = lambda: rng.random(128).tolist()
+    def __init__(self, rng: numpy.random.Generator, stream: int) -> None:
+        import numpy
+
+        entropy = [stream, *rng.integers(0, 1 << 32, 4, dtype=numpy.uint32).tolist()]
+        self._own = numpy.random.Generator(numpy.random.PCG64(numpy.random.SeedSequence(entropy)))
         self._left: Iterator[float] = iter(())
 
     def number(self) -> float:
         found = next(self._left, None)
         if found is None:
-            self._left = iter(self._draw())
+            self._left = iter(self._own.random(128).tolist())
             found = next(self._left)
         return found
 
@@ -93,23 +103,35 @@ class _Numbers:
         return self.number() > 0.5
 
 
-def draw(split: str, rng: numpy.random.Generator, num_classes: int, input_shape: tuple[int, int, int]) -> Architecture:
+def draw(split: str, rng: numpy.random.Generator, num_classes: int, input_shape: Shape) -> Architecture:
     """A random architecture of a split, sized as the split sizes its networks; a function of the generator's state alone.
+
+    What the splits that networks are trained on give is never one of the fixed evaluation networks, of whatever width.
 
     >>> import numpy
     >>> found = draw("deep", numpy.random.default_rng(0), 10, (3, 32, 32))
     >>> found.n_cells in range(10, 37), found.C % 16
     (True, 0)
     """
-    rule, numbers = RULES[split], _Numbers(rng)
+    rule, numbers = RULES[split], _Numbers(rng, RULES[split].stream)
+    usual = input_shape in ((3, 32, 32), (3, 224, 224))
     for _ in range(100_000):
-        candidate = _candidate(rule, numbers)
-        if candidate is not None:
-            sized = _sized(split, rule, candidate, numbers)
-            found = sized.resized(num_classes=num_classes, input_shape=input_shape)
-            if input_shape in ((3, 32, 32), (3, 224, 224)) or _fits(found):
-                return found
+        base = _candidate(rule, numbers)
+        if base is None or (rule.trains and is_fixed(base)):
+            continue
+        found = _sized(rule, base, numbers).resized(num_classes=num_classes, input_shape=input_shape)
+        if usual or _fits(found):
+            return found
     raise SpaceError(f"deepnets1m space: no network fits input_shape = {input_shape}; use sizes such as (3, 32, 32)")
+
+
+def draw_base(split: str, rng: numpy.random.Generator) -> Architecture:
+    """A random architecture of a split, of the base width."""
+    rule, numbers = RULES[split], _Numbers(rng, RULES[split].stream)
+    while True:
+        base = _candidate(rule, numbers)
+        if base is not None:
+            return base
 
 
 def _fits(a: Architecture) -> bool:
@@ -191,36 +213,50 @@ def plausible(genotype: Genotype) -> bool:
     return convolves or genotype.has("msa") or genotype.has("cse")
 
 
-def is_small_enough(candidate: Architecture, rule: Rule) -> bool:
+def is_small_enough(base: Architecture, rule: Rule) -> bool:
     """Whether a network of the base width computes something, and is small enough for small images and large."""
     try:
-        small = count_params(layout(candidate))
+        small = base_params(base)
         if small > rule.max_params:
             return False
-        return count_params(layout(candidate.resized(input_shape=(3, 224, 224)))) <= rule.max_params
+        # Without global pooling the head sees up to 3.1 times as many pixels of large images; patches have 256 instead of 9.
+        if 3.1 * small + 1000 * BASE_CHANNELS <= rule.max_params:
+            return True
+        return count_params(layout(base.resized(input_shape=(3, 224, 224)))) <= rule.max_params
     except SpaceError:
         return False
 
 
 def count_params(parts: Sequence[Part]) -> int:
     """Parameters of the network of these parts."""
-    return sum(part.graph.num_params for part in parts)
+    return sum([part.graph.num_params for part in parts])
+
+
+@lru_cache(maxsize=256)
+def base_layout(base: Architecture) -> list[Part]:
+    """The layout of an architecture of the base width, which several rules look at."""
+    return layout(base)
+
+
+def base_params(a: Architecture) -> int:
+    """Parameters of an architecture where it has the base width."""
+    return count_params(base_layout(based(a)))
 
 
 # -- its width ---------------------------------------------------------------------------------------------------------
-def _sized(split: str, rule: Rule, candidate: Architecture, numbers: _Numbers) -> Architecture:
-    if split == "train":
-        channels, hidden = train_widths(candidate)
+def _sized(rule: Rule, base: Architecture, numbers: _Numbers) -> Architecture:
+    if rule.widths == "few":
+        channels, hidden = train_widths(base)
         C = numbers.of(channels)
         if len(channels) == len(TRAIN_CHANNELS) and C <= 64:
             hidden = TRAIN_HIDDEN
-        return candidate.resized(C=C, fc_dim=numbers.of(hidden))
-    return candidate.resized(C=rule.widen * evaluation_channels(candidate))
+        return base.resized(C=C, fc_dim=numbers.of(hidden))
+    return base.resized(C=rule.widen * evaluation_channels(base))
 
 
 def train_widths(base: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The channels, and the hidden units, that a trained network of this architecture may have: fewer for larger ones."""
-    millions = count_params(layout(_based(base))) / 10**6
+    millions = base_params(base) / 10**6
     large = any(base.genotype.has(name) for name in _LARGE_CONVOLUTIONS)
     if millions > 0.8 or not base.glob_avg or large or base.n_cells > 12:
         count = 1
@@ -238,20 +274,20 @@ def evaluation_channels(base: Architecture) -> int:
     >>> evaluation_channels(Architecture(named("darts"), 20, stem_type=1))
     32
     """
-    based = _based(base)
+    narrow = based(base)
 
     def params(steps: int) -> int:
-        return count_params(layout(based.resized(C=steps * CHANNEL_STEP)))
+        return count_params(layout(narrow.resized(C=steps * CHANNEL_STEP)))
 
-    low, high = 0, 1
-    while high < MOST_CHANNELS // CHANNEL_STEP and params(high) < LEAST_PARAMS:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if params(middle) < LEAST_PARAMS else (low, middle)
-    return high * CHANNEL_STEP
+    # Parameters grow about as the square of the channels: start where that would give enough.
+    steps = max(1, round(BASE_CHANNELS / CHANNEL_STEP * (LEAST_PARAMS / max(base_params(base), 1)) ** 0.5))
+    while steps > 1 and params(steps - 1) >= LEAST_PARAMS:
+        steps -= 1
+    while steps < MOST_CHANNELS // CHANNEL_STEP and params(steps) < LEAST_PARAMS:
+        steps += 1
+    return steps * CHANNEL_STEP
 
 
-def _based(a: Architecture) -> Architecture:
+def based(a: Architecture) -> Architecture:
     """The architecture in the form in which the generator counts it."""
     return a.resized(C=BASE_CHANNELS, fc_dim=BASE_HIDDEN, num_classes=10, input_shape=(3, 32, 32))
