@@ -29,6 +29,7 @@ commands:
   grow     make it larger, computing the same
   train    train a network on a task, a line for every epoch
   data     what there is to train on: list it, look at it, fetch it
+  measure  latency, memory and zero-cost proxies of a network, without training it
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check
   zoo      thousands of trained networks in a folder, with their tasks: make, show, check

@@ -31,12 +31,15 @@ class Latency:
     """How long one call took: the median of ``repeats`` calls, in seconds, and under what conditions.
 
     ``quartiles`` are those of the calls. The median lies within ``margin`` (a share of it) with 95 % confidence, as far as
-    calls are independent; a margin above a few per cent says that the machine was busy with other things.
+    calls are independent; a margin above a few per cent says that the machine was busy with other things. ``cpu_seconds`` is
+    the median of the processor time of a call, all threads added up: with one thread what the clock would show if the machine
+    had nothing else to do.
     """
 
     seconds: float
     quartiles: tuple[float, float]
     fastest_seconds: float
+    cpu_seconds: float
     margin: float
     repeats: int
     warm_up: int
@@ -51,6 +54,11 @@ class Latency:
         """Samples that go through in a second."""
         return self.batch / self.seconds
 
+    @property
+    def shown_margin(self) -> str:
+        """How well the median is known, in words."""
+        return f"known to ±{self.margin:.1%}" if math.isfinite(self.margin) else "too few to say how well it is known"
+
     def __float__(self) -> float:
         return self.seconds
 
@@ -59,7 +67,7 @@ class Latency:
         what = "forward and backward" if self.train else "forward"
         return (
             f"{shown_seconds(self.seconds)} a call (quartiles {shown_seconds(low)} to {shown_seconds(high)}; median of "
-            f"{self.repeats} known to ±{self.margin:.1%}), {what}, batch {self.batch}, "
+            f"{self.repeats}, {self.shown_margin}), {what}, batch {self.batch}, "
             f"{self.threads} thread{'s' * (self.threads != 1)}, {self.device}: {self.machine}"
         )
 
@@ -107,12 +115,12 @@ def latency(
         batch = samples_in((args, kwargs))
     call = callable_of(module.to(where), args, kwargs, train)
     with using_threads(threads) as used:
-        times = timed(call, where, repeats, warm_up, max_seconds)
+        times, cpu_times = timed(call, where, repeats, warm_up, max_seconds)
     times.sort()
     median = statistics.median(times)
     return Latency(
-        median, (_quantile(times, 0.25), _quantile(times, 0.75)), times[0], margin_of(times), len(times), warm_up, batch, used,
-        train, str(where), machine_name(where),
+        median, (_quantile(times, 0.25), _quantile(times, 0.75)), times[0], statistics.median(cpu_times), margin_of(times),
+        len(times), warm_up, batch, used, train, str(where), machine_name(where),
     )  # fmt: skip
 
 
@@ -144,27 +152,32 @@ def callable_of(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str
     return call
 
 
-def timed(call: Callable[[], Any], device: torch.device, repeats: int | None, warm_up: int, max_seconds: float) -> list[float]:
-    """Seconds of each of repeated calls, the garbage collector held back."""
+def timed(
+    call: Callable[[], Any], device: torch.device, repeats: int | None, warm_up: int, max_seconds: float
+) -> tuple[list[float], list[float]]:
+    """Seconds and processor seconds of each of repeated calls, the garbage collector held back."""
     wait = _waiting(device)
     for _ in range(warm_up):
         call()
     wait()
     times: list[float] = []
+    cpu_times: list[float] = []
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         begun = time.perf_counter()
         while not _enough(times, repeats, time.perf_counter() - begun >= max_seconds):
-            start = time.perf_counter()
+            cpu_start, start = time.process_time(), time.perf_counter()
             call()
             wait()
-            times.append(time.perf_counter() - start)
+            end, cpu_end = time.perf_counter(), time.process_time()
+            times.append(end - start)
+            cpu_times.append(cpu_end - cpu_start)
     finally:
         if collecting:
             gc.enable()
-    return times
+    return times, cpu_times
 
 
 def _enough(times: list[float], repeats: int | None, over: bool) -> bool:
@@ -242,7 +255,6 @@ def shown_seconds(seconds: float) -> str:
     >>> shown_seconds(0.0000213), shown_seconds(0.0123), shown_seconds(2.5)
     ('21.3 µs', '12.3 ms', '2.50 s')
     """
-    for factor, unit in ((1, "s"), (1e3, "ms")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor >= 100 else f"{seconds * factor:#.3g} {unit}"
-    return f"{seconds * 1e6:#.3g} µs"
+    factor, unit = next((pair for pair in ((1, "s"), (1e3, "ms")) if seconds * pair[0] >= 1), (1e6, "µs"))
+    value = seconds * factor
+    return f"{value:,.0f} {unit}" if value >= 99.95 else f"{value:#.3g} {unit}"
