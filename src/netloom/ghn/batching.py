@@ -18,7 +18,7 @@ class Sweep:
     """One direction of a sweep: nodes in order of their level, and what each level says to the later ones.
 
     ``order`` (N,) gives the nodes by level, ``back`` (N,) where each node is in it, ``bounds`` the first of every level and N.
-    ``near`` and ``far`` hold for each level a matrix (later nodes, nodes of the level): edges, and 1 / length of virtual edges.
+    ``pushes`` hold for each level but the last how it is heard: a matrix (later nodes, what the level says).
     """
 
     order: Tensor
@@ -93,7 +93,7 @@ def _weights(graphs: Sequence[HyperGraph], offsets: list[int], back: Any, virtua
 
 
 def _push(near: Any, far: Any, start: int, stop: int) -> Any:
-    """(later nodes, k or 2k): what the k nodes of a level say to those after them."""
+    """(later nodes, k or 2k): how the k nodes of a level are heard by those after them, along the two kinds of edges by turns."""
     if far is None:
         return np.ascontiguousarray(near[stop:, start:stop])
-    return np.concatenate((near[stop:, start:stop], far[stop:, start:stop]), axis=1)
+    return np.stack((near[stop:, start:stop], far[stop:, start:stop]), axis=2).reshape(len(near) - stop, -1)

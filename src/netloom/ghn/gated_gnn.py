@@ -6,6 +6,8 @@ not hear each other, so a sweep goes level by level, over all graphs of a batch 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -52,18 +54,35 @@ class GatedGNN(nn.Module):
         hid = x.shape[1]
         # What does not depend on messages is computed for all nodes at once.
         from_state = torch.addmm(self.gru.bias_hh, x, self.gru.weight_hh.t())
+        old_gates, old_fresh = from_state[:, : 2 * hid], from_state[:, 2 * hid :]
         weight, bias = self.gru.weight_ih.t(), self.gru.bias_ih
+        speak = self.speaker()
         heard = x.new_zeros(x.shape)
         states: list[Tensor] = []
-        bounds, last = sweep.bounds, len(sweep.bounds) - 2
+        bounds = sweep.bounds
         for i, (start, stop) in enumerate(zip(bounds, bounds[1:])):
             from_heard = torch.addmm(bias, heard[: stop - start], weight)
-            old = from_state[start:stop]
-            gates = torch.sigmoid(from_heard[:, : 2 * hid] + old[:, : 2 * hid])
-            fresh = torch.tanh(torch.addcmul(from_heard[:, 2 * hid :], gates[:, :hid], old[:, 2 * hid :]))
+            gates = torch.sigmoid(from_heard[:, : 2 * hid] + old_gates[start:stop])
+            fresh = torch.tanh(torch.addcmul(from_heard[:, 2 * hid :], gates[:, :hid], old_fresh[start:stop]))
             state = torch.lerp(fresh, x[start:stop], gates[:, hid:])
             states.append(state)
-            if i < last:
-                said = torch.cat((self.mlp(state), self.mlp_ve(state))) if self.ve else self.mlp(state)
-                heard = torch.addmm(heard[stop - start :], sweep.pushes[i], said)
+            if i < len(sweep.pushes):
+                heard = torch.addmm(heard[stop - start :], sweep.pushes[i], speak(state))
         return torch.cat(states)
+
+    def speaker(self) -> Callable[[Tensor], Tensor]:
+        """States (k, hid) → what nodes say, (k, hid), or (2k, hid) along edges and along virtual edges by turns."""
+        if not self.ve:
+            return self.mlp
+        (first, _, second, _), (far_first, _, far_second, _) = self.mlp.fc, self.mlp_ve.fc
+        # Both perceptrons as one of twice the width.
+        before = torch.cat((first.weight, far_first.weight)).t()  # type: ignore[arg-type]
+        before_bias = torch.cat((first.bias, far_first.bias))  # type: ignore[arg-type]
+        after = torch.block_diag(second.weight, far_second.weight).t()
+        after_bias = torch.cat((second.bias, far_second.bias))  # type: ignore[arg-type]
+
+        def speak(state: Tensor) -> Tensor:
+            inner = torch.relu(torch.addmm(before_bias, state, before))
+            return torch.relu(torch.addmm(after_bias, inner, after)).view(-1, state.shape[1])
+
+        return speak

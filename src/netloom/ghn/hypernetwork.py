@@ -72,7 +72,7 @@ class Hypernetwork(nn.Module):
         """(nodes, hid) states of the nodes of one network, in the order of `hyper_graph`."""
         from .prediction import view_of
 
-        return self.states([view_of(model_or_graph, example, self.config.virtual_edges)[1]])
+        return self.states([view_of(model_or_graph, example, self.config)[1]])
 
     # -- parameters ------------------------------------------------------------------------------------------------
     def predict(self, model_or_graph: Any, example: Any = None, **options: Any) -> Prediction:

@@ -6,6 +6,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from ..errors import HypernetworkError, NetloomWarning
 from ..graph.graph import Graph
 from .assignment import CLASS_WEIGHT, TABLE, VECTOR, Assignment, Target, assigned, core
-from .config import TRANSFORMER
-from .tiling import fan_in_scaled, squashed, stretched, tiled
+from .config import TRANSFORMER, Config
+from .tiling import fan_in_scale, squashed, stretched, tiled
 from .viewing import HyperGraph, as_graph, hyper_graph
 
 if TYPE_CHECKING:
@@ -80,14 +81,15 @@ def _grouped(reasons: Mapping[str, str]) -> str:
     return "; ".join(f"{why} ({', '.join(names[:2])}{f' and {len(names) - 2} more' if len(names) > 2 else ''})" for why, names in groups.items())
 
 
-def view_of(model_or_graph: Any, example: Any, virtual_edges: int) -> tuple[Graph, HyperGraph]:
-    """Graph and view of a model; of a pair of both, itself."""
+def view_of(model_or_graph: Any, example: Any, config: Config) -> tuple[Graph, HyperGraph]:
+    """Graph and view of a model as a hypernetwork of this configuration sees it; of a pair of both, itself."""
     if isinstance(model_or_graph, tuple) and len(model_or_graph) == 2 and isinstance(model_or_graph[1], HyperGraph):
         return model_or_graph
     if isinstance(model_or_graph, HyperGraph):
         raise HypernetworkError("a HyperGraph does not say where parameters go; give (graph, view), or the model")
     graph = as_graph(model_or_graph, example)
-    return graph, hyper_graph(graph, virtual_edges=virtual_edges)
+    style = "ghn3" if config.hypernet == TRANSFORMER else "ppuda"
+    return graph, hyper_graph(graph, virtual_edges=config.virtual_edges, style=style)
 
 
 def predict(
@@ -106,7 +108,7 @@ def predict(
     ``warn=False`` leaves it in ``remarks()``.
     """
     given = zip(models, examples or [None] * len(models))
-    pairs = [view_of(model, example, ghn.config.virtual_edges) for model, example in given]
+    pairs = [view_of(model, example, ghn.config) for model, example in given]
     if not pairs:
         return []
     batch = ghn.union([view for _, view in pairs])
@@ -174,20 +176,24 @@ def decode(ghn: Hypernetwork, states: Tensor, targets: Sequence[Target], seed: i
 def _vectors(ghn: Hypernetwork, nodes: Tensor, targets: list[Target]) -> list[Tensor]:
     rows = ghn.decoder_1d(nodes).view(len(nodes), 2, -1)
     classes = [number for number, target in enumerate(targets) if target.is_class]
-    biases = dict(zip(classes, ghn.bias_class(rows[classes, 1]))) if classes else {}
+    biases = ghn.bias_class(rows[classes, 1]) if classes else rows
+    if ghn.config.weight_norm:
+        rows, biases = squashed(rows), torch.tanh(0.2 * biases)
+    of_class = dict(zip(classes, biases))
+    vectors = rows.flatten(0, 1).unbind()
     found = []
     for number, target in enumerate(targets):
-        size = max(1, torch.Size(target.shape).numel())
-        vector = biases[number] if target.is_class else rows[number, target.row]
-        vector = tiled(vector, (size,)).view(target.shape)
-        found.append(squashed(vector, target.row) if ghn.config.weight_norm else vector)
+        vector = of_class[number] if target.is_class else vectors[2 * number + target.row]
+        found.append(tiled(vector, (prod(target.shape),)).view(target.shape))
     return found
 
 
 def _class_weights(ghn: Hypernetwork, nodes: Tensor, targets: list[Target]) -> list[Tensor]:
     most = max(min(target.shape[1], ghn.config.max_shape[1]) for target in targets)
     made = ghn.decoder.class_weights(nodes, most)
-    return [_scaled(ghn, tiled(tensor[:, : target.shape[1]], target.shape)) for tensor, target in zip(made, targets)]
+    return [
+        tiled(_scaled(ghn, tensor[:, : target.shape[1]], target.shape), target.shape) for tensor, target in zip(made, targets)
+    ]
 
 
 def _weights(ghn: Hypernetwork, nodes: Tensor, targets: list[Target], kernel: Any, seed: int) -> list[Tensor]:
@@ -212,10 +218,10 @@ def _shaped(ghn: Hypernetwork, tensor: Tensor, target: Target, seed: int) -> Ten
     four = (*shape, 1, 1, 1)[:4] if len(shape) <= 4 else (*shape[:2], *shape[-2:])
     if ghn.config.hypernet == TRANSFORMER and min(four[2:]) > min(tensor.shape[2:]):
         tensor = stretched(tensor[None], (four[2], four[3]))[0]
-    tensor = tiled(tensor, four)
+    tensor = tiled(_scaled(ghn, tensor, shape), four)
     if len(shape) > 4:  # the depth of a three-dimensional kernel is repeated
         tensor = tensor.view(*four[:2], *(1,) * (len(shape) - 4), *four[2:]).expand(shape)
-    return _scaled(ghn, tensor.reshape(shape))
+    return tensor.reshape(shape)
 
 
 def _table(tensor: Tensor, shape: tuple[int, ...], seed: int) -> Tensor:
@@ -227,5 +233,6 @@ def _table(tensor: Tensor, shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.cat((tokens, rows), dim=1)[:, : shape[1]]
 
 
-def _scaled(ghn: Hypernetwork, tensor: Tensor) -> Tensor:
-    return fan_in_scaled(tensor) if ghn.config.weight_norm else tensor
+def _scaled(ghn: Hypernetwork, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Before it is tiled: what is repeated is scaled once."""
+    return tensor * fan_in_scale(shape) if ghn.config.weight_norm else tensor

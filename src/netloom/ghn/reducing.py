@@ -12,15 +12,21 @@ _REACH = 16
 _MOVES = frozenset({"view", "permute", "expand", "unsqueeze", "slice", "other"})
 
 
-def reduced(places: list[Place], is_global: Callable[[Place], bool], is_gate: Callable[[Place], bool]) -> list[Place]:
+def reduced(
+    places: list[Place], is_global: Callable[[Place], bool], is_gate: Callable[[Place], bool], alone: bool
+) -> list[Place]:  # fmt: skip
     """The nodes that stay, in order, joined across those that do not.
 
     ``is_global`` says whether a mean is one over all places; ``is_gate`` whether a product is of channels with their gates.
+    ``alone`` leaves out attentions and gates that other nodes are computed beside, as those who trained GHN-1 and GHN-2 did;
+    without it, a mean that only gates are made of is left out.
     """
-    for place in _products(places, is_gate):
+    for place in _products(places, is_gate, alone):
         place.kind = "cse"
+        if not alone and (mean := _mean_before(place)) is not None:
+            mean.kind = "other"
     places = _without(places, lambda place: place.kind == "mul")
-    for place in _attentions(places):
+    for place in _attentions(places, alone):
         place.kind = "msa"
     kept = {*INDEX, "add", "cat", "mean", "adaptive", "attention"}
     places = _without(places, lambda place: place.kind not in kept)
@@ -46,8 +52,10 @@ def _without(places: list[Place], goes: Callable[[Place], bool]) -> list[Place]:
     return kept
 
 
-def _products(places: list[Place], is_gate: Callable[[Place], bool]) -> list[Place]:
-    """Products of channels with gates that a hard swish made, where nothing else is computed beside them."""
+def _products(places: list[Place], is_gate: Callable[[Place], bool], alone: bool) -> list[Place]:
+    """Products of channels with their gates; with ``alone``, where nothing else is computed between the two."""
+    if not alone:
+        return [place for place in places if place.kind == "mul" and is_gate(place)]
     found = []
     for i, place in enumerate(places):
         if place.kind == "mul" and is_gate(place):
@@ -57,15 +65,28 @@ def _products(places: list[Place], is_gate: Callable[[Place], bool]) -> list[Pla
     return found
 
 
-def _attentions(places: list[Place]) -> list[Place]:
-    """Ends of attentions: where values that a softmax has weighted are put back in order, with nothing computed beside it."""
+def _mean_before(product: Place) -> Place | None:
+    """The nearest mean that a product depends on."""
+    layer = [product]
+    for _ in range(_REACH):
+        layer = [before for place in layer for before in place.before]
+        for place in layer:
+            if place.kind in ("mean", "adaptive"):
+                return place
+    return None
+
+
+def _attentions(places: list[Place], alone: bool) -> list[Place]:
+    """Ends of attentions: where values that a softmax has weighted are put back in order."""
     position = {place: i for i, place in enumerate(places)}
     found = []
     for start in places:
         if start.kind != "softmax":
             continue
         end, length = _end(start)
-        if end is not None and (_alone(places, position[end], length) or places[position[end] - length].kind == "softmax"):
+        if end is not None and not alone:
+            found.append(end)
+        elif end is not None and (_alone(places, position[end], length) or places[position[end] - length].kind == "softmax"):
             found.append(end)
     return found
 

@@ -31,15 +31,18 @@ def stretched(tensor: Tensor, kernel: tuple[int, int]) -> Tensor:
     return grown.view(n, c_out, c_in, *kernel)
 
 
-def fan_in_scaled(tensor: Tensor) -> Tensor:
-    """A weight scaled by its fan-in: for a ReLU after it, or for none (depthwise, and the first of 1×k and k×1)."""
-    shape = tensor.shape
+def fan_in_scale(shape: Sequence[int]) -> float:
+    """What a weight is multiplied by for its fan-in: for a ReLU after it, or for none (depthwise, and the first of 1×k and k×1).
+
+    >>> fan_in_scale((64, 32, 1, 1)), fan_in_scale((64, 1, 2, 2))
+    (0.25, 0.5)
+    """
     if len(shape) > 2 and shape[0] == 1 and shape[2] >= 11:
-        return tensor  # a table of positions
+        return 1.0  # a table of positions
     alone = len(shape) > 2 and (shape[1] == 1 or (len(shape) > 3 and shape[2] < shape[3]))
-    return tensor * sqrt((1.0 if alone else 2.0) / prod(shape[1:]))
+    return sqrt((1.0 if alone else 2.0) / max(1, prod(shape[1:])))
 
 
-def squashed(vector: Tensor, row: int) -> Tensor:
-    """Vectors kept near what is usual: scales in (0, 2), what is added in (-1, 1)."""
-    return 2 * torch.sigmoid(0.5 * vector) if row == 0 else torch.tanh(0.2 * vector)
+def squashed(vectors: Tensor) -> Tensor:
+    """(N, 2, C) kept near what is usual: scales in (0, 2), and what is added in (-1, 1)."""
+    return torch.stack((2 * torch.sigmoid(0.5 * vectors[:, 0]), torch.tanh(0.2 * vectors[:, 1])), dim=1)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _VIEWS = frozenset({"reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "expand", "permute", "transpose", "getitem"})
+#: Style of view → the activations whose results are gates.
+STYLES = {"ppuda": frozenset({"hardswish"}), "ghn3": frozenset({"hardswish", "hardsigmoid", "sigmoid"})}
 #: Virtual edges join nodes that are at most so far apart.
 VIRTUAL_EDGES = 50
 
@@ -121,13 +123,19 @@ class HyperGraph:
         return f"<HyperGraph: {len(self)} nodes, {len(self.edges)} edges; {counts}>"
 
 
-def hyper_graph(model_or_graph: Any, example: Any = None, *, virtual_edges: int = VIRTUAL_EDGES) -> HyperGraph:
+def hyper_graph(
+    model_or_graph: Any, example: Any = None, *, virtual_edges: int = VIRTUAL_EDGES, style: str = "ppuda"
+) -> HyperGraph:  # fmt: skip
     """A network as a hypernetwork sees it: types of nodes, edges, shapes, and how far apart nodes are.
 
     Takes a `Graph`, a `Network`, or any nn.Module with an example of its inputs. Nodes are parameters (a convolution's
     or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables), pools,
     sums and concatenations of several values, attention and squeeze-and-excitation; activations and reshapes are left out.
     ``virtual_edges`` is the longest path that makes one; 1 for none.
+
+    ``style="ppuda"`` is what GHN-1 and GHN-2 were trained on: attention, and squeeze-and-excitation by a hard swish, count
+    where no other branch is computed beside them. ``style="ghn3"`` is GHN-3's: every attention counts, and every
+    squeeze-and-excitation in place of its mean.
 
     Raises `TraceError` for a model that cannot be traced, `GraphError` for one that nothing is computed by.
 
@@ -144,7 +152,9 @@ def hyper_graph(model_or_graph: Any, example: Any = None, *, virtual_edges: int 
     """
     if not isinstance(virtual_edges, int) or not 1 <= virtual_edges <= 255:
         raise GraphError(f"virtual_edges = {virtual_edges!r}; expected a whole number from 1 (none) to 255")
-    return _made(as_graph(model_or_graph, example), virtual_edges)
+    if style not in STYLES:
+        raise GraphError(f"style {style!r} is none of {', '.join(STYLES)}")
+    return _made(as_graph(model_or_graph, example), virtual_edges, style)
 
 
 def as_graph(model_or_graph: Any, example: Any = None) -> Graph:
@@ -164,26 +174,28 @@ def as_graph(model_or_graph: Any, example: Any = None) -> Graph:
     return trace(model_or_graph, example, mode="eval")
 
 
-def _made(graph: Graph, virtual_edges: int) -> HyperGraph:
+def _made(graph: Graph, virtual_edges: int, style: str) -> HyperGraph:
     recorded = record(graph)
     if not recorded.results:
         return _view_of([Place("input", "input")], graph, recorded, virtual_edges)
     places = reduced(
         ordered(recorded),
-        is_global=lambda place: _is_global(graph, place.step),
-        is_gate=lambda place: _is_gate(graph, place.step),
+        is_global=lambda place: _is_global(graph, place.step, kept=style == "ppuda"),
+        is_gate=lambda place: _is_gate(graph, place.step, STYLES[style]),
+        alone=style == "ppuda",
     )
     return _view_of(places, graph, recorded, virtual_edges)
 
 
-def _is_global(graph: Graph, name: str) -> bool:
+def _is_global(graph: Graph, name: str, kept: bool) -> bool:
+    """Whether a mean is over all places; with ``kept``, of those alone that keep the axes."""
     step = graph[name].step
     dims = step.args["dim"]
-    return bool(step.args["keepdim"]) and feature_mean(graph.type_of(step.edges[0]).rank, tuple(dims or ()))
+    return bool(step.args["keepdim"] or not kept) and feature_mean(graph.type_of(step.edges[0]).rank, tuple(dims or ()))
 
 
-def _is_gate(graph: Graph, name: str) -> bool:
-    """Whether a product is of a value with gates of the same channels, without extent in space, that a hard swish made."""
+def _is_gate(graph: Graph, name: str, makers: frozenset[str]) -> bool:
+    """Whether a product is of a value with gates of the same channels, without extent in space, that a maker made."""
     edges = graph[name].step.edges
     shapes = [graph.type_of(edge).shape for edge in edges]
     if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]) or len(shapes[0]) < 3:
@@ -191,9 +203,10 @@ def _is_gate(graph: Graph, name: str) -> bool:
     for edge, gate, other in zip(edges, shapes, shapes[::-1]):
         if set(gate[2:]) == {1} and gate[1] == other[1]:
             step = graph[edge.node].step
-            while step.op in _VIEWS:
+            # GHN-3's makers looked for gates that are made as they are used, those before them for a reshape between.
+            while step.op in _VIEWS and makers == STYLES["ppuda"]:
                 step = graph[step.edges[0].node].step
-            return step.op == "hardswish"
+            return step.op in makers
     return False
 
 
