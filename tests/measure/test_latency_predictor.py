@@ -42,13 +42,13 @@ def test_a_roofline_is_learned(graphs: list[Graph]) -> None:
 
 
 def test_the_correction_learns_what_is_not_additive(graphs: list[Graph]) -> None:
-    """Networks that outgrow a cache slow down altogether."""
-    times = np.array([roofline(graph) * (1 + min(1.0, graph.activations / 20_000)) for graph in graphs])
+    """A machine that slows down with the work it has had."""
+    times = np.array([roofline(graph) ** 1.5 for graph in graphs])
     errors = {
         correct: LatencyPredictor(correct=correct).fit(graphs[:80], times[:80]).score(graphs[80:], times[80:])
         for correct in (False, True)
     }
-    assert errors[True]["median_relative_error"] < 0.7 * errors[False]["median_relative_error"]
+    assert errors[True]["median_relative_error"] < 0.8 * errors[False]["median_relative_error"]
 
 
 def test_noise_does_not_make_it_worse_than_the_noise(graphs: list[Graph]) -> None:
@@ -109,8 +109,8 @@ def test_from_a_store(graphs: list[Graph]) -> None:
     for i, graph in enumerate(graphs[:12]):
         for seed, factor in enumerate((1.0, 5.0, 1.1) if i == 0 else (1.0,)):
             key = EvaluationKey(graph.hash, "task", "recipe", seed, 1)
-            store.record(graph, key, EvaluationRecord("ok", 0.5, metrics={"latency": factor * roofline(graph)}))
-    store.record(graphs[20], EvaluationKey(graphs[20].hash, "task", "recipe", 0, 1), EvaluationRecord("ok", 0.5))
+            store.record(graph, key, EvaluationRecord("ok", 0.5, 1.0, metrics={"latency": factor * roofline(graph)}))
+    store.record(graphs[20], EvaluationKey(graphs[20].hash, "task", "recipe", 0, 1), EvaluationRecord("ok", 0.5, 1.0))
     found, seconds = nl.measure.measured(store)
     assert [graph.hash for graph in found] == [graph.hash for graph in graphs[:12]]
     assert seconds == pytest.approx([1.1 * roofline(graphs[0]), *map(roofline, graphs[1:12])])

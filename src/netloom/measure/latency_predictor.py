@@ -80,10 +80,11 @@ class LatencyPredictor:
         solved, _ = nnls(np.vstack([rows / scale, ridge]), targets, maxiter=10_000)
         self.constant, self.costs = float(solved[0] / scale[0]), solved[1:] / scale[1:]
         self._correction = None
-        left = np.log(times / self._additive(x))
+        added = self._additive(x)
+        left = np.log(times / added)
         self.relative_error = float(np.median(np.abs(np.expm1(left))))
         if self.correct and len(x) >= 4 * FEWEST:
-            self._correction = _Correction.of(np.log1p(1e3 * x), left)
+            self._correction = _Correction.of(_logarithms(x, added), left)
         return self
 
     # -- predicting ------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ class LatencyPredictor:
             return np.zeros(0)
         x = self._table([call_features(graph, self.batch) for graph in graphs])
         found = self._additive(x)
-        return found if self._correction is None else found * np.exp(self._correction(np.log1p(1e3 * x)))
+        return found if self._correction is None else found * np.exp(self._correction(_logarithms(x, found)))
 
     def __call__(self, graph: Graph) -> float:
         """Seconds of one graph: a predictor is a cost wherever a function of a graph is asked for."""
@@ -139,6 +140,7 @@ class LatencyPredictor:
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted predictor as data: arrays and JSON in one safetensors file."""
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         arrays = {"costs": self._fitted()}
@@ -154,7 +156,7 @@ class LatencyPredictor:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside,
                       metadata={"netloom": json.dumps(settings)})  # fmt: skip
             beside.replace(target)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise MeasureError(f"the latency predictor cannot be written to {str(target)!r}: {error}") from None
         return target
 
@@ -203,15 +205,17 @@ class _Correction:
             x, y = x[chosen], y[chosen]
         mean, scale = x.mean(0), x.std(0)
         scale = np.where(scale > 0, scale, np.inf)
+        # The sum says more than any of its parts, so it counts for a third of all distance.
+        scale[-1] /= np.sqrt(max(1, x.shape[1] - 1) / 2)
         points = (x - mean) / scale
         # Errors have long tails: medians compare better than means.
         best, least = None, float(np.median(np.abs(y)))
         for width in _WIDTHS:
-            kernel = _matern(points, points, width)
+            values, vectors = np.linalg.eigh(_matern(points, points, width))
             for noise in _NOISES:
-                inverse = np.linalg.inv(kernel + noise * np.eye(len(points)))
-                weights = inverse @ y
-                error = float(np.median(np.abs(weights / np.diag(inverse))))
+                inverse = 1 / (np.maximum(values, 0) + noise)
+                weights = vectors @ (inverse * (y @ vectors))
+                error = float(np.median(np.abs(weights / (np.square(vectors) @ inverse))))
                 if error < 0.97 * least:
                     best, least = cls(mean, scale, points, weights, width), error
         return best
@@ -229,6 +233,11 @@ class _Correction:
 
 
 _ARRAYS = ("mean", "scale", "points", "weights")
+
+
+def _logarithms(x: Array, added: Array) -> Array:
+    """What the correction sees: every sum, and last the additive prediction."""
+    return np.column_stack([np.log1p(1e3 * x), np.log(added)])
 
 
 def _matern(a: Array, b: Array, width: float) -> Array:
