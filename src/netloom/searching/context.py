@@ -50,6 +50,8 @@ class Context:
         self.objectives, self.seed = objectives, seed
         self.constraints = (*constraints, *caps_of(space))
         self.start, self.start_weights = start, start_weights
+        #: The name of the run, where a store records it.
+        self.run_id = ""
         #: What the start came to, once it is known.
         self.start_result: Result | None = None
         #: Hashes of all graphs that were asked for or told.

@@ -30,6 +30,8 @@ _log = logging.getLogger("netloom.search")
 
 #: After so many asks in a row that gave nothing new, the space counts as exhausted.
 MOST_REPEATS = 500
+#: Seconds between two notes of how long a run has worked.
+_NOTED_EVERY = 5.0
 
 
 class Loop:
@@ -41,6 +43,7 @@ class Loop:
         assert context.store is not None and context.task is not None
         self.run_id, self.settings, self.store, self.task = run_id, settings, context.store, context.task
         self._context, self._strategy = context, strategy
+        context.run_id = run_id
         strategy.begin(context)
         self._executor = executor
         self._standing = Standing(run_id, settings.limits)
@@ -52,7 +55,7 @@ class Loop:
         self._repeated = 0
         self._stop = False
         self._out_of_proposals = False
-        self._earlier = 0.0
+        self._earlier = self._noted = 0.0
         self._start = time.perf_counter()
         self._folder = tempfile.mkdtemp(prefix="netloom-search-") if strategy.continues and executor.shares_files else None
 
@@ -186,6 +189,12 @@ class Loop:
         kept = self.store.record(proposal.graph, key, record)
         self._told(outcome.ticket, proposal, key, kept, reused=False)
 
+    def _note_seconds(self) -> None:
+        """Let those who read along know how far the run is: now and then, for every candidate has its own time anyway."""
+        if self._seconds() - self._noted >= _NOTED_EVERY:
+            self._noted = self._seconds()
+            self.store.update_run(self.run_id, status="running", seconds=self._noted)
+
     def _result(self, proposal: Proposal, key: EvaluationKey, record: EvaluationRecord, *, reused: bool) -> Result:
         return Result(
             proposal.graph, record.score, record.status, record.seconds, key.fidelity, record.metrics, proposal.recipe,
@@ -198,7 +207,7 @@ class Loop:
         self._count(key, result)
         self._note(ask, result)
         self._standing.used.seconds = self._seconds()
-        self.store.update_run(self.run_id, status="running", seconds=self._seconds())
+        self._note_seconds()
         self._display.told(self._standing, result, record.error)
         level = logging.INFO if result.score is not None else logging.WARNING
         _log.log(level, "run %s, candidate %d: %s %s %s", self.run_id, ask, result.status, result.score, record.error[:200])
@@ -243,7 +252,7 @@ class Loop:
         past = self.store.proposals(self.run_id)
         if past.empty:
             return
-        self._earlier = float(self.store.run(self.run_id)["seconds"])
+        self._earlier = max(float(self.store.run(self.run_id)["seconds"]), float(past["elapsed"].max()))
         for row in past.itertuples():
             key = EvaluationKey(
                 row.graph_hash, row.task_hash, row.recipe_hash, int(row.seed), int(row.fidelity), row.init, int(row.evaluator)

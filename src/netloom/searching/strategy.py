@@ -59,9 +59,10 @@ class Strategy(ABC):
             return ""
         parts: list[str] = []
         for key, value in not_as_by_default(self):
-            if not isinstance(value, bool | int | float | str):
+            text = _text_of(value)
+            if not text:
                 return ""  # a value that text cannot say
-            parts.append(f"{key}={value}")
+            parts.append(f"{key}={text}")
         return f"{self.name}?{'&'.join(parts)}" if parts else self.name
 
 
@@ -71,6 +72,16 @@ PLUGINS = "netloom.strategies"
 _OWN = {
     "random": "random_search RandomSearch",
     "evolution": "evolution Evolution",
+    "genetic": "genetic Genetic",
+    "local": "local_search LocalSearch",
+    "bandit": "bandit Bandit",
+    "successive-halving": "successive_halving SuccessiveHalving",
+    "asha": "asha ASHA",
+    "hyperband": "hyperband Hyperband",
+    "nsga2": "nsga2 NSGA2",
+    "guided": "guided Guided",
+    "predictor": "predictor_search PredictorSearch",
+    "filtered": "filtered Filtered",
 }
 
 
@@ -144,6 +155,19 @@ def _value(strategy: str, key: str, text: str, kind: str) -> Any:
     else:
         raise SearchError(f"strategy {strategy!r}: {key} cannot be given as text; make the strategy in Python")
     raise SearchError(f"strategy {strategy!r}: {key} = {text[:80]!r}; expected a value of type {kind}")
+
+
+def _text_of(value: Any) -> str:
+    """A setting as `make_strategy` reads it; empty where text cannot say it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool | int | float | str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple | list):
+        parts = [_text_of(part) for part in value]
+        return "+".join(parts) if all(parts) else ""
+    spec = getattr(value, "spec", "")
+    return spec if isinstance(spec, str) else ""
 
 
 def shown(strategy: Strategy) -> str:

@@ -1,0 +1,247 @@
+"""Every registered strategy keeps the contract of strategies; text and strategy go back and forth; what each is there for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import netloom as nl
+from netloom.errors import SearchError
+from netloom.predict import GaussianProcess
+from netloom.searching import STRATEGIES, Result, Strategy, make_strategy, simulate
+from netloom.testing import strategies as suite
+from netloom.training import Recipe
+
+#: Small settings, so that every phase of a strategy is reached within a few candidates.
+SMALL: dict[str, Any] = {
+    "evolution": "evolution?population=8&sample=3&initial=5&crossover=0.3&recipe_mutations=learning_rate+optimizer(p=0.5)",
+    "genetic": "genetic?population=8&recipe_mutations=batch_size(p=0.5)&selection=elite(2)+sus",
+    "local": "local?neighbours=5&initial=3",
+    "bandit": "bandit?population=8&sample=3&initial=5",
+    "nsga2": "nsga2?population=8",
+    "guided": lambda: make_strategy("guided?population=8&initial=6&screen=4&predictor=GaussianProcess"),
+    "predictor": "predictor?initial=6&pool=16&rounds=2&predictor=GaussianProcess",
+    "filtered": "filtered?initial=8&predictor=GaussianProcess&quantile=0.5",
+    "cma-es": "cma-es?initial=4&population=4",
+}
+OBJECTIVES = {"nsga2": ("score", "params")}
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_every_strategy_keeps_the_contract(name: str) -> None:
+    suite.check_strategy(SMALL.get(name, name), count=24, objectives=OBJECTIVES.get(name, ("score",)))
+
+
+@pytest.mark.parametrize("name", ["evolution", "genetic", "local", "bandit", "nsga2"])
+@pytest.mark.parametrize("space", [
+    nl.spaces.MLP(16, 4, widths=(8, 16, 32, 64), layers=(1, 2, 3)),
+    nl.spaces.Conv(input_shape=(1, 8, 8), num_classes=10, conv_num=2, lin_num=2, max_params=5000),
+], ids=["mlp", "conv"])  # fmt: skip
+def test_children_stay_in_a_space_with_a_notation_where_nothing_is_inherited(name: str, space: Any) -> None:
+    results = simulate(space, suite.size_score, make_strategy(f"{name}?inherit=false"), 40)
+    assert all(space.contains(result.graph) for result in results)
+    assert {"mutation", "neighbour"} & {result.lineage.proposed_by for result in results}
+
+
+def test_the_suite_tells_what_breaks_the_contract() -> None:
+    class Forgetful(Strategy):
+        """Counts its asks, which a search that is resumed does not repeat."""
+
+        def begin(self, context: Any) -> None:
+            super().begin(context)
+            self.asked = 0
+
+        def ask(self, index: int, rng: np.random.Generator) -> Any:
+            self.asked += 1
+            return self.context.sample(np.random.default_rng(self.asked))
+
+        def tell(self, index: int, result: Result) -> None: ...
+
+    class Careless(Strategy):
+        """Draws from the global generator."""
+
+        def ask(self, index: int, rng: np.random.Generator) -> Any:
+            return nl.searching.Proposal(
+                self.context.space.sample(np.random.default_rng(np.random.randint(2**31))),  # type: ignore[union-attr]
+                lineage=nl.store.Lineage(proposed_by="careless"),
+            )
+
+        def tell(self, index: int, result: Result) -> None: ...
+
+    class Unbounded(Careless):
+        """Samples without a look at the constraints."""
+
+        def ask(self, index: int, rng: np.random.Generator) -> Any:
+            sample = self.context.space.sample(rng)  # type: ignore[union-attr]
+            return nl.searching.Proposal(sample, lineage=nl.store.Lineage(proposed_by="unbounded"))
+
+    with pytest.raises(AssertionError, match="another seed gives the same|proposed_by is empty"):
+        suite.check_strategy(Forgetful, count=10)
+    with pytest.raises(AssertionError, match="run again with the same seed|moves the global generator"):
+        suite.check_strategy(Careless, count=10)
+    with pytest.raises(AssertionError, match="above the 1,000 of a constraint"):
+        suite.check_strategy(Unbounded, count=20, max_params=1000)
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("text", [
+    "evolution?population=20&fitness=score+size&selection=tournament(size=3)",
+    "genetic?elites=1&crossover=0.5&inherit=false",
+    "local?neighbours=8&improvement=first", "asha?reduction=3&min_epochs=2&max_epochs=54", "hyperband?max_epochs=27&reduction=3",
+    "bandit?policy=ucb&width=2.0", "guided?predictor=Trees", "predictor?acquisition=thompson&warm=false",
+    "filtered?min_score=0.7", "nsga2?recipe_mutations=learning_rate", "successive-halving?candidates=27",
+])  # fmt: skip
+def test_text_and_strategy_are_the_same(text: str) -> None:
+    made = make_strategy(text)
+    assert set(made.spec.partition("?")[2].split("&")) == set(text.partition("?")[2].split("&"))
+    assert make_strategy(made.spec) == made
+
+
+def test_values_that_text_can_say_are_said() -> None:
+    from netloom.searching import Combined, Elite, Fitness, Genetic, LearningRateMutation, Tournament
+
+    made = Genetic(
+        selection=Combined(Elite(2), Tournament(3)), fitness=Fitness("score") - 0.01 * Fitness("log10(params)"),
+        recipe_mutations=(LearningRateMutation(0.3),),
+    )  # fmt: skip
+    again = make_strategy(made.spec)
+    assert again.spec == made.spec and again.fitness == "score-0.01*log10(params)"
+    assert Genetic(fitness=lambda result: 0.0).spec == ""
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("genetic?population=0", "population = 0"), ("genetic?elites=50", "elites = 50"), ("genetic?crossover=2", "crossover = 2"),
+    ("genetic?selection=turnament", "did you mean 'tournament'"),
+    ("genetic?selection=tournament(rounds=2)", "settings are: size"),
+    ("evolution?fitness=score+depth", "unknown measure 'depth'"), ("evolution?fitness=__import__('os')", "unknown function"),
+    ("evolution?fitness=score.real", "no arithmetic"), ("evolution?fitness=log(1,2)", "takes 1 numbers"),
+    ("evolution?recipe_mutations=epochs", "unknown recipe mutation 'epochs'"), ("asha?reduction=1", "reduction = 1"),
+    ("asha?min_epochs=0", "min_epochs = 0"), ("predictor?acquisition=pi", "acquisition = 'pi'"),
+    ("guided?predictor=Ensembel", "did you mean 'Ensemble'"), ("local?improvement=worst", "improvement = 'worst'"),
+    ("bandit?policy=greedy", "policy = 'greedy'"), ("filtered?quantile=1.5", "quantile = 1.5"),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SearchError) as caught:
+        make_strategy(text)
+    assert message in str(caught.value)
+
+
+# -- what each is there for --------------------------------------------------------------------------------------------
+CELLS = nl.spaces.NASBench201(C=1, N=1)
+
+
+def cell_score(graph: nl.Graph) -> float:
+    """Neighbours are alike, and the optimum is alone."""
+    cell = CELLS.to_string(graph)
+    return cell.count("nor_conv_3x3") + 0.5 * cell.count("skip_connect") - 2 * cell.count("none")
+
+
+@pytest.mark.parametrize(
+    "strategy", ["evolution?population=20&sample=6", "genetic", "local", "bandit?population=20&sample=6", "nsga2?population=20"]
+)
+def test_what_learns_beats_random_where_neighbours_are_alike(strategy: str) -> None:
+    def best(name: str) -> float:
+        return float(np.mean([max(r.score or 0 for r in simulate(CELLS, cell_score, name, 80, seed=s)) for s in range(4)]))
+
+    assert best(strategy) > best("random")
+
+
+def test_halving_finds_better_ones_than_random_in_equal_epochs() -> None:
+    """Scores rise with epochs and are noisy early on: what is bad early is rarely good late."""
+    space = nl.spaces.MLP(16, 4, widths=tuple(range(8, 129, 8)), layers=(1, 2, 3))
+
+    def score(graph: nl.Graph, epochs: int | None) -> float:
+        noise = np.random.default_rng(int(graph.hash[4:12], 16)).normal(0, 0.1 / (epochs or 27))
+        return suite.size_score(graph) * (1 - 0.5 ** (epochs or 27)) + noise
+
+    def best(name: str, epochs: int = 600) -> float:
+        found = []
+        for seed in range(6):
+            used, top = 0, 0.0
+            for result in simulate(space, score, name, 300, seed=seed, fidelity=True, recipe=Recipe(epochs=27)):
+                used += result.epochs or 27
+                if used > epochs:
+                    break
+                top = max(top, suite.size_score(result.graph) if (result.epochs or 27) == 27 else 0.0)
+            found.append(top)
+        return float(np.mean(found))
+
+    baseline = best("random")
+    for name in ("successive-halving?reduction=3&candidates=81", "asha?reduction=3", "hyperband?reduction=3"):
+        assert best(name) > baseline, name
+
+
+def test_asha_promotes_the_best_quarter_and_no_more() -> None:
+    space = nl.spaces.MLP(16, 4, widths=tuple(range(8, 129, 8)), layers=(1, 2, 3))
+    results = simulate(space, suite.size_score, "asha", 100, recipe=Recipe(epochs=16))
+    rungs = {epochs: [r for r in results if r.epochs == epochs] for epochs in (1, 4, 16)}
+    assert sum(map(len, rungs.values())) == 100
+    assert len(rungs[1]) // 4 >= len(rungs[4]) > len(rungs[1]) // 8 and len(rungs[4]) // 4 >= len(rungs[16]) > 0
+    assert np.mean([r.score for r in rungs[16]]) > np.mean([r.score for r in rungs[4]]) > np.mean([r.score for r in rungs[1]])
+
+
+def test_nsga2_spreads_along_the_front() -> None:
+    def score(graph: nl.Graph) -> float:
+        return float(np.tanh(np.log(graph.num_params / 1000)))
+
+    space = nl.spaces.MLP(16, 4, widths=(4, 8, 16, 32, 64), layers=(1, 2, 3))
+    results = simulate(space, score, "nsga2?population=20&inherit=false", 120, objectives="score, params")
+    sizes = sorted({r.graph.num_params for r in results[-40:]})
+    assert sizes[0] < 300 and sizes[-1] > 3000  # both ends of the front, not one point
+
+
+def test_the_bandit_learns_which_edits_pay() -> None:
+    strategy = make_strategy("bandit?population=20&sample=6")
+    results = simulate(CELLS, cell_score, strategy, 120)
+    beliefs = {kind: mean for kind, (mean, _) in strategy.beliefs().items()}  # type: ignore[attr-defined]
+    assert max(beliefs, key=lambda kind: beliefs[kind]) == "nor_conv_3x3" and min(beliefs, key=lambda k: beliefs[k]) == "none"
+    kinds = [str(r.lineage.edit["kind"]) for r in results[-60:] if r.lineage.parents]
+    assert sum("nor_conv_3x3" in kind for kind in kinds) > 2 * sum("none" in kind for kind in kinds)
+
+
+@pytest.mark.parametrize("name", ["predictor?pool=60&predictor=GaussianProcess", "guided?predictor=GaussianProcess&initial=10"])
+def test_what_is_guided_says_who_predicted_what(name: str) -> None:
+    results = simulate(CELLS, cell_score, name, 30)
+    guided = [r for r in results if r.lineage.scored_by]
+    assert len(guided) >= 15 and {r.lineage.scored_by for r in guided} == {"GaussianProcess"}
+    predicted, true = zip(*((r.lineage.predicted_score, r.score) for r in guided))
+    assert np.corrcoef(predicted, true)[0, 1] > 0.3 and np.mean(true) > np.mean([r.score for r in results[:10]])
+
+
+def test_any_object_with_fit_and_predict_is_a_guide() -> None:
+    class Sizes:
+        """As scikit-learn's, on one feature of graphs."""
+
+        def fit(self, graphs: Any, scores: Any) -> Any:
+            self.line = np.polyfit([np.log(g.num_params) for g in graphs], scores, 2)
+            return self
+
+        def predict(self, graphs: Any) -> Any:
+            return np.polyval(self.line, [np.log(g.num_params) for g in graphs])
+
+    space = nl.spaces.MLP(16, 4, widths=(8, 16, 32, 64), layers=(1, 2, 3))
+    results = simulate(space, suite.size_score, nl.searching.Guided(predictor=Sizes(), initial=8, inherit=False), 30)
+    assert results[-1].lineage.scored_by == "Sizes" and results[-1].lineage.predicted_score is not None
+
+
+def test_the_filter_states_its_acceptance_rate(tmp_path: Any) -> None:
+    space = nl.spaces.MLP(16, 4, widths=(8, 16, 32, 64), layers=(1, 2, 3))
+    strategy = nl.searching.Filtered(predictor=GaussianProcess(), initial=10)
+    results = simulate(space, suite.size_score, strategy, 60)
+    assert strategy.acceptance_rate is not None and 0.02 < strategy.acceptance_rate < 0.7
+    kept = [r.score for r in results if r.lineage.scored_by]
+    assert np.mean(kept) > np.mean([r.score for r in results if not r.lineage.scored_by])
+    rng = np.random.default_rng(1)
+    graphs = [space.sample(rng) for _ in range(40)]
+    path = GaussianProcess().fit(graphs, [suite.size_score(g) for g in graphs]).save(tmp_path / "fitted.safetensors")
+    first = simulate(space, suite.size_score, f"filtered?predictor={path}&min_score=0.7", 8)
+    assert np.mean([r.score for r in first]) > 0.7  # from the first candidate on, with a predictor that was fitted before
+
+
+def test_several_workers_find_as_much() -> None:
+    alone = simulate(CELLS, cell_score, "predictor?pool=60&predictor=GaussianProcess", 30)
+    many = simulate(CELLS, cell_score, "predictor?pool=60&predictor=GaussianProcess", 30, workers=5)
+    assert max(r.score for r in many) >= max(r.score for r in alone) - 1  # type: ignore[type-var, operator]
+    assert len({r.graph.hash for r in many}) == 30
