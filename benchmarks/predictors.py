@@ -21,7 +21,7 @@ import numpy as np
 
 import netloom as nl
 from netloom.predict.predictor import Batch
-from netloom.predict.targets import RankedTargets
+from netloom.predict.targets import Targets
 
 RESULTS = Path(__file__).parent / "results" / "predictors.jsonl"
 #: Table → column of scores, sizes of the training set, cells held out (0: all the rest).
@@ -51,15 +51,15 @@ class Encodings:
 def one_split(make: Any, encodings: Encodings, scores: Any, train: Any, test: Any, classes: Any, seed: int) -> dict[str, Any]:
     """What one fit comes to. Encodings are shared between splits, so fit and prediction go below the public calls."""
     predictor = make()
-    targets = RankedTargets.of(scores[train])
+    targets = Targets.of(scores[train])
     started = time.process_time()
     predictor._targets = targets
-    predictor._fit(encodings.batch(train), targets.normal_scores(scores[train]), np.random.default_rng(seed))
+    predictor._fit(encodings.batch(train), targets.scaled(scores[train]), np.random.default_rng(seed))
     fitted = time.process_time()
     mean, deviation = predictor._predict(encodings.batch(test), True)
     done = time.process_time()
     strict = ~np.isin(classes[test], classes[train])
-    truth = targets.normal_scores(scores[test])
+    truth = targets.scaled(scores[test])
     return {
         "tau": nl.predict.kendall_tau(mean, scores[test]),
         "strict": nl.predict.kendall_tau(mean[strict], scores[test][strict]),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import segment_statistics, size_features
+from .neighbourhood_hashes import neighbourhood_hashes
 from .segment_statistics import joined_sequences, statistics
 from .signal_batches import AT_ONCE, Segments, Signals, signals
 from .signal_flow import units
@@ -32,22 +33,30 @@ _CHAIN = ("segments", "segments.different", "units", "units.different", "disconn
 NAMES = (*segment_statistics.NAMES, *size_features.NAMES, *_CHAIN, *(f"all.{kind}" for kind in KINDS))
 
 
-class Paths(NamedTuple):
-    """Path counts: a sparse matrix (N, V) of scipy, and the path of each column."""
+class Counted(NamedTuple):
+    """Counts: a sparse matrix (N, V) of scipy, and what each column counts."""
 
     counts: Any
-    vocabulary: list[Path]
+    vocabulary: list[Any]
 
-    def __getitem__(self, rows: Any) -> Paths:
+    def some(self, rows: Any) -> Counted:
         """The counts of some graphs, with all columns."""
-        return Paths(self.counts[rows], self.vocabulary)
+        return Counted(self.counts[rows], self.vocabulary)
 
 
 class Encoded(NamedTuple):
-    """Graphs as predictors read them: features (N, F) in the order of `NAMES`, and path counts."""
+    """Graphs as predictors read them: features (N, F) in the order of `NAMES`, counts of paths and of neighbourhoods.
+
+    Paths are tuples of labels, neighbourhoods numbers that are the same in every process.
+    """
 
     features: Array
-    paths: Paths
+    paths: Counted
+    neighbours: Counted
+
+    def some(self, rows: Any) -> Encoded:
+        """What is known of some of the graphs."""
+        return Encoded(self.features[rows], self.paths.some(rows), self.neighbours.some(rows))
 
 
 def encoded(graphs: Iterable[Graph]) -> Encoded:
@@ -56,7 +65,7 @@ def encoded(graphs: Iterable[Graph]) -> Encoded:
     known = _Known()
     rows = [known.rows(graphs[begin : begin + AT_ONCE]) for begin in range(0, len(graphs), AT_ONCE)]
     features = np.vstack(rows) if rows else np.zeros((0, len(NAMES)))
-    return Encoded(features, known.paths(len(graphs)))
+    return Encoded(features, known.paths(), known.neighbours())
 
 
 class _Known:
@@ -70,6 +79,8 @@ class _Known:
         #: By chain: numbers of segments, of different ones, of units, of different ones, and whether there is none.
         self.chain_numbers: list[tuple[int, int, int, int, int]] = []
         self.chain_units: list[list[int]] = []
+        #: Neighbourhoods of chains, by part: chain, hash, count.
+        self.neighbourhoods: list[tuple[Array, Array, Array]] = []
         self.chain_of_graph: list[Array] = []
 
     def rows(self, graphs: Sequence[Graph]) -> Array:
@@ -77,7 +88,9 @@ class _Known:
         found = signals(graphs, self.segments)
         new = [statistics(segment) for segment in self.segments.found[len(self.table) :]]
         self.table = np.vstack([self.table, *new])
+        num_chains = len(self.chains)
         chains = np.array([self._chain(found, i) for i in range(len(graphs))])
+        self._count_neighbourhoods(found, chains, num_chains)
         self.chain_of_graph.append(chains)
         numbers = np.array(self.chain_numbers, dtype=np.float64)[chains]
         dead = np.diff(found.bounds) - np.diff(found.live_bounds)
@@ -106,25 +119,49 @@ class _Known:
             self.chain_numbers.append((len(chain), len(set(chain)), len(parts), len(set(parts)), not chain))
         return number
 
-    def paths(self, num_graphs: int) -> Paths:
+    def _count_neighbourhoods(self, found: Signals, chains: Array, num_known: int) -> None:
+        """Those of one graph for each new chain: graphs of one chain are alike."""
+        different, first = np.unique(chains, return_index=True)
+        new = np.zeros(len(chains), dtype=bool)
+        new[first[different >= num_known]] = True
+        graph = np.repeat(np.arange(len(chains)), np.diff(found.live_bounds))
+        live = new[graph]
+        number = np.cumsum(live) - 1
+        used = live[found.target]
+        labels = found.labels[found.live[live]]
+        chain = chains[graph[live]]
+        for hashes in neighbourhood_hashes(labels, number[found.target[used]], number[found.source[used]]):
+            known, column = np.unique(hashes, return_inverse=True)
+            pairs, counts = np.unique(chain.astype(np.int64) * len(known) + column, return_counts=True)
+            if len(known):
+                self.neighbourhoods.append((pairs // len(known), known[pairs % len(known)], counts))
+
+    def neighbours(self) -> Counted:
+        """Counts of the neighbourhoods of all calls of the graphs so far."""
+        from scipy.sparse import csr_matrix
+
+        if not self.neighbourhoods:
+            return Counted(csr_matrix((sum(map(len, self.chain_of_graph)), 0)), [])
+        chain, hashes, counts = (np.concatenate(column) for column in zip(*self.neighbourhoods))
+        known, column = np.unique(hashes, return_inverse=True)
+        matrix = csr_matrix((counts.astype(np.float64), (chain, column)), shape=(len(self.chains), len(known)))
+        return Counted(matrix[np.concatenate(self.chain_of_graph)], known.tolist())
+
+    def paths(self) -> Counted:
         """Path counts of all graphs so far, units of repeated segments taken as one."""
         from scipy.sparse import csr_matrix
 
+        of_each = [joined_sequences(tuple([self.segments.found[i] for i in unit])) for unit in self.units]
         vocabulary: dict[Path, int] = {}
-        counts: list[float] = []
-        columns: list[int] = []
-        ends = [0]
-        for unit in self.units:
-            for path, count in joined_sequences(tuple(self.segments.found[i] for i in unit)).items():
-                columns.append(vocabulary.setdefault(path, len(vocabulary)))
-                counts.append(count)
-            ends.append(len(columns))
-        of_unit = csr_matrix((counts, columns, ends), shape=(len(self.units), len(vocabulary)), dtype=np.float64)
+        columns = [vocabulary.setdefault(path, len(vocabulary)) for counts in of_each for path in counts]
+        counts = [count for found in of_each for count in found.values()]
+        ends = np.cumsum([0, *map(len, of_each)])
+        of_unit = csr_matrix((counts, columns, ends), shape=(len(of_each), len(vocabulary)), dtype=np.float64)
         used = [number for chain in self.chain_units for number in chain]
         bounds = np.cumsum([0, *map(len, self.chain_units)])
-        of_chain = csr_matrix((np.ones(len(used)), used, bounds), shape=(len(self.chains), len(self.units))) @ of_unit
-        which = np.concatenate(self.chain_of_graph) if num_graphs else np.zeros(0, dtype=np.intp)
-        return Paths(of_chain[which], list(vocabulary))
+        of_chain = csr_matrix((np.ones(len(used)), used, bounds), shape=(len(self.chains), len(of_each))) @ of_unit
+        rows = np.concatenate(self.chain_of_graph) if self.chain_of_graph else np.zeros(0, dtype=np.intp)
+        return Counted(of_chain[rows], list(vocabulary))
 
 
 def features(graphs: Graph | Sequence[Graph]) -> pandas.DataFrame:

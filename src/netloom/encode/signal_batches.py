@@ -41,7 +41,8 @@ class Signals(NamedTuple):
     """Signals of N graphs, one after the other.
 
     ``chain[chain_bounds[i] : chain_bounds[i + 1]]`` are the numbers of graph i's segments; its calls are ``steps`` from
-    ``bounds[i]`` on, with their ``labels``; ``live`` are the places in ``steps`` of the calls in its signal.
+    ``bounds[i]`` on, with their ``labels``; ``live`` are the places in ``steps`` of the calls in its signal. ``target`` and
+    ``source`` (E,) are the places in ``live`` that the edges of the signal lead to and come from.
     """
 
     chain: Array
@@ -51,6 +52,8 @@ class Signals(NamedTuple):
     bounds: Array
     live: Array
     live_bounds: Array
+    target: Array
+    source: Array
 
 
 def signals(graphs: Sequence[Graph], segments: Segments) -> Signals:
@@ -227,7 +230,8 @@ def _cut(calls: _Calls, place: Array, num_graphs: int, segments: Segments) -> Si
     num_segments = np.bincount(calls.graph[live[begins]], minlength=num_graphs)
     num_steps = np.bincount(calls.graph, minlength=num_graphs)
     return Signals(
-        numbers, _bounds(num_segments), calls.steps, calls.label, _bounds(num_steps), live, _bounds(num_live)
+        numbers, _bounds(num_segments), calls.steps, calls.label, _bounds(num_steps), live, _bounds(num_live), target,
+        source,
     )  # fmt: skip
 
 
@@ -255,18 +259,18 @@ def _hashes(labels: Array, target: Array, distance: Array, begins: Array) -> Arr
     """A number of 64 bits for every segment: of labels and distances in their order."""
     if not len(labels):
         return np.zeros(0, dtype=np.uint64)
-    code = _mixed(labels.astype(np.uint64) + np.uint64(1))
+    code = mixed(labels.astype(np.uint64) + np.uint64(1))
     starts = np.flatnonzero(np.diff(target, prepend=-1))
     if len(starts):
         counts = np.diff(np.append(starts, len(target)))
         nth = np.arange(len(target)) - np.repeat(starts, counts)
-        mixed = _mixed((distance.astype(np.uint64) << np.uint64(24)) + nth.astype(np.uint64) + np.uint64(0x5851F42D))
-        code[target[starts]] ^= _mixed(np.add.reduceat(mixed, starts))
+        read = mixed((distance.astype(np.uint64) << np.uint64(24)) + nth.astype(np.uint64) + np.uint64(0x5851F42D))
+        code[target[starts]] ^= mixed(np.add.reduceat(read, starts))
     place = np.arange(len(labels)) - np.repeat(begins, np.diff(np.append(begins, len(labels))))
-    return np.add.reduceat(_mixed(code + _mixed(place.astype(np.uint64) + np.uint64(0x2545F491))), begins)
+    return np.add.reduceat(mixed(code + mixed(place.astype(np.uint64) + np.uint64(0x2545F491))), begins)
 
 
-def _mixed(x: Array) -> Array:
+def mixed(x: Array) -> Array:
     """The finaliser of splitmix64 (Steele, Lea and Flood, 2014)."""
     x = (x + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -59,11 +59,11 @@ class Fitted:
     noise: float
     signal: float
 
-    def kernel(self, a: tuple[Array, ...], b: tuple[Array, ...]) -> Array:
-        """Covariance (N, M) without noise between rows given as views."""
+    def kernel(self, a: tuple[Array, ...], b: tuple[Array, ...], dtype: Any = np.float64) -> Array:
+        """Covariance (N, M) without noise between rows given as views, exponentials worked out in ``dtype``."""
         total = np.zeros((len(a[0]), len(b[0])))
         for scale, weight, left, right in zip(self.scales, self.weights, a, b):
-            total += weight * matern(squared_distances(left / scale, right / scale))
+            total += weight * matern(squared_distances(left / scale, right / scale).astype(dtype, copy=False))
         return self.signal * total
 
     @property

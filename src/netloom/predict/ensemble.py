@@ -7,16 +7,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PredictorError
-from .gaussian_process import Array, GaussianProcess
+from .gaussian_process import VIEWS, Array, GaussianProcess
 from .predictor import Batch, Predictor
-from .targets import RankedTargets
+from .targets import Targets
 from .trees import Trees
+
+#: A map that changes nothing: members of an ensemble learn what it learns.
+_SAME = np.array([-1.0, 1.0])
 
 
 class Ensemble(Predictor):
-    """A Gaussian process and trees, averaged as normal scores: four parts to one below 200 labels, then more to the trees.
+    """Gaussian processes with three sets of kernels, and trees, averaged; more trees and more of them above 200 labels.
 
-    Its standard deviation is the members' joined with their disagreement. Other members may be given, with their weights.
+    Its standard deviation is the members' joined with their disagreement.
+    Other members may be given, with their weights.
 
     >>> Ensemble(GaussianProcess(), Trees(), weights=(1, 1))
     Ensemble(GaussianProcess, Trees)
@@ -27,17 +31,15 @@ class Ensemble(Predictor):
     def __init__(self, *members: Predictor, weights: tuple[float, ...] | None = None) -> None:
         super().__init__()
         self._given = bool(members)
-        self.members: tuple[Predictor, ...] = members or (GaussianProcess(), Trees())
+        self.members: tuple[Predictor, ...] = members or _chosen(0)[0]
         if weights is not None and len(weights) != len(self.members):
             raise PredictorError(f"{len(weights)} weights for {len(self.members)} members; give one for each")
         self.weights = weights
 
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         if not self._given:
-            few = len(batch) <= 200
-            self.members = (GaussianProcess(), Trees(boosted=not few))
-            self.weights = (4, 1) if few else (2, 1) if len(batch) <= 1000 else (1, 1)
-        targets = RankedTargets(normal, normal)
+            self.members, self.weights = _chosen(len(batch))
+        targets = Targets(_SAME, _SAME)
         for member in self.members:
             member._targets, member._types, member._fidelity = targets, self._types, self._fidelity
             member._fit(batch, normal, rng)
@@ -77,3 +79,9 @@ class Ensemble(Predictor):
 
     def __repr__(self) -> str:
         return f"Ensemble({', '.join(type(member).__name__ for member in self.members)})"
+
+
+def _chosen(num_labels: int) -> tuple[tuple[Predictor, ...], tuple[float, ...]]:
+    """The members of the default and their weights."""
+    few = num_labels <= 200
+    return (*(GaussianProcess(views) for views in VIEWS), Trees(boosted=not few)), (1, 1, 1, 1 if few else 2)

@@ -12,14 +12,15 @@ import numpy as np
 
 from ..encode.named_features import Encoded, encoded
 from ..errors import PredictorError
-from .targets import RankedTargets
-from .views import Views
+from .targets import Targets
+from .views import Seen, Views
 
 if TYPE_CHECKING:
     import os
     from typing import Literal
 
     from ..graph.graph import Graph
+    from .transfer import Prior
 
 Array = np.ndarray[Any, Any]
 
@@ -32,17 +33,17 @@ class Batch:
 
     def __init__(self, graphs: list[Graph], log_fidelity: Array | None = None) -> None:
         self.graphs, self.log_fidelity = graphs, log_fidelity
-        self._seen: tuple[Views, tuple[Array, ...]] | None = None
+        self._seen: tuple[Views, Seen] | None = None
 
     def __len__(self) -> int:
         return len(self.graphs)
 
     @cached_property
     def views(self) -> Views:
-        """What the views of a Gaussian process and of trees are, learned from these graphs."""
+        """What graphs are seen by, learned from these graphs."""
         return Views.of(self.encoded)
 
-    def seen_through(self, views: Views) -> tuple[Array, ...]:
+    def seen_through(self, views: Views) -> Seen:
         """The batch in views that were learned from it or from others."""
         if self._seen is None or self._seen[0] is not views:
             self._seen = (views, views(self.encoded))
@@ -54,7 +55,7 @@ class Batch:
         found = encoded(self.graphs)
         if self.log_fidelity is None:
             return found
-        return Encoded(np.column_stack([found.features, self.log_fidelity]), found.paths)
+        return found._replace(features=np.column_stack([found.features, self.log_fidelity]))
 
 
 class Predictor(ABC):
@@ -74,9 +75,11 @@ class Predictor(ABC):
     kind: ClassVar[str]
 
     def __init__(self) -> None:
-        self._targets: RankedTargets | None = None
+        self._targets: Targets | None = None
         self._types: list[tuple[tuple[int, ...], ...]] = []
         self._fidelity: float | None = None
+        self._before: Predictor | None = None
+        self._prior: Prior | None = None
         self.dropped = 0
 
     def fit(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
@@ -101,9 +104,32 @@ class Predictor(ABC):
             log_fidelity = np.log(durations[kept])
             self._fidelity = float(durations[kept].max())
         self._types = sorted({_types_of(graph) for graph in graphs})
-        self._targets = RankedTargets.of(values)
-        self._fit(Batch(graphs, log_fidelity), self._targets.normal_scores(values), np.random.default_rng(seed))
+        self._targets = Targets.of(values)
+        self._learn(Batch(graphs, log_fidelity), self._targets.scaled(values), np.random.default_rng(seed))
         return self
+
+    def adapt(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
+        """Learn another space or task from few graphs and scores, with what was learned before. Gives the predictor itself.
+
+        What was predicted before becomes the mean that new labels are told apart from, as far as they agree with it (Kennedy
+        and O'Hagan, 2000); neural predictors go on learning from where they are. From then on predictions are for the new task.
+        Arguments and errors as those of `fit`; `PredictorError` where nothing was learned before.
+
+        >>> import netloom as nl, numpy as np
+        >>> space, rng = nl.spaces.Conv((3, 16, 16), 10, max_params=100_000), np.random.default_rng(0)
+        >>> graphs = [space.sample(rng) for _ in range(60)]
+        >>> predictor = nl.predict.GaussianProcess().fit(graphs, [graph.num_params for graph in graphs])
+        >>> predictor.adapt(graphs[:6], [2.0 * graph.num_params for graph in graphs[:6]]).score(
+        ...     graphs[6:], [2.0 * graph.num_params for graph in graphs[6:]])["kendall_tau"] > 0.7
+        True
+        """
+        from .transfer import copied
+
+        self._before = copied(self)
+        try:
+            return self.fit(graphs, scores, fidelity=fidelity, seed=seed)
+        finally:
+            self._before = None
 
     @overload
     def predict(self, graphs: Iterable[Graph], *, std: Literal[False] = False, fidelity: Any = None) -> Array: ...
@@ -127,12 +153,15 @@ class Predictor(ABC):
             log_fidelity = np.log(np.broadcast_to(self._fidelity if fidelity is None else fidelity, len(graphs)))
         if not graphs:
             return (np.zeros(0), np.zeros(0)) if std else np.zeros(0)
-        mean, deviation = self._predict(Batch(graphs, log_fidelity), std)
+        batch = Batch(graphs, log_fidelity)
+        mean, deviation = self._predict(batch, std)
+        if self._prior is not None:
+            mean = mean + self._prior(batch)
         found = targets.scores(mean)
         return (found, deviation * np.abs(targets.slope(mean))) if std else found
 
     @property
-    def targets(self) -> RankedTargets:
+    def targets(self) -> Targets:
         """The map between scores and what is learned; `PredictorError` before `fit`."""
         if self._targets is None:
             raise PredictorError(f"{type(self).__name__} has not been fitted; call fit(graphs, scores) first")
@@ -153,6 +182,21 @@ class Predictor(ABC):
         return write(self, path)
 
     # -- what a predictor does ---------------------------------------------------------------------------------------
+    def _learn(self, batch: Batch, learned: Array, rng: np.random.Generator) -> None:
+        """Learn anew, or after what was learned before."""
+        self._prior = None
+        if self._before is None:
+            self._fit(batch, learned, rng)
+        else:
+            self._fit_after(self._before, batch, learned, rng)
+
+    def _fit_after(self, before: Predictor, batch: Batch, learned: Array, rng: np.random.Generator) -> None:
+        """Learn what is left of normal scores (N,) when the share that ``before`` predicts is taken from them."""
+        from .transfer import Prior
+
+        self._prior = Prior.of(before, batch, learned)
+        self._fit(batch, learned - self._prior(batch), rng)
+
     @abstractmethod
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         """Learn normal scores (N,) of a batch."""
@@ -202,5 +246,3 @@ def _types_of(graph: Graph) -> tuple[tuple[int, ...], ...]:
 
 def _shown(types: Any) -> str:
     return ", ".join("×".join("?" if size < 0 else str(size) for size in shape) or "a number" for shape in types)
-
-

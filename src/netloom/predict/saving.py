@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import PredictorError
-from .targets import RankedTargets
+from .targets import Targets
+from .transfer import PREFIX, Prior
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 VERSION = 1
-_TARGETS = ("targets.values", "targets.normal")
+_TARGETS = ("targets.values", "targets.learned")
 
 
 def write(predictor: Predictor, path: str | os.PathLike[str]) -> Path:
@@ -62,7 +63,10 @@ def as_data(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
     targets = predictor.targets
     arrays, data = predictor._state()
     settings = {"kind": predictor.kind, "types": predictor._types, "fidelity": predictor._fidelity, "state": data}
-    return {**arrays, "targets.values": targets.values, "targets.normal": targets.normal}, settings
+    if predictor._prior is not None:
+        before, settings["prior"] = predictor._prior.as_data()
+        arrays = arrays | before
+    return {**arrays, "targets.values": targets.values, "targets.learned": targets.learned}, settings
 
 
 def from_data(arrays: dict[str, Any], data: dict[str, Any]) -> Predictor:
@@ -74,6 +78,9 @@ def from_data(arrays: dict[str, Any], data: dict[str, Any]) -> Predictor:
     predictor = KINDS[data["kind"]]()
     predictor._types = [tuple(tuple(shape) for shape in shapes) for shapes in data["types"]]
     predictor._fidelity = data["fidelity"]
-    predictor._targets = RankedTargets(arrays["targets.values"], arrays["targets.normal"])
+    predictor._targets = Targets(arrays["targets.values"], arrays["targets.learned"])
+    if "prior" in data:
+        predictor._prior = Prior.from_data(arrays, data["prior"])
+        arrays = {name: array for name, array in arrays.items() if not name.startswith(PREFIX)}
     predictor._restore({name: array for name, array in arrays.items() if name not in _TARGETS}, data["state"])
     return predictor

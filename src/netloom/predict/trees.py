@@ -1,4 +1,4 @@
-"""`Trees`: randomised and boosted regression trees on features and path counts."""
+"""`Trees`: randomised and boosted regression trees on features, path counts and neighbourhoods."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a Gaussian process compares graphs by: scaled features, path counts, and path counts blurred over similar paths."""
+"""What graphs are compared by: scaled features, path counts, path counts blurred over similar paths, and neighbourhoods."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ Path = tuple[int, ...]
 _LINEAR_UP_TO = 64.0
 #: Paths of the training graphs that are kept apart, those in most graphs first.
 _MOST_PATHS = 768
+#: Neighbourhoods that are counted, of those that so many of the training graphs have.
+_MOST_NEIGHBOURS, _FEWEST_GRAPHS = 1024, 2
 #: Columns that agree to this correlation are one.
 _SAME = 0.9999
 
@@ -63,23 +65,36 @@ def _different(standard: Array) -> Array:
     return np.array(found)
 
 
+class Seen(NamedTuple):
+    """Graphs as numbers, N rows each; a view that tells nothing apart has no columns.
+
+    *features* (N, D); *paths* (N, V + 1): counts of the training graphs' paths and the length of all others; *blurred* (N, B):
+    the same counts in a space where paths with similar numbers of the same calls are near, other paths included;
+    *neighbours* (N, W): logarithms of one more than the counts of neighbourhoods.
+    """
+
+    features: Array
+    paths: Array
+    blurred: Array
+    neighbours: Array
+
+    def some(self, rows: Any) -> Seen:
+        """Some of the rows."""
+        return Seen(*(view[rows] for view in self))
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Three views of encoded graphs, learned from training graphs.
-
-    *features* (N, D); *paths* (N, V + 1): counts of the training graphs' paths and the length of all others; *blurred* (N, V):
-    the same counts in a space where paths with similar numbers of the same calls are near, other paths included.
-    """
+    """Views of encoded graphs, learned from training graphs: see `Seen`."""
 
     columns: Columns
     paths: dict[Path, int]
     blur: Array
+    neighbours: dict[int, int]
 
     @staticmethod
     def of(batch: Encoded) -> Views:
-        named = np.array([i for i, name in enumerate(NAMES) if not name.startswith("all.")])
-        extra = np.arange(len(NAMES), batch.features.shape[1])
-        columns = Columns.of(batch.features, np.concatenate([named, extra]))
+        columns = Columns.of(batch.features, candidates(batch.features.shape[1]))
         occurrences = dict(zip(batch.paths.vocabulary, np.asarray((batch.paths.counts > 0).sum(0)).ravel().tolist()))
         seen = [path for path, count in occurrences.items() if count]
         frequent = sorted(seen, key=lambda path: (-occurrences[path], len(path), path))[:_MOST_PATHS]
@@ -87,9 +102,15 @@ class Views:
         similar = _similarity(frequent, frequent)
         values, vectors = np.linalg.eigh(similar) if frequent else (np.zeros(0), np.zeros((0, 0)))
         strong = values > 1e-6 * max(values.max(initial=0.0), 1e-12)
-        return Views(columns, paths, vectors[:, strong] / np.sqrt(values[strong]))
+        having = np.asarray((batch.neighbours.counts > 0).sum(0)).ravel()
+        mean = np.asarray(batch.neighbours.counts.mean(0)).ravel()
+        varied = np.asarray(batch.neighbours.counts.power(2).mean(0)).ravel() > mean**2 * (1 + 1e-9)
+        told = np.flatnonzero((having >= _FEWEST_GRAPHS) & varied).tolist()
+        told = sorted(told, key=lambda i: (-having[i], batch.neighbours.vocabulary[i]))[:_MOST_NEIGHBOURS]
+        neighbours = {batch.neighbours.vocabulary[i]: column for column, i in enumerate(told)}
+        return Views(columns, paths, vectors[:, strong] / np.sqrt(values[strong]), neighbours)
 
-    def __call__(self, batch: Encoded) -> tuple[Array, ...]:
+    def __call__(self, batch: Encoded) -> Seen:
         given = batch.paths.counts.copy()
         data = given.data
         given.data = np.where(data <= _LINEAR_UP_TO, data, _LINEAR_UP_TO * (1 + np.log(np.maximum(data, 1) / _LINEAR_UP_TO)))
@@ -103,8 +124,14 @@ class Views:
             unseen = given[:, other]
             counts[:, -1] = np.sqrt(np.asarray(unseen.multiply(unseen).sum(1)).ravel())
             blurred += unseen @ (_similarity([batch.paths.vocabulary[i] for i in other], known) @ self.blur)
-        views = (self.columns(batch.features), counts, blurred)
-        return tuple(view for view in views if view.shape[1] > (view is counts))
+        return Seen(self.columns(batch.features), counts, blurred, self._neighbours(batch))
+
+    def _neighbours(self, batch: Encoded) -> Array:
+        places = np.array([self.neighbours.get(number, -1) for number in batch.neighbours.vocabulary], dtype=np.intp)
+        known = np.flatnonzero(places >= 0)
+        found = np.zeros((len(batch.features), len(self.neighbours)))
+        found[:, places[known]] = batch.neighbours.counts[:, known].toarray()
+        return np.log1p(found, out=found)
 
     def as_data(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and JSON data that `from_data` makes the views of again, in any process."""
@@ -112,14 +139,24 @@ class Views:
         labels = [[KINDS[LABELS[label].kind], LABELS[label].name, LABELS[label].reach] for label in used]
         number = {label: i for i, label in enumerate(used)}
         columns = {name: getattr(self.columns, name) for name in Columns.__dataclass_fields__}
-        return {**columns, "blur": self.blur}, {"labels": labels, "paths": [[number[i] for i in path] for path in self.paths]}
+        paths = [[number[i] for i in path] for path in self.paths]
+        # JSON has no whole numbers of 64 bits that every reader takes.
+        neighbours = [str(number) for number in self.neighbours]
+        return {**columns, "blur": self.blur}, {"labels": labels, "paths": paths, "neighbours": neighbours}
 
     @staticmethod
     def from_data(arrays: dict[str, Array], data: dict[str, Any]) -> Views:
         places = [place_of(Label(NUMBER[kind], name, reach)) for kind, name, reach in data["labels"]]
         columns = Columns(*(arrays[name] for name in Columns.__dataclass_fields__))
         paths = {tuple(places[i] for i in path): column for column, path in enumerate(data["paths"])}
-        return Views(columns, paths, arrays["blur"])
+        neighbours = {int(number): column for column, number in enumerate(data["neighbours"])}
+        return Views(columns, paths, arrays["blur"], neighbours)
+
+
+def candidates(num_columns: int) -> Array:
+    """Columns of a table of features, and of what was appended to it, that tell something of a graph's signal."""
+    named = np.array([i for i, name in enumerate(NAMES) if not name.startswith("all.")])
+    return np.concatenate([named, np.arange(len(NAMES), num_columns)])
 
 
 def _similarity(some: list[Path], others: list[Path]) -> Array:
