@@ -6,8 +6,10 @@ import argparse
 from typing import Any
 
 from .data_arguments import add_data
+from .ghn_arguments import add_ghn
 from .measure_arguments import add_measure
 from .metafeatures_arguments import add_metafeatures
+from .netformer_arguments import add_netformer
 from .report_arguments import add_report
 from .search_arguments import add_search
 from .store_arguments import add_store
@@ -31,7 +33,9 @@ def add_all(commands: Any) -> None:
     add_report(commands, _command)
     add_store(commands, _command)
     add_zoo(commands, _command)
+    add_ghn(commands, _command)
     add_metafeatures(commands, _command)
+    add_netformer(commands, _command)
 
 
 def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:

@@ -33,7 +33,9 @@ commands:
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check
   zoo      thousands of trained networks in a folder, with their tasks: make, show, check
+  ghn      hypernetworks: parameters of networks that nobody trained: predict, train, eval, embed
   metafeatures   numbers that describe a data set
+  netformer      a generative model of trained networks: train, encode, sample, suggest, evolve, evaluate
 """
 _EXAMPLES = """\
 first steps:

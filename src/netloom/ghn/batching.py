@@ -53,7 +53,8 @@ def union(graphs: Sequence[HyperGraph], *, sweeps: bool, virtual: bool, device: 
 
 
 def levels(graph: HyperGraph, reverse: bool = False) -> Any:
-    """(N,) length of the longest way from a node that nothing comes before (with ``reverse``: to one that nothing comes after)."""
+    """(N,) length of the longest way from a node that nothing comes before (with ``reverse``: to one that nothing comes
+    after)."""
     found = np.zeros(len(graph), dtype=np.int64)
     if reverse:
         for a, b in reversed(graph.edges):  # sorted by their first node
@@ -93,7 +94,8 @@ def _weights(graphs: Sequence[HyperGraph], offsets: list[int], back: Any, virtua
 
 
 def _push(near: Any, far: Any, start: int, stop: int) -> Any:
-    """(later nodes, k or 2k): how the k nodes of a level are heard by those after them, along the two kinds of edges by turns."""
+    """(later nodes, k or 2k): how the k nodes of a level are heard by those after them, along the two kinds of edges by
+    turns."""
     if far is None:
         return np.ascontiguousarray(near[stop:, start:stop])
     return np.stack((near[stop:, start:stop], far[stop:, start:stop]), axis=2).reshape(len(near) - stop, -1)

@@ -16,8 +16,10 @@ CONV, DENSE = "conv", "mlp"
 class Config:
     """Settings of a hypernetwork, by the names that published checkpoints use.
 
-    ``max_shape`` (out, in, height, width) is the largest weight that is decoded: larger ones are tiled. ``hypernet`` passes messages
-    between nodes (``"gatedgnn"``, ``"mlp"`` for none, ``"transformer"`` for GHN-3). ``ve`` uses virtual edges, ``weight_norm`` scales
+    ``max_shape`` (out, in, height, width) is the largest weight that is decoded: larger ones are tiled. ``hypernet`` passes
+    messages
+    between nodes (``"gatedgnn"``, ``"mlp"`` for none, ``"transformer"`` for GHN-3). ``ve`` uses virtual edges,
+    ``weight_norm`` scales
     what is predicted by its fan-in, ``hid`` is the size of node states; ``layers`` and ``heads`` are GHN-3's.
     """
 

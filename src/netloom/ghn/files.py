@@ -100,8 +100,8 @@ def _read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         reason = str(error).partition("\n")[0]
         raise HypernetworkError(
-            f"{str(path)!r} holds more than tensors and numbers: it may run code and is not read ({reason}). If you trust where it is "
-            "from, load it yourself and save {'config', 'state_dict'} anew"
+            f"{str(path)!r} holds more than tensors and numbers: it may run code and is not read ({reason}). If you trust "
+            "where it is from, load it yourself and save {'config', 'state_dict'} anew"
         ) from None
     except Exception as error:  # a damaged archive can raise anything
         raise HypernetworkError(f"{str(path)!r} cannot be read as a checkpoint ({type(error).__name__}: {error})") from None
@@ -110,11 +110,15 @@ def _read_torch(path: Path) -> Any:
 def _of_document(document: Any, path: Path) -> Stored:
     """A checkpoint ``{'config', 'state_dict', …}`` or a bare state_dict."""
     if not isinstance(document, Mapping):
-        raise HypernetworkError(f"{str(path)!r} holds a {type(document).__name__}; expected a dict with 'config' and 'state_dict'")
+        raise HypernetworkError(
+            f"{str(path)!r} holds a {type(document).__name__}; expected a dict with 'config' and 'state_dict'"
+        )
     state, config = document.get("state_dict", document), document.get("config")
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(map(str, list(document)[:5]))
-        raise HypernetworkError(f"{str(path)!r} is no hypernetwork: expected 'config' and 'state_dict', found {keys or 'nothing'}")
+        raise HypernetworkError(
+            f"{str(path)!r} is no hypernetwork: expected 'config' and 'state_dict', found {keys or 'nothing'}"
+        )
     if config is not None and not isinstance(config, Mapping):
         raise HypernetworkError(f"{str(path)!r}: its configuration is a {type(config).__name__}; expected a dict")
     about = {"epoch": document["epoch"]} if isinstance(document.get("epoch"), int) else {}

@@ -88,7 +88,8 @@ class Attention(nn.Module):
             self.proj_e = nn.Sequential(nn.Linear(2 * hid, hid), nn.ReLU(), nn.Linear(hid, heads))
 
     def edge_bias(self, edges: Tensor) -> Tensor:
-        """(B, N, N) lengths of paths → (B, heads, N, N). Few pairs of lengths there and back differ: each is worked out once."""
+        """(B, N, N) lengths of paths → (B, heads, N, N). Few pairs of lengths there and back differ: each is worked out
+        once."""
         codes = edges * EDGE_VALUES + edges.transpose(1, 2)
         pairs, where = torch.unique(codes, return_inverse=True)
         values = torch.stack((pairs // EDGE_VALUES, pairs % EDGE_VALUES), dim=1) + 2

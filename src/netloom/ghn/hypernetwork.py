@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Hypernetwork(nn.Module):
     """Predicts the parameters of networks from their graphs; use `GHN1`, `GHN2`, `MLP` or `GHN3`, or `load`.
 
-    ``ghn(model, example_inputs)`` fills a network. ``ghn.predict(…)`` gives the tensors; ``ghn.embed(…)`` the states of nodes.
+    ``ghn(model, example_inputs)`` fills a network. ``ghn.predict(…)`` gives the tensors, ``ghn.embed_nodes(…)`` the states of
+    nodes.
     In training mode what is predicted carries gradients back to the hypernetwork.
     """
 
@@ -93,9 +94,11 @@ class Hypernetwork(nn.Module):
     ) -> nn.Module:
         """Fill the parameters of a network with predicted ones, and return it.
 
-        Takes any nn.Module with an example of its inputs, a `Network`, or a `Graph` (of which a network is made). Parameters that no
+        Takes any nn.Module with an example of its inputs, a `Network`, or a `Graph` (of which a network is made). Parameters
+        that no
         rule covers keep their values, and one `NetloomWarning` says which. ``class_layers=False`` leaves the last layers
-        alone, for fine-tuning. ``batch_statistics`` makes batch norms use those of the batch (they have no others yet; by default for
+        alone, for fine-tuning. ``batch_statistics`` makes batch norms use those of the batch (they have no others yet; by
+        default for
         all but GHN-3). ``keep_grads`` puts tensors in place that lead back to the hypernetwork (by default in
         training mode); else values are copied. ``seed`` draws class tokens in front of position tables.
 
@@ -160,7 +163,8 @@ class GHN2(Hypernetwork):
         decoder: str = CONV, weight_norm: bool = True, ve: bool = True, layernorm: bool = True, hid: int = 32,
     ) -> None:  # fmt: skip
         if isinstance(max_shape, str):
-            return self._adopt(f"{self._prefix}_{max_shape}")
+            self._adopt(f"{self._prefix}_{max_shape}")
+            return
         super().__init__(Config(max_shape, num_classes, hypernet, decoder, weight_norm, ve, layernorm, hid))
 
 
@@ -191,16 +195,17 @@ class MLP(GHN2):
 class GHN3(Hypernetwork):
     """GHN-3: transformer layers in place of the gated network (Knyazev et al., 2023).
 
-    T is ``hid=64, layers=3, heads=8``, S ``128, 5, 16``, L ``256, 12, 16``, XL ``384, 24, 16``; max_shape is (hid, hid, 16, 16) for ImageNet.
-    ``GHN3("ghn3tm8")`` is a published one.
+    T is ``hid=64, layers=3, heads=8``, S ``128, 5, 16``, L ``256, 12, 16``, XL ``384, 24, 16``; max_shape is (hid, hid, 16,
+    16) for ImageNet. ``GHN3("ghn3tm8")`` is a published one.
     """
 
     def __init__(
-        self, max_shape: tuple[int, int, int, int] | str = (64, 64, 16, 16), num_classes: int = 1000, hid: int = 64, layers: int = 3,
-        heads: int = 8, weight_norm: bool = True, ve: bool = True, layernorm: bool = True,
+        self, max_shape: tuple[int, int, int, int] | str = (64, 64, 16, 16), num_classes: int = 1000, hid: int = 64,
+        layers: int = 3, heads: int = 8, weight_norm: bool = True, ve: bool = True, layernorm: bool = True,
     ) -> None:  # fmt: skip
         if isinstance(max_shape, str):
-            return self._adopt(max_shape)
+            self._adopt(max_shape)
+            return
         super().__init__(Config(max_shape, num_classes, TRANSFORMER, CONV, weight_norm, ve, layernorm, hid, layers, heads))
         self._settle()
 
@@ -226,5 +231,3 @@ def made(config: Config) -> Hypernetwork:
         return GHN3(**settings)
     kind = MLP if config.hypernet == PERCEPTRON else GHN2 if config.ve else GHN1
     return kind(**settings)
-
-

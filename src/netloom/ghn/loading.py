@@ -48,7 +48,7 @@ def load(path_or_name: str | os.PathLike[str], *, data_dir: str | Path | None = 
     except HypernetworkError as error:
         raise HypernetworkError(f"{str(path)!r}: {error}") from None
     if not stored.about.get("task"):
-        ghn.about.update({"task": task for part, task in _TASKS.items() if part in path.stem})
+        ghn.about |= next(({"task": task} for part, task in _TASKS.items() if part in path.stem), {})
     return ghn.to(device).eval()
 
 
@@ -70,7 +70,9 @@ def _located(path_or_name: str | os.PathLike[str], data_dir: str | Path | None) 
         raise HypernetworkError(f"there is no file {name!r}")
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise DownloadError(f"no hypernetwork is called {name[:80]!r}; {hint}there is: {', '.join(known)}; or give the path of a file")
+    raise DownloadError(
+        f"no hypernetwork is called {name[:80]!r}; {hint}there is: {', '.join(known)}; or give the path of a file"
+    )
 
 
 def of_tensors(stored: Stored) -> Hypernetwork:
@@ -89,11 +91,14 @@ def of_tensors(stored: Stored) -> Hypernetwork:
         if keys:
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
             expected = "" if what == "lacks" else ", which no such hypernetwork has"
-            raise HypernetworkError(f"the state_dict {what} {min(keys)!r}{more}{expected}; the file is of another configuration")
+            raise HypernetworkError(
+                f"the state_dict {what} {min(keys)!r}{more}{expected}; the file is of another configuration"
+            )
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             raise HypernetworkError(
-                f"{name} is {tuple(tensor.shape)} where the configuration makes it {tuple(own[name].shape)}; the file is of another one"
+                f"{name} is {tuple(tensor.shape)} where the configuration makes it {tuple(own[name].shape)}; the file is of "
+                "another one"
             )
     ghn.load_state_dict(tensors)
     ghn.about = dict(stored.about)
@@ -101,7 +106,8 @@ def of_tensors(stored: Stored) -> Hypernetwork:
 
 
 def _by_our_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Published GHN-3 files hold the embeddings of degrees and distances outside of the first layer; others may have a prefix."""
+    """Published GHN-3 files hold the embeddings of degrees and distances outside of the first layer; others may have a
+    prefix."""
     found = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     for name in ("centrality_embed_in.weight", "centrality_embed_out.weight", "input_dist_embed.weight"):
         if name in found:
@@ -110,7 +116,8 @@ def _by_our_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def inferred(tensors: dict[str, Tensor]) -> Config:
-    """The configuration that makes tensors of these names and shapes. Scaling of predictions goes with layer norm, as published."""
+    """The configuration that makes tensors of these names and shapes. Scaling of predictions goes with layer norm, as
+    published."""
     try:
         hid = tensors["embed.weight"].shape[1]
         classes = tensors["bias_class.1.weight"].shape[0]

@@ -16,6 +16,7 @@ from ..errors import HypernetworkError, NetloomWarning
 from ..graph.graph import Graph
 from .assignment import CLASS_WEIGHT, TABLE, VECTOR, Assignment, Target, assigned, core
 from .config import TRANSFORMER, Config
+from .shape_encoding import four_sizes
 from .tiling import fan_in_scale, squashed, stretched, tiled
 from .viewing import HyperGraph, as_graph, hyper_graph
 
@@ -68,7 +69,9 @@ class Prediction:
             kinds = {name: f"{op} as {kind}" for name, (op, kind) in self.mapped.items()}
             found.append(f"{len(kinds)} of operators that no hypernetwork was trained on: {_grouped(kinds)}")
         if self.other_classes:
-            found.append("class layers: " + ", ".join(f"{name} has {size} classes" for name, size in self.other_classes.items()))
+            found.append(
+                "class layers: " + ", ".join(f"{name} has {size} classes" for name, size in self.other_classes.items())
+            )
         if unused:
             found.append(f"{len(unused)} not used by the network")
         return found
@@ -78,7 +81,10 @@ def _grouped(reasons: Mapping[str, str]) -> str:
     groups: dict[str, list[str]] = defaultdict(list)
     for name, why in reasons.items():
         groups[why].append(name)
-    return "; ".join(f"{why} ({', '.join(names[:2])}{f' and {len(names) - 2} more' if len(names) > 2 else ''})" for why, names in groups.items())
+    return "; ".join(
+        f"{why} ({', '.join(names[:2])}{f' and {len(names) - 2} more' if len(names) > 2 else ''})"
+        for why, names in groups.items()
+    )
 
 
 def view_of(model_or_graph: Any, example: Any, config: Config) -> tuple[Graph, HyperGraph]:
@@ -103,7 +109,8 @@ def predict(
 ) -> list[Prediction]:
     """The predicted tensors of several networks, which are gone over together.
 
-    Each is a `Graph`, a `Network`, a module with its example, or a pair (graph, view) where the view is at hand. ``class_layers`` includes the
+    Each is a `Graph`, a `Network`, a module with its example, or a pair (graph, view) where the view is at hand.
+    ``class_layers`` includes the
     last layers. ``seed`` draws class tokens. One `NetloomWarning` for each network says what was not predicted as trained for;
     ``warn=False`` leaves it in ``remarks()``.
     """
@@ -131,23 +138,27 @@ def _finished(
     ghn: Hypernetwork, tensors: dict[str, Tensor], view: HyperGraph, graph: Graph, rows: Tensor, plan: Assignment
 ) -> Prediction:  # fmt: skip
     most, classes = ghn.config.max_shape, ghn.config.num_classes
-    large = tuple(
-        target.name for target in plan.targets
-        if target.shape and (
-            target.shape[0] > most[0] if target.kind == VECTOR
-            else any(size > limit for size, limit in zip(target.shape[1 if target.kind == CLASS_WEIGHT else 0 :], most[1 if target.kind == CLASS_WEIGHT else 0 :]))
-        )
-        and not target.is_class
-    )  # fmt: skip
+    large = tuple(target.name for target in plan.targets if _is_larger(target, most))
     others = {t.name: t.shape[0] for t in plan.targets if t.kind == CLASS_WEIGHT and t.shape[0] != classes}
     return Prediction(tensors, view, graph, rows, plan.left, plan.mapped, large, others)
+
+
+def _is_larger(target: Target, most: tuple[int, int, int, int]) -> bool:
+    """Whether a tensor is made by repeating what is decoded."""
+    if target.kind == VECTOR:
+        return not target.is_class and bool(target.shape) and target.shape[0] > most[0]
+    if target.kind == CLASS_WEIGHT:
+        return target.shape[1] > most[1]
+    return any(size > limit for size, limit in zip(four_sizes(target.shape), most))
 
 
 def warn_of(prediction: Prediction, ghn: Hypernetwork) -> None:
     """One warning with all remarks, if there are any."""
     remarks = prediction.remarks()
     if prediction.other_classes:
-        remarks.append(f"the hypernetwork was made for {ghn.config.num_classes} classes, so that their predictions mean nothing")
+        remarks.append(
+            f"the hypernetwork was made for {ghn.config.num_classes} classes, so that their predictions mean nothing"
+        )
     if remarks:
         warnings.warn(f"{type(ghn).__name__}: {'; '.join(remarks)}", NetloomWarning, stacklevel=5)
 

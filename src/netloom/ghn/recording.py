@@ -66,7 +66,8 @@ _NOTHING = frozenset({
 })  # fmt: skip
 _KINDS = {
     "softmax": "softmax", "add": "add", "sub": "other", "mul": "mul", "cat": "cat", "clone": "clone", "mean": "mean",
-    "hardswish": "hardswish", "hardsigmoid": "hard", "hardtanh": "hard", "relu6": "hard", "scaled_dot_product_attention": "attention",
+    "hardswish": "hardswish", "hardsigmoid": "hard", "hardtanh": "hard", "relu6": "hard",
+    "scaled_dot_product_attention": "attention",
     "adaptive_avg_pool1d": "adaptive", "adaptive_avg_pool2d": "adaptive", "adaptive_avg_pool3d": "adaptive",
 }  # fmt: skip
 #: Calls whose result lies in memory as their first operand does.

@@ -18,7 +18,15 @@ import torch
 from ..errors import HypernetworkError
 
 #: First bytes of compressed files → what opens them.
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "lzma", b"\x78\x01": "zlib", b"\x78\x5e": "zlib", b"\x78\x9c": "zlib", b"\x78\xda": "zlib"}
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ": "lzma",
+    b"\x78\x01": "zlib",
+    b"\x78\x5e": "zlib",
+    b"\x78\x9c": "zlib",
+    b"\x78\xda": "zlib",
+}
 #: Bytes that a compressed file may unpack to.
 MAX_BYTES = 8 << 30
 
@@ -31,7 +39,9 @@ def read_pickle(path: Path) -> Any:
     except HypernetworkError as error:
         raise HypernetworkError(f"{str(path)!r}: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
-        raise HypernetworkError(f"{str(path)!r} cannot be read as a pickle of tensors ({type(error).__name__}: {error})") from None
+        raise HypernetworkError(
+            f"{str(path)!r} cannot be read as a pickle of tensors ({type(error).__name__}: {error})"
+        ) from None
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:

@@ -32,7 +32,8 @@ def stretched(tensor: Tensor, kernel: tuple[int, int]) -> Tensor:
 
 
 def fan_in_scale(shape: Sequence[int]) -> float:
-    """What a weight is multiplied by for its fan-in: for a ReLU after it, or for none (depthwise, and the first of 1×k and k×1).
+    """What a weight is multiplied by for its fan-in: for a ReLU after it, or for none (depthwise, and the first of 1×k and
+    k×1).
 
     >>> fan_in_scale((64, 32, 1, 1)), fan_in_scale((64, 1, 2, 2))
     (0.25, 0.5)

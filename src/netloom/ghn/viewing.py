@@ -33,7 +33,8 @@ class HyperNode:
     """A node: its type (one of `PRIMITIVES`), its name, and the shape that a hypernetwork is told.
 
     ``name`` is the key of the parameter, or the name of the call in the graph for nodes without. ``call`` names the call in
-    the graph. ``shape`` is the parameter's, (1, 1, k, k) for pools, None for others. ``is_class`` marks weight and bias of a layer whose
+    the graph. ``shape`` is the parameter's, (1, 1, k, k) for pools, None for others. ``is_class`` marks weight and bias of a
+    layer whose
     values the network returns.
     """
 
@@ -129,7 +130,8 @@ def hyper_graph(
     """A network as a hypernetwork sees it: types of nodes, edges, shapes, and how far apart nodes are.
 
     Takes a `Graph`, a `Network`, or any nn.Module with an example of its inputs. Nodes are parameters (a convolution's
-    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables), pools,
+    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables),
+    pools,
     sums and concatenations of several values, attention and squeeze-and-excitation; activations and reshapes are left out.
     ``virtual_edges`` is the longest path that makes one; 1 for none.
 

@@ -1,0 +1,233 @@
+"""``netloom ghn``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import HypernetworkError
+
+
+def run(given: argparse.Namespace) -> int:
+    """Do what the action says."""
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "train": _train, "eval": _eval, "predict": _predict, "view": _view, "embed": _embed, "convert": _convert, "list": _list,
+    }  # fmt: skip
+    return actions[given.action](given)
+
+
+# -- train ---------------------------------------------------------------------------------------------------------------
+_SETTINGS = {"lr": "learning_rate"}
+_TRAINED = (
+    "meta_batch", "virtual_edges", "normalize", "layernorm", "hypernet", "hid", "layers", "heads", "max_channels", "kernel",
+    "channels", "max_nodes", "epochs", "batch_size", "lr", "weight_decay", "precision",
+)  # fmt: skip
+
+
+def _train(given: argparse.Namespace) -> int:
+    from ..ghn import load, train
+
+    if given.out is None and given.checkpoint is None:
+        raise HypernetworkError(
+            "say where the hypernetwork goes: --out FILE.safetensors, or --checkpoint FOLDER to keep the state"
+        )
+    changes = {_SETTINGS.get(name, name): getattr(given, name) for name in _TRAINED if getattr(given, name) is not None}
+    if given.watched is not None:
+        changes["watched"] = given.watched
+    try:
+        result = train(
+            given.task, given.preset, given.space, seed=given.seed or 0, steps=given.steps, max_seconds=given.seconds, out=given.out,
+            checkpoint=given.checkpoint, resume=not given.fresh, device=given.device, progress=not given.quiet,
+            start=load(given.start) if given.start else None, **changes,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        told = f"the same command goes on in {given.checkpoint}" if given.checkpoint else "nothing was kept; give --checkpoint"
+        print(f"\nnetloom ghn: stopped; {told}", file=sys.stderr)
+        return 130
+    last = result.curve[-1] if result.curve else None
+    score = f", {100 * last.score:.2f} % on unseen networks" if last is not None and not math.isnan(last.score) else ""
+    print(
+        f"{result.status}: {result.steps:,} steps, {result.skipped} networks skipped{score}"
+        + (f"; {given.out}" if given.out else "")
+    )
+    if result.error:
+        print(result.error, file=sys.stderr)
+    return 0 if result.status in ("ok", "time_limit") else 1
+
+
+# -- eval ----------------------------------------------------------------------------------------------------------------
+def _eval(given: argparse.Namespace) -> int:
+    from ..ghn import evaluate, load
+    from ..tasks import load as load_task
+
+    ghn = load(given.file)
+    task = load_task(given.task or str(ghn.about.get("task") or "digits"))
+    networks = _networks(given, task)
+
+    def tell(number: int, accuracy: float) -> None:
+        if not given.quiet:
+            print(f"network {number + 1}/{len(networks)}  {100 * accuracy:.2f} %", file=sys.stderr)
+
+    found = evaluate(ghn, networks, task, part=given.part, max_samples=given.samples, on_network=tell)
+    top5 = [value for value in found.top5 if not math.isnan(value)]
+    if given.json:
+        document = {
+            "networks": len(found.top1), "mean": found.mean, "max": found.max, "standard_error": found.standard_error,
+            "top1": found.top1, "top5": found.top5, "errors": found.errors,
+        }  # fmt: skip
+        print(json.dumps({key: _plain(value) for key, value in document.items()}, indent=2))
+    else:
+        print(str(found) + (f"; top-5 {100 * sum(top5) / len(top5):.2f} %" if task.num_classes >= 20 and top5 else ""))
+        for error in found.errors:
+            print(error, file=sys.stderr)
+    return 0 if not found.errors else 1
+
+
+def _networks(given: argparse.Namespace, task: Any) -> list[Any]:
+    """The networks that were asked for, made for the task."""
+    import numpy as np
+
+    numbers = [given.arch] if given.arch is not None else list(range(given.n))
+    if given.space:
+        from ..spaces.loading import load
+
+        space = load(given.space, input_shape=task.train.shape, num_classes=task.num_classes)
+        return [space.sample(np.random.default_rng((given.seed, number))) for number in numbers]
+    from ..spaces.deepnets import DeepNets1M
+    from ..spaces.deepnets_network import network
+    from ..spaces.deepnets_splits import fixed_network, fixed_splits
+
+    if given.split in fixed_splits():
+        numbers = [number for number in numbers if number < len(fixed_splits()[given.split].hashes) or given.arch is not None]
+        bases = [fixed_network(given.split, number) for number in numbers]
+    else:
+        space = DeepNets1M(given.split, task.num_classes, tuple(task.train.shape))
+        bases = [space.draw(np.random.default_rng((given.seed, number))) for number in numbers]
+    sizes = {"C": given.channels, "fc_dim": 4 * given.channels} if given.channels else {}
+    return [
+        network(replace(base, input_shape=tuple(task.train.shape), num_classes=task.num_classes, **sizes)) for base in bases
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+# -- predict and view ----------------------------------------------------------------------------------------------------
+def _predict(given: argparse.Namespace) -> int:
+    from ..building.network import build
+    from ..ghn import load
+    from .networks import load_graph
+
+    ghn = load(given.file)
+    graph = load_graph(given.network, given.input)
+    network = build(graph, seed=0)
+    prediction = ghn.predict(graph)
+    from ..ghn.filling import put
+
+    put(network, prediction, keep_grads=False)
+    network.save(given.out)
+    print(f"{given.out}: {prediction.summary()}")
+    return 0
+
+
+def _view(given: argparse.Namespace) -> int:
+    from ..ghn import hyper_graph
+    from .networks import load_graph
+
+    view = hyper_graph(load_graph(given.network, given.input), style=given.style)
+    if given.json:
+        nodes = [{"type": node.type, "name": node.name, "shape": node.shape} for node in view.nodes]
+        print(json.dumps({"nodes": nodes, "edges": view.edges, "distances": view.distances.tolist()}))
+        return 0
+    width = max(len(kind) for kind in view.types)
+    for number, node in enumerate(view.nodes):
+        shape = "×".join(map(str, node.shape)) if node.shape else ""
+        before = [a for a, b in view.edges if b == number]
+        print(f"{number:>4}  {node.type:<{width}}  {node.name}  {shape}  ← {', '.join(map(str, before)) or '-'}")
+    means = f"average degree {view.average_degree:.3f}, average path {view.average_path:.3f}"
+    print(f"{len(view)} nodes, {len(view.edges)} edges, {means}")
+    return 0
+
+
+# -- embed, convert, list --------------------------------------------------------------------------------------------------
+def _embed(given: argparse.Namespace) -> int:
+    import numpy as np
+
+    from ..ghn import embed, load
+    from ..spaces.samples import read_samples
+
+    ending = Path(given.out).suffix
+    if ending not in (".npy", ".parquet"):
+        raise HypernetworkError(f"--out {given.out!r}; expected a file that ends in .npy or .parquet")
+    ghn, samples = load(given.file), read_samples(given.graphs)
+    digest = _digest(ghn)
+    known = _known_embeddings(given.out, ghn.config.hid, digest) if ending == ".parquet" else {}
+    hashes = list(samples.hashes)
+    missing = [number for number, key in enumerate(hashes) if key not in known]
+    for start in range(0, len(missing), 64):
+        chosen = missing[start : start + 64]
+        rows = embed(ghn, [samples[number] for number in chosen]).numpy()
+        known |= {hashes[number]: row for number, row in zip(chosen, rows)}
+        if not given.quiet:
+            print(f"{min(start + 64, len(missing)):,}/{len(missing):,} networks", file=sys.stderr)
+    table = np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, ghn.config.hid), np.float32)
+    if ending == ".npy":
+        np.save(given.out, table)
+    else:
+        import pandas as pd
+
+        columns = {f"e{i}": table[:, i] for i in range(table.shape[1])}
+        pd.DataFrame({"hash": hashes, "hypernetwork": digest, **columns}).to_parquet(given.out, index=False)
+    print(f"{given.out}: {table.shape[0]:,} networks × {table.shape[1]}; {len(hashes) - len(missing):,} were there already")
+    return 0
+
+
+def _digest(ghn: Any) -> str:
+    """SHA-256 of the weights: embeddings of another hypernetwork are of no use."""
+    import hashlib
+
+    found = hashlib.sha256()
+    for name, tensor in sorted(ghn.state_dict().items()):
+        found.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _known_embeddings(path: str, hid: int, digest: str) -> dict[str, Any]:
+    """Hash → embedding, of those in a file that this hypernetwork made."""
+    if not Path(path).exists():
+        return {}
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    if list(frame.columns) != ["hash", "hypernetwork", *(f"e{i}" for i in range(hid))]:
+        raise HypernetworkError(f"{path!r} holds no embeddings of {hid} numbers; give another --out")
+    frame = frame[frame["hypernetwork"] == digest].drop(columns="hypernetwork")
+    return dict(zip(frame["hash"], frame.drop(columns="hash").to_numpy(dtype="float32")))
+
+
+def _convert(given: argparse.Namespace) -> int:
+    from ..ghn import load
+
+    if Path(given.out).suffix != ".safetensors":
+        raise HypernetworkError(f"OUT {given.out!r}; expected a file that ends in .safetensors")
+    ghn = load(given.file)
+    ghn.save(given.out)
+    total = sum(tensor.numel() for tensor in ghn.parameters())
+    print(f"{given.out}: {type(ghn).__name__}, {total:,} parameters, {json.dumps(ghn.config.to_dict())}")
+    return 0
+
+
+def _list(given: argparse.Namespace) -> int:
+    from ..ghn.loading import names
+
+    print("\n".join(names()))
+    return 0

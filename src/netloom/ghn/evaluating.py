@@ -1,0 +1,157 @@
+"""How good predicted parameters are: accuracies of networks that were filled, and embeddings of networks."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import HypernetworkError, NetloomError, NetloomWarning
+from .assembling import assembled
+from .meta_learner import _first
+from .prediction import predict, view_of
+
+if TYPE_CHECKING:
+    from ..tasks import Task
+    from .hypernetwork import Hypernetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracies:
+    """Accuracy of every network, in order (nan where it failed, and ``errors`` says how); ``top5`` likewise."""
+
+    top1: tuple[float, ...]
+    top5: tuple[float, ...]
+    errors: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """Mean top-1 accuracy of the networks that could be evaluated."""
+        found = self._good()
+        return sum(found) / len(found) if found else math.nan
+
+    @property
+    def max(self) -> float:
+        """The best of them."""
+        return max(self._good(), default=math.nan)
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean."""
+        found = self._good()
+        if len(found) < 2:
+            return math.nan
+        mean = self.mean
+        return math.sqrt(sum((value - mean) ** 2 for value in found) / (len(found) - 1) / len(found))
+
+    def _good(self) -> list[float]:
+        return [value for value in self.top1 if not math.isnan(value)]
+
+    def __str__(self) -> str:
+        best = self.top1.index(self.max) if self._good() else -1
+        spread = f"{100 * self.mean:.2f} ± {100 * self.standard_error:.2f} %"
+        return f"{len(self.top1)} networks: {spread}, best {100 * self.max:.2f} % (number {best})"
+
+
+def evaluate(
+    ghn: Hypernetwork,
+    networks: Iterable[Any],
+    task: Task | str,
+    *,
+    part: str = "valid",
+    batch_size: int = 64,
+    max_samples: int | None = None,
+    on_network: Callable[[int, float], object] | None = None,
+) -> Accuracies:
+    """Accuracies of networks with predicted parameters, batch norms using statistics of batches of ``batch_size``.
+
+    ``networks`` are graphs, Networks or modules (traced with a sample of the task). ``part`` of the task is ``"valid"`` or
+    ``"test"``.
+    Raises `HypernetworkError` where the hypernetwork was made for another number of classes, and warns where it was trained on
+    data of another kind or normalisation.
+    """
+    if isinstance(task, str):
+        from ..tasks import load
+
+        task = load(task)
+    check_task(ghn, task)
+    if part not in ("train", "valid", "test"):
+        raise HypernetworkError(f"part {part!r}; expected train, valid or test")
+    data = task.read_test() if part == "test" else getattr(task, part)
+    top1, top5, errors = [], [], []
+    for number, network in enumerate(networks):
+        try:
+            first, fifth = _accuracy(ghn, network, data, batch_size, max_samples)
+        except NetloomError as error:
+            first = fifth = math.nan
+            errors.append(f"network {number}: {error}")
+        top1.append(first)
+        top5.append(fifth)
+        if on_network is not None:
+            on_network(number, first)
+    return Accuracies(tuple(top1), tuple(top5), tuple(errors))
+
+
+@torch.no_grad()
+def _accuracy(ghn: Hypernetwork, network: Any, data: Any, batch_size: int, max_samples: int | None) -> tuple[float, float]:
+    example = None if hasattr(network, "steps") or hasattr(network, "graph") else torch.zeros(2, *data.shape)
+    prediction = predict(ghn, [network], [example], warn=False)[0]
+    net = assembled(prediction.graph, prediction.tensors, torch.Generator().manual_seed(0), ghn.embed.weight.device)
+    batch_mode(net)
+    right = fifth = seen = 0
+    for x, y in data.batches(batch_size):
+        if len(y) < 2 or (max_samples is not None and seen >= max_samples):
+            break
+        best = _first(net(x)).topk(min(5, ghn.config.num_classes), dim=1).indices == y[:, None]
+        right, fifth, seen = right + int(best[:, 0].sum()), fifth + int(best.any(1).sum()), seen + len(y)
+    if not seen:
+        raise HypernetworkError("there are no two samples to evaluate on")
+    return right / seen, fifth / seen
+
+
+def batch_mode(network: Any) -> None:
+    """Evaluation mode but for batch norms, which go by their batch."""
+    network.eval()
+    for step in network.graph.steps:
+        if step.op == "batch_norm" and step.args.get("training") == "module":
+            network.get_submodule(step.scope).training = True
+
+
+def check_task(ghn: Hypernetwork, task: Task) -> None:
+    """`HypernetworkError` for other classes, a warning for other data."""
+    if task.num_classes != ghn.config.num_classes:
+        raise HypernetworkError(
+            f"the hypernetwork predicts networks of {ghn.config.num_classes} classes, the task {task.name!r} has "
+            f"{task.num_classes}; train one for this task, or leave class layers out and train those (class_layers=False)"
+        )
+    trained, name = ghn.about.get("task"), (task.spec or task.name).partition("?")[0].partition(":")[0]
+    if trained and str(trained).partition("?")[0].partition(":")[0] != name:
+        warnings.warn(
+            f"the hypernetwork was trained on {trained}, with its classes and normalisation; on {name} its predictions mean "
+            "little",
+            NetloomWarning, stacklevel=3,
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def embed(ghn: Hypernetwork, networks: Sequence[Any], example: Any = None, *, batch_size: int = 16) -> Tensor:
+    """(networks, hid) embeddings: the mean of the states of a network's nodes.
+
+    >>> import netloom as nl
+    >>> x = nl.input(3, 8, 8)
+    >>> graph = nl.Graph(x, nl.linear(nl.flatten(nl.conv2d(x, 4, kernel=3)), 10))
+    >>> nl.ghn.embed(nl.ghn.GHN2(max_shape=(8, 8, 3, 3), hid=8), [graph, graph]).shape
+    torch.Size([2, 8])
+    """
+    rows: list[Tensor] = []
+    networks = list(networks)
+    for start in range(0, len(networks), batch_size):
+        views = [view_of(network, example, ghn.config)[1] for network in networks[start : start + batch_size]]
+        batch = ghn.union(views)
+        rows += [part.mean(0) for part in ghn.states(batch).split([len(view) for view in views])]
+    return torch.stack(rows) if rows else torch.zeros(0, ghn.config.hid)
