@@ -48,7 +48,7 @@ def watch(store: Store) -> Iterator[Watch]:
 
 def asked(watch: Watch, path: str, **headers: str) -> tuple[int, bytes]:
     place = urlsplit(watch.url)
-    connection = http.client.HTTPConnection(str(place.hostname), int(place.port or 0), timeout=10)
+    connection = http.client.HTTPConnection(str(place.hostname), int(place.port or 0), timeout=60)
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     found = answer.status, answer.read()
@@ -110,7 +110,7 @@ def test_what_cannot_be_served_is_refused(store: Store, watch: Watch) -> None:
 
 
 def test_news_come_as_they_are_stored(store: Store, watch: Watch) -> None:
-    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=20) as answer:
+    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=60) as answer:
         stream = events(answer)
         assert next(stream) == ("status", "running")
         tell(store, 1, 0.75)
@@ -121,13 +121,21 @@ def test_news_come_as_they_are_stored(store: Store, watch: Watch) -> None:
 
 
 def test_a_stream_that_missed_something_is_told_at_once(store: Store, watch: Watch) -> None:
-    with urllib.request.urlopen(f"{watch.url}events?version=0", timeout=20) as answer:
+    with urllib.request.urlopen(f"{watch.url}events?version=0", timeout=60) as answer:
         stream = events(answer)
         assert [next(stream), next(stream), next(stream)][2] == ("news", "1")
 
 
+def test_a_run_that_is_deleted_is_told(store: Store) -> None:
+    store.add_run("other", SETTINGS, {})
+    with Watch(store, "run", port=0, look_seconds=60) as watch:
+        store.delete_run("run")
+        status, said = asked(watch, "/data")
+        assert status == 503 and b"no run 'run'" in said
+
+
 def test_the_latest_run_is_followed(store: Store, watch: Watch) -> None:
-    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=20) as answer:
+    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=60) as answer:
         stream = events(answer)
         next(stream)
         store.add_run("later", SETTINGS, {})
@@ -139,7 +147,7 @@ def test_the_latest_run_is_followed(store: Store, watch: Watch) -> None:
 
 def test_closing_lets_everybody_go(store: Store) -> None:
     watch = Watch(store, port=0, look_seconds=0.05)
-    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=20) as answer:
+    with urllib.request.urlopen(f"{watch.url}events?version=1", timeout=60) as answer:
         watch.close()
         assert b"event" in answer.read()
     with pytest.raises(OSError):

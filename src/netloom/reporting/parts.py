@@ -55,7 +55,7 @@ def parts(summary: Summary, store: Store | None = None) -> dict[str, str]:
 
 # -- above ---------------------------------------------------------------------------------------------------------------
 def _headline(summary: Summary) -> str:
-    strategy = str(summary.settings.get("strategy") or "search")
+    strategy = str(summary.settings.get("strategy") or "search").partition("?")[0]
     when = str(summary.created)[:16].replace("T", " ")
     status = _STATUS.get(summary.status, summary.status)
     return escape(f"{strategy.capitalize()}, {status} · run {summary.run_id} · began {when} UTC")

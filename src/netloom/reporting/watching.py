@@ -21,8 +21,8 @@ from .summary import summarize
 LOCAL = ("127.0.0.1", "localhost", "::1")
 #: Seconds between two looks at the store, and of silence after which a page is told that the server lives.
 LOOK_SECONDS, BEAT_SECONDS = 1.0, 15.0
-#: A page is made anew at most so often that this share of the time is spent on it.
-_SHARE = 0.2
+#: Large runs are looked at more rarely: so that news take this share of a processor at most, but at the latest after seconds.
+_SHARE, _LONGEST_SECONDS = 0.25, 10.0
 
 
 class Watcher:
@@ -38,14 +38,18 @@ class Watcher:
         self._changed = threading.Condition()
         self._made: tuple[int, bytes] | None = None
         self._seconds = 0.0
-        self._making = threading.Lock()
-        self.closed = False
+        #: Held while the store is read, so that nobody closes it meanwhile.
+        self._reading = threading.Lock()
+        self._ended = threading.Event()
         self.look()
 
     def look(self) -> bool:
         """Whether the store has news since the last look; wakes those who wait for them."""
-        run = self.run if self.run is not None else self._latest()
-        mark = (run, self.store.run(run)["status"], self.store.counts()["proposals"])
+        with self._reading:
+            if self.closed:
+                return False
+            run = self.run if self.run is not None else self._latest()
+            mark = (run, self.store.run(run)["status"], self.store.counts()["proposals"])
         with self._changed:
             if mark == self._mark:
                 return False
@@ -67,16 +71,21 @@ class Watcher:
             self._changed.wait_for(lambda: self.version != version or self.closed, seconds)
             return self.version
 
+    @property
+    def closed(self) -> bool:
+        return self._ended.is_set()
+
     def close(self) -> None:
-        """Let all who wait go."""
+        """Let all who wait go; afterwards the store is not read any more."""
+        self._ended.set()
         with self._changed:
-            self.closed = True
             self._changed.notify_all()
+        with self._reading:
+            pass
 
     def follow(self) -> None:
         """Look until closed; rarer where making the page takes long."""
-        while not self.closed:
-            time.sleep(max(self.look_seconds, self._seconds / _SHARE))
+        while not self._ended.wait(max(self.look_seconds, min(self._seconds / _SHARE, _LONGEST_SECONDS))):
             try:
                 self.look()
             except StoreError:
@@ -86,19 +95,26 @@ class Watcher:
     def page(self) -> bytes:
         """The whole page."""
         version = self.version  # first: what comes in the meantime is news to the page, too
-        return render(summarize(self.store, self._mark[0]), self.store, live=version).encode()
+        with self._reading:
+            self._check_open()
+            return render(summarize(self.store, self._mark[0]), self.store, live=version).encode()
 
     def news(self) -> bytes:
         """What the page needs to bring itself up to date, as JSON; made once for each version, however many ask."""
-        with self._making:
+        with self._reading:
+            self._check_open()
             version = self.version
             if self._made is None or self._made[0] != version:
-                begun = time.monotonic()
+                begun = time.thread_time()
                 summary = summarize(self.store, self._mark[0])
                 document = {"data": page_data(summary), "parts": parts(summary, self.store)}
                 self._made = version, json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
-                self._seconds = time.monotonic() - begun
+                self._seconds = time.thread_time() - begun
             return self._made[1]
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise StoreError("this report is no longer served")
 
 
 class _Server(ThreadingHTTPServer):
@@ -120,12 +136,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        made = {"/": ("text/html", self.server.watcher.page), "/data": ("application/json", self.server.watcher.news)}
         if not self._asked_here():
             return self._send(HTTPStatus.FORBIDDEN, "text/plain", b"this report is for this machine alone\n")
-        if path in ("/", "/index.html"):
-            return self._send(HTTPStatus.OK, "text/html", self.server.watcher.page())
-        if path == "/data":
-            return self._send(HTTPStatus.OK, "application/json", self.server.watcher.news())
+        if path in made:
+            kind, make = made[path]
+            try:
+                return self._send(HTTPStatus.OK, kind, make())
+            except StoreError as error:
+                return self._send(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{error}\n".encode())
         if path == "/events":
             return self._events()
         if path == "/favicon.ico":
