@@ -5,32 +5,52 @@ Source: Knyazev, Drozdzal, Taylor, Romero-Soriano, "Parameter prediction for uns
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import SpaceError
 from .deepnets_architecture import LARGE, Architecture
-from .deepnets_genotype import as_genotype
+from .deepnets_description import describe
+from .deepnets_genotype import Genotype, as_genotype
+from .deepnets_membership import may_be_drawn
+from .deepnets_named import architecture, named_network
 from .deepnets_network import network
+from .deepnets_reading import read_architecture
 from .deepnets_sampling import RULES, draw
+from .deepnets_splits import fixed_network, fixed_splits
+from .described import Description
 
 if TYPE_CHECKING:
     import numpy
 
     from ..graph.graph import Graph
 
+SPLITS = (*RULES, "predefined")
+PREDEFINED = ("resnet50", "vit")
+#: The stream of numbers behind the networks of `train` and `search` by their index.
+_SEED = 1
+
 
 @dataclass(frozen=True)
 class DeepNets1M:
     """The networks of a split of DeepNets-1M, on images (channels, height, width).
 
-    ``split`` is ``train``, ``val``, ``test``, ``wide``, ``deep``, ``dense``, ``bnfree``, ``search`` or ``predefined``.
+    ``split`` is ``train`` or ``search`` (a million and 100,000 networks, drawn when asked for), ``val``, ``test``, ``wide``,
+    ``deep``, ``dense``, ``bnfree`` (500, 500 and 100 each, which come with netloom), or ``predefined`` (ResNet-50 and a vision
+    transformer). ``space[i]`` is network i of the split; samples follow its rules and are new ones. Random numbers of
+    different splits are independent, and nothing of ``train`` and ``search`` computes what an evaluation network computes.
+    Images of 96 pixels and more get the paper's networks for ImageNet. Raises `SpaceError`.
 
     >>> import numpy
     >>> space = DeepNets1M(split="test")
     >>> graph = space.sample(numpy.random.default_rng(0))
-    >>> graph.outputs[0].shape, graph.num_params > 2_500_000
-    ((Size('N'), 10), True)
+    >>> graph.outputs[0].shape, graph.num_params > 2_500_000, space.contains(graph)
+    ((Size('N'), 10), True, True)
+    >>> len(space), space.genotype(space[0]).steps
+    (500, 1)
     """
 
     split: str = "train"
@@ -38,12 +58,15 @@ class DeepNets1M:
     input_shape: tuple[int, int, int] = (3, 32, 32)
 
     SETTINGS: ClassVar[tuple[str, ...]] = ("split", "num_classes", "input_shape")
-    READERS: ClassVar[dict[str, Any]] = {"split": ("a split such as train or test", str)}
+    READERS: ClassVar[dict[str, Any]] = {"split": (f"one of {', '.join(SPLITS)}", lambda text: _split(text))}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_shape", tuple(self.input_shape))
-        if self.split not in RULES and self.split != "predefined":
-            raise SpaceError(f"deepnets1m space: split = {self.split!r}; expected {', '.join(RULES)} or predefined")
+        try:
+            object.__setattr__(self, "split", _split(self.split))
+        except ValueError as error:
+            raise SpaceError(f"deepnets1m space: {error}") from None
+        Architecture(as_genotype("vit"), 1, 8, self.num_classes, input_shape=self.input_shape)  # says what is wrong
 
     @property
     def spec(self) -> str:
@@ -51,14 +74,7 @@ class DeepNets1M:
         size = "x".join(map(str, self.input_shape))
         return f"deepnets1m?split={self.split}&num_classes={self.num_classes}&input_shape={size}"
 
-    def sample(self, rng: numpy.random.Generator) -> Graph:
-        """A random network of the split; a function of the generator's state alone."""
-        return network(self.draw(rng))
-
-    def draw(self, rng: numpy.random.Generator) -> Architecture:
-        """The architecture of `sample`, without its graph."""
-        return draw(self.split, rng, self.num_classes, self.input_shape)
-
+    # -- networks and architectures ------------------------------------------------------------------------------------
     @staticmethod
     def network(
         genotype: Any, channels: int, cells: int, num_classes: int = 10, *, input_shape: tuple[int, int, int] | None = None,
@@ -72,11 +88,131 @@ class DeepNets1M:
 
         >>> DeepNets1M.network("vit", 128, 12, preproc=False, C_mult=1).num_params
         1012234
+        >>> DeepNets1M.network("darts", channels=36, cells=20, num_classes=10).num_params
+        3349342
         """
         if input_shape is None:
             input_shape = (3, 224, 224) if is_imagenet_input else (3, 32, 32)
         elif is_imagenet_input is not None and is_imagenet_input != (max(input_shape[1:]) >= LARGE):
             what = f"is_imagenet_input = {is_imagenet_input} with input_shape = {input_shape}"
             raise SpaceError(f"deepnets1m network: {what}; give one of them")
+        unknown = sorted(settings.keys() - Architecture.__dataclass_fields__.keys())
+        if unknown:
+            known = [name for name in Architecture.__dataclass_fields__ if name not in ("genotype", "C", "n_cells")]
+            near = difflib.get_close_matches(unknown[0], known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise SpaceError(f"deepnets1m network: no setting {unknown[0]!r}; {hint}")
         given = {"genotype": as_genotype(genotype), "C": channels, "n_cells": cells, "num_classes": num_classes}
         return network(Architecture.from_dict({**settings, **given, "input_shape": input_shape}))
+
+    def architecture(self, of: Graph | int) -> Architecture:
+        """The architecture of a network of DeepNets-1M, whatever its nodes are called, or of network i of the split.
+
+        Operations that nothing depends on come back as ``none``. `SpaceError` for graphs that are no such networks.
+
+        >>> DeepNets1M("deep").architecture(3).n_cells in range(10, 37)
+        True
+        """
+        if isinstance(of, int):
+            return self._indexed(of)
+        found = read_architecture(of)
+        if found is None:
+            raise SpaceError(f"{of!r} is no network of DeepNets-1M; those come from sample, network or an index")
+        return found
+
+    def genotype(self, of: Graph | int) -> Genotype:
+        """The cells of `architecture`.
+
+        >>> graph = DeepNets1M.network("darts", channels=16, cells=8)
+        >>> DeepNets1M().genotype(graph) == as_genotype("darts")
+        True
+        """
+        return self.architecture(of).genotype
+
+    # -- a split, by index ---------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        return len(PREDEFINED) if self.split == "predefined" else RULES[self.split].size
+
+    def __iter__(self) -> Iterator[Graph]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int) -> Graph:
+        """Network ``index`` of the split, from the end where it is negative; IndexError beyond."""
+        index = index.__index__()
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"deepnets1m split {self.split} has networks 0 to {len(self) - 1}, not {index}")
+        if self.split == "predefined" and place == 0:
+            return named_network("resnet50", input_shape=self.input_shape, num_classes=self.num_classes)
+        return network(self._indexed(place))
+
+    def _indexed(self, index: Any) -> Architecture:
+        if self.split == "predefined":
+            if index != 1:
+                raise SpaceError(f"network {index} of predefined has no cells; network 1, the vision transformer, has")
+            return architecture("vit", self.input_shape, self.num_classes, 128, 12)
+        if self.split in fixed_splits():
+            found = fixed_network(self.split, index)
+            wider = self.split == "wide" and max(self.input_shape[1:]) >= LARGE
+            return found.resized(
+                num_classes=self.num_classes, input_shape=self.input_shape, C=found.C // 2 if wider else found.C
+            )  # fmt: skip
+        if not 0 <= index < len(self):
+            raise SpaceError(f"deepnets1m split {self.split} has networks 0 to {len(self) - 1}, not {index}")
+        return self.draw(_generator(_SEED, index))
+
+    # -- a space -------------------------------------------------------------------------------------------------------
+    def sample(self, rng: numpy.random.Generator) -> Graph:
+        """A random network by the rules of the split; a function of the generator's state alone."""
+        if self.split == "predefined":
+            return self[int(rng.integers(len(self)))]
+        return network(self.draw(rng))
+
+    def draw(self, rng: numpy.random.Generator) -> Architecture:
+        """The architecture of `sample`, without its graph; not of ``predefined``, which has a network without cells."""
+        if self.split == "predefined":
+            raise SpaceError("deepnets1m split predefined has no rules to draw by; take its networks by index")
+        return draw(self.split, rng, self.num_classes, self.input_shape)
+
+    def contains(self, graph: Graph) -> bool:
+        """Whether the rules of the split may give this network, whatever its nodes are called."""
+        shapes = [tuple(node.shape[1:]) for node in (*graph.inputs, *graph.outputs)]
+        if shapes != [self.input_shape, (self.num_classes,)]:
+            return False
+        if self.split == "predefined":
+            return any(graph.hash == known.hash for known in self)
+        found = read_architecture(graph)
+        return found is not None and may_be_drawn(self.split, found, graph)
+
+    # -- many, without their graphs ------------------------------------------------------------------------------------
+    def describe(self, rng: numpy.random.Generator) -> Description | None:
+        """What `sample` gives, without its graph: hash, costs, and the text that `described` reads."""
+        return None if self.split == "predefined" else describe(self.draw(rng))
+
+    @staticmethod
+    def described(text: str) -> Graph:
+        """The network of a description's text.
+
+        >>> import numpy
+        >>> space = DeepNets1M()
+        >>> found = space.describe(numpy.random.default_rng(0))
+        >>> space.described(found.text).hash == found.hash
+        True
+        """
+        return network(Architecture.from_json(text))
+
+
+def _split(text: str | os.PathLike[str]) -> str:
+    name = str(text).lower()
+    if name not in SPLITS:
+        near = difflib.get_close_matches(name, SPLITS, 1)
+        raise ValueError(
+            f"split = {text!r:.80}; " + (f"did you mean {near[0]!r}?" if near else f"expected {', '.join(SPLITS)}")
+        )
+    return name
+
+
+def _generator(seed: int, index: int) -> numpy.random.Generator:
+    import numpy
+
+    return numpy.random.default_rng([seed, index])

@@ -197,14 +197,14 @@ def _preprocessed(rule: Rule, is_vit: bool, numbers: _Numbers) -> bool:
     return not is_vit or numbers.number() > 0.8
 
 
-def plausible(genotype: Genotype) -> bool:
+def plausible(genotype: Genotype, convolves: bool = False) -> bool:
     """Whether the generator keeps the cells: those that train badly or take too much memory go.
 
     That is squeeze-and-excitation without any convolution or twice in a cell, two large convolutions in a cell, and cells
-    without anything to learn.
+    without anything to learn. ``convolves`` where a convolution is known of otherwise.
     """
     normal, reduce = ([name for name, _ in choices] for choices in (genotype.normal, genotype.reduce))
-    convolves = any("conv" in name for name in normal + reduce)
+    convolves = convolves or any("conv" in name for name in normal + reduce)
     if genotype.has("cse") and not convolves:
         return False
     for names in (normal, reduce):
@@ -254,9 +254,12 @@ def _sized(rule: Rule, base: Architecture, numbers: _Numbers) -> Architecture:
     return base.resized(C=rule.widen * evaluation_channels(base))
 
 
-def train_widths(base: Architecture) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The channels, and the hidden units, that a trained network of this architecture may have: fewer for larger ones."""
-    millions = base_params(base) / 10**6
+def train_widths(base: Architecture, more_params: float = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The channels, and the hidden units, that a trained network of this architecture may have: fewer for larger ones.
+
+    ``more_params`` are parameters of the base width that the architecture does not know of.
+    """
+    millions = (base_params(base) + more_params) / 10**6
     large = any(base.genotype.has(name) for name in _LARGE_CONVOLUTIONS)
     if millions > 0.8 or not base.glob_avg or large or base.n_cells > 12:
         count = 1
