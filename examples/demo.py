@@ -1,4 +1,4 @@
-"""Search for a network on real handwritten digits, and compare it with two classifiers that need no search.
+"""Evolve a network on real handwritten digits, and compare it with two classifiers that need no search.
 
     python examples/demo.py [BUDGET]
 
@@ -25,12 +25,17 @@ FINALISTS, FINAL_SECONDS = 2, 30.0
 def main(budget: str | int = "60s", directory: str = "demo-report", executor: str = "local") -> dict[str, float]:
     """Run the demonstration; gives the test accuracy of each classifier."""
     task = nl.tasks.load("digits")
-    print(f"{task}\nRandom search over convolutional networks for {budget}, up to half a million multiply-accumulates each.\n")
+    print(
+        f"{task}\nConvolutional networks of up to half a million multiply-accumulates evolve for {budget};\n"
+        "children begin with what their parents learned.\n"
+    )
     Path(directory).mkdir(parents=True, exist_ok=True)
-    result = nl.search(SPACE, task, strategy="random", budget=budget, store=f"sqlite:///{directory}/runs.db", executor=executor)
+    store = f"sqlite:///{directory}/runs.db"
+    result = nl.search(SPACE, task, strategy="evolution?initial=12", budget=budget, store=store, executor=executor)
     page = nl.report(result, directory)
     best = finalist(result, task)
-    print(f"\nThe incumbent, {best.network.graph.num_params:,} parameters:\n")
+    generations = int(result.store.lineage(best.network.graph, run=result.run_id)["generation"].max())
+    print(f"\nThe incumbent, {best.network.graph.num_params:,} parameters, after {generations} generations of edits:\n")
     print(best.network.graph.to_text())
 
     others = {"logistic regression": logistic_regression(task), "nearest neighbours": nearest_neighbours(task)}
@@ -46,15 +51,15 @@ def main(budget: str | int = "60s", directory: str = "demo-report", executor: st
 
 
 def finalist(result: Any, task: nl.tasks.Task) -> Any:
-    """The best candidates trained at length; of those and the incumbent as it was, the best on the validation part."""
+    """The best candidates trained further, from their weights; of those and the incumbent as it was the best on validation."""
     torch.set_num_threads(1)  # networks this small gain nothing from more, and lose where others use the machine
-    top = result.evaluations.drop_duplicates("graph_hash").sort_values("score", ascending=False).head(FINALISTS)
-    print(f"\nTraining the best {len(top)} of {result.evaluations['graph_hash'].nunique()} at length:")
+    top = result.store.best(FINALISTS, run=result.run_id)
+    print(f"\nTraining the best {len(top)} of {result.evaluations['graph_hash'].nunique()} further:")
     finals = [result.best]
     for row in top.itertuples():
-        graph = result.store.graph(row.graph_hash)
-        finals.append(nl.train(graph, task, "thorough", seed=result.settings.seed, max_seconds=FINAL_SECONDS))
-        print(f"  {graph.num_params:>9,} parameters: {row.score:.4f} in the search, {finals[-1].score:.4f} now (validation)")
+        network = result.store.network(int(row.id))
+        finals.append(nl.train(network, task, "thorough", seed=result.settings.seed, max_seconds=FINAL_SECONDS))
+        print(f"  {row.num_params:>9,} parameters: {row.score:.4f} in the search, {finals[-1].score:.4f} now (validation)")
     return max(finals, key=lambda final: final.score)
 
 
