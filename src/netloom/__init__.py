@@ -36,7 +36,7 @@ _PUBLIC = {
 }
 _ROOMS = (
     "ops", "graph", "spaces", "tracing", "building", "mutate", "measure", "tasks", "training", "store", "zoo", "encode",
-    "predict", "ghn", "searching", "reporting", "errors",
+    "predict", "ghn", "netformer", "searching", "reporting", "errors",
 )  # fmt: skip
 
 __all__ = sorted(_PUBLIC)

@@ -111,5 +111,9 @@ class PredictorError(NetloomError, ValueError):
     """Labels that nothing can be learned from, graphs that a predictor does not know, or a file that is no predictor."""
 
 
+class NetformerError(NetloomError, ValueError):
+    """Networks outside the family of a Netformer, settings that make no sense, or a file that is none."""
+
+
 class HypernetworkError(NetloomError, ValueError):
     """Settings that no hypernetwork has, a file that is none, or a network that it cannot serve."""

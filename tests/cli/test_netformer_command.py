@@ -1,0 +1,87 @@
+"""``netloom netformer``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import netloom as nl
+from netloom.cli.main import main
+
+SETTINGS = {"latents": 16, "structure_latents": 8, "probes": 64, "width": 16, "heads": 2, "trunk": 32, "encoder": "answers"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo, a configuration and a Netformer trained by the command."""
+    made = tmp_path_factory.mktemp("netformer")
+    nl.zoo.make(made / "mlps", models=40, tasks=20, epochs=5)
+    (made / "settings.json").write_text(json.dumps({**SETTINGS, "decoder": "mlp"}))
+    arguments = ["--config", str(made / "settings.json"), "--steps", "10", "--plot", str(made / "curve.svg"), "--quiet"]
+    assert main(["netformer", "train", str(made / "mlps"), "--out", str(made / "former.safetensors"), *arguments]) == 0
+    return made
+
+
+def test_train(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    former = nl.netformer.load(folder / "former.safetensors")
+    assert former.settings.latents == 16 and former.settings.decoder == "mlp" and (folder / "curve.svg").exists()
+
+
+def test_evaluate_and_encode(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, zoo = str(folder / "former.safetensors"), str(folder / "mlps")
+    assert main(["netformer", "evaluate", model, zoo, "--json"]) == 0
+    assert {"median", "edge_iou", "edge_accuracy"} <= set(json.loads(capsys.readouterr().out))
+    assert main(["netformer", "evaluate", model, zoo]) == 0
+    assert "median" in capsys.readouterr().out
+    assert main(["netformer", "encode", model, zoo, "--out", str(folder / "z.npy")]) == 0
+    assert main(["netformer", "encode", model, zoo, "--out", str(folder / "z.csv")]) == 0
+    latents, table = np.load(folder / "z.npy"), pd.read_csv(folder / "z.csv")
+    assert np.allclose(table.drop(columns="network").to_numpy(), latents, atol=1e-4)
+
+
+def test_sample_suggest_evolve(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(folder / "former.safetensors")
+    assert main(["netformer", "sample", model, "-n", "2", "--out", str(folder / "drawn")]) == 0
+    drawn = nl.load_network(folder / "drawn" / "network-0001.safetensors")
+    assert main(["netformer", "sample", model]) == 0
+    assert "linear" in capsys.readouterr().out
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 3)), columns=list("abc"))
+    frame["y"] = np.sin(frame.a) + frame.b
+    frame.to_csv(folder / "table.csv", index=False)
+    arguments = [model, str(folder / "table.csv"), "--target", "y"]
+    assert main(["netformer", "suggest", *arguments, "--out", str(folder / "start.safetensors")]) == 0
+    assert "before any training: R²" in capsys.readouterr().out
+    assert nl.load_network(folder / "start.safetensors").graph.inputs[0].shape[1] == 3
+    (folder / "net.nl").write_text(drawn.graph.to_text())
+    assert main(["netformer", "suggest", model, "regression:1", "--graph", str(folder / "net.nl")]) == 0
+    assert main(["netformer", "evolve", model, "regression:1", "--evaluations", "12"]) == 0
+    assert main(["netformer", "sample", model, "--data", str(folder / "table.csv"), "--target", "y", "--prior", "zoo"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "missing.safetensors"], "cannot be read as a Netformer"),
+        (["train", "/nowhere", "--out", "x.safetensors", "--quiet"], "no zoo"),
+        (["train", "/nowhere", "--out", "x", "--config", "missing.json"], "cannot be read as JSON"),
+    ],
+)
+def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["netformer", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_mistakes_with_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(folder / "former.safetensors")
+    for arguments, message in (
+        (["suggest", model, "table.csv"], "--target names the column"),
+        (["suggest", model, "digits", "--target", "y"], "--target is for tables"),
+        (["encode", model, str(folder / "mlps"), "--out", "z.txt"], ".npy or .csv"),
+    ):
+        assert main(["netformer", *arguments]) == 2
+        assert message in capsys.readouterr().err
