@@ -8,6 +8,7 @@ import pytest
 
 import netloom as nl
 from netloom.errors import PredictorError
+from netloom.predict.saving import VERSION
 
 KINDS = [nl.predict.GaussianProcess, nl.predict.Trees, nl.predict.Ensemble]
 
@@ -125,8 +126,8 @@ def test_other_documents_are_refused(tmp_path):
     for document, message in [
         ({}, "no predictor"),
         ({"predictor": 99}, "version 99"),
-        ({"predictor": 1, "kind": "os.system"}, "unknown kind"),
-        ({"predictor": 1, "kind": "trees", "types": [], "fidelity": None, "state": {}}, "damaged"),
+        ({"predictor": VERSION, "kind": "os.system"}, "unknown kind"),
+        ({"predictor": VERSION, "kind": "trees", "types": [], "fidelity": None, "state": {}}, "damaged"),
     ]:
         save_file({"targets.values": np.ones(2)}, path, metadata={"netloom": json.dumps(document)})
         with pytest.raises(PredictorError, match=message):

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ..graph.graph import Graph
+    from .explaining import Explanation
     from .transfer import Prior
 
 Array = np.ndarray[Any, Any]
 
+#: Graphs that are kept to compare with in explanations.
+EXAMPLES = 200
 #: Fewer labels than this say nothing about an architecture.
 FEWEST = 5
 
@@ -80,6 +83,8 @@ class Predictor(ABC):
         self._fidelity: float | None = None
         self._before: Predictor | None = None
         self._prior: Prior | None = None
+        self._examples: list[Graph] = []
+        self._reference: tuple[Array, Array] | None = None
         self.dropped = 0
 
     def fit(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
@@ -89,7 +94,7 @@ class Predictor(ABC):
         otherwise. Graphs whose score is NaN are left out and counted in ``dropped``. `PredictorError` for fewer than 5 graphs
         or scores that are all equal or infinite.
         """
-        graphs, values, durations = _checked(list(graphs), scores, fidelity)
+        graphs, values, durations = _checked(_graphs(graphs), scores, fidelity)
         kept = ~np.isnan(values)
         self.dropped = int((~kept).sum())
         graphs, values = [graph for graph, keep in zip(graphs, kept) if keep], values[kept]
@@ -106,6 +111,7 @@ class Predictor(ABC):
         self._types = sorted({_types_of(graph) for graph in graphs})
         self._targets = Targets.of(values)
         self._learn(Batch(graphs, log_fidelity), self._targets.scaled(values), np.random.default_rng(seed))
+        self._examples, self._reference = graphs[:EXAMPLES], None
         return self
 
     def adapt(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
@@ -138,11 +144,13 @@ class Predictor(ABC):
     def predict(self, graphs: Iterable[Graph], *, std: bool = False, fidelity: Any = None) -> Any:
         """Scores (N,) of graphs; with ``std`` also the standard deviation of each.
 
-        `PredictorError` before `fit`, and for graphs whose inputs or outputs are none of the training graphs'.
+        `PredictorError` before `fit`, and for graphs whose inputs are none of the training graphs'.
         """
-        graphs = list(graphs)
+        graphs = _graphs(graphs)
         targets = self.targets
         for i, graph in enumerate(graphs):
+            if not hasattr(graph, "inputs"):
+                raise PredictorError(f"item {i} is a {type(graph).__name__}; a predictor reads graphs (see nl.trace)")
             if _types_of(graph) not in self._types:
                 raise PredictorError(
                     f"graph {i} takes {_shown(_types_of(graph))}; the predictor was fitted on graphs that take "
@@ -174,6 +182,37 @@ class Predictor(ABC):
         predicted = self.predict(graphs)
         scores = np.asarray(scores, dtype=np.float64)
         return {"kendall_tau": kendall_tau(predicted, scores), "r2": r2(predicted, scores)}
+
+    def explain(self, graphs: Iterable[Graph], *, background: Iterable[Graph] | None = None) -> Explanation:
+        """Which features moved the predictions of graphs, by comparison with the graphs that were learned from.
+
+        ``background`` are other graphs to compare with, at least 20. `PredictorError` for fewer.
+
+        >>> import netloom as nl, numpy as np
+        >>> space, rng = nl.spaces.Conv((3, 16, 16), 10, max_params=100_000), np.random.default_rng(0)
+        >>> graphs = [space.sample(rng) for _ in range(60)]
+        >>> predictor = nl.predict.GaussianProcess().fit(graphs, [np.log(graph.num_params) for graph in graphs])
+        >>> explanation = predictor.explain(graphs[:3])
+        >>> contributions = explanation.contributions.sum(1) + explanation.rest
+        >>> bool(np.allclose(explanation.base + contributions, predictor.predict(graphs[:3])))
+        True
+        """
+        from .explaining import explained
+
+        graphs = _graphs(graphs)
+        predictions = self.predict(graphs)
+        if background is None:
+            reference = self.reference()
+        else:
+            others = _graphs(background)
+            reference = encoded(others).features, self.predict(others)
+        return explained(encoded(graphs).features, predictions, *reference)
+
+    def reference(self) -> tuple[Array, Array]:
+        """Features (R, F) of up to 200 of the graphs that were learned from, and predictions (R,) for them."""
+        if self._reference is None:
+            self._reference = encoded(self._examples).features.astype(np.float32), self.predict(self._examples)
+        return self._reference
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted predictor to a safetensors file, which `netloom.predict.load` reads back."""
@@ -212,6 +251,13 @@ class Predictor(ABC):
     @abstractmethod
     def _restore(self, arrays: dict[str, Array], data: dict[str, Any]) -> None:
         """Take over what `_state` gave."""
+
+
+def _graphs(graphs: Any) -> list[Any]:
+    """Graphs as a list, of one graph or network as well; networks by their graphs."""
+    if hasattr(graphs, "num_params") or hasattr(graphs, "graph"):
+        graphs = [graphs]
+    return [getattr(graph, "graph", graph) for graph in graphs]
 
 
 def _checked(graphs: list[Graph], scores: Any, fidelity: Any) -> tuple[list[Graph], Array, Array | None]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .predictor import Predictor
 
-VERSION = 1
+VERSION = 2
 _TARGETS = ("targets.values", "targets.learned")
 
 
@@ -26,6 +26,8 @@ def write(predictor: Predictor, path: str | os.PathLike[str]) -> Path:
     from safetensors.numpy import save_file
 
     arrays, data = as_data(predictor)
+    if predictor._examples or predictor._reference is not None:
+        arrays["reference.features"], arrays["reference.predictions"] = predictor.reference()
     target = Path(path)
     header = {"netloom": json.dumps({"predictor": VERSION, **data})}
     beside = target.with_name(target.name + ".part")
@@ -51,7 +53,10 @@ def load(path: str | os.PathLike[str]) -> Predictor:
         data = json.loads(document)
         if data["predictor"] != VERSION:
             raise PredictorError(f"{str(path)!r} is a predictor of version {data['predictor']!r}; this netloom reads {VERSION}")
-        return from_data(arrays, data)
+        reference = [arrays.pop(name) for name in ("reference.features", "reference.predictions") if name in arrays]
+        predictor = from_data(arrays, data)
+        predictor._reference = (reference[0], reference[1]) if len(reference) == 2 else None
+        return predictor
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, PredictorError):
             raise
