@@ -92,8 +92,8 @@ def _add_train(actions: Any) -> None:
 def _add_eval(actions: Any) -> None:
     made = actions.add_parser(
         "eval",
-        description="Accuracy of networks with predicted parameters, batch norms using statistics of batches of 64: mean, best, "
-        "standard error; top-1, and top-5 where there are many classes.",
+        description="Accuracy of networks with predicted parameters, batch norms using statistics of batches of 64: mean, best "
+        "and standard error; top-1, and top-5 where there are many classes.",
     )
     made.add_argument("file", metavar="FILE", help=_FILE)
     made.add_argument("--task", help="the data (default: those it was trained on)")

@@ -42,8 +42,8 @@ def _train(given: argparse.Namespace) -> int:
         changes["watched"] = given.watched
     try:
         result = train(
-            given.task, given.preset, given.space, seed=given.seed or 0, steps=given.steps, max_seconds=given.seconds, out=given.out,
-            checkpoint=given.checkpoint, resume=not given.fresh, device=given.device, progress=not given.quiet,
+            given.task, given.preset, given.space, seed=given.seed or 0, steps=given.steps, max_seconds=given.seconds,
+            out=given.out, checkpoint=given.checkpoint, resume=not given.fresh, device=given.device, progress=not given.quiet,
             start=load(given.start) if given.start else None, **changes,
         )  # fmt: skip
     except KeyboardInterrupt:

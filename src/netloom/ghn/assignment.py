@@ -103,7 +103,7 @@ def core(target: Target, max_shape: Sequence[int]) -> tuple[int, int, int, int]:
     shape = target.shape
     if target.kind == TABLE:
         side = isqrt(shape[1])
-        sizes = (1, shape[2], side, side)
+        sizes: tuple[int, ...] = (1, shape[2], side, side)
     else:
         sizes = (*shape, 1, 1, 1)[:4] if len(shape) <= 4 else (*shape[:2], *shape[-2:])
     return tuple(min(size, most) for size, most in zip(sizes, max_shape))  # type: ignore[return-value]

@@ -57,7 +57,7 @@ class GatedGNN(nn.Module):
         old_gates, old_fresh = from_state[:, : 2 * hid], from_state[:, 2 * hid :]
         weight, bias = self.gru.weight_ih.t(), self.gru.bias_ih
         speak = self.speaker()
-        heard = x.new_zeros(x.shape)
+        heard, pushes = x.new_zeros(x.shape), [push.to(x.dtype) for push in sweep.pushes]
         states: list[Tensor] = []
         bounds = sweep.bounds
         for i, (start, stop) in enumerate(zip(bounds, bounds[1:])):
@@ -66,8 +66,8 @@ class GatedGNN(nn.Module):
             fresh = torch.tanh(torch.addcmul(from_heard[:, 2 * hid :], gates[:, :hid], old_fresh[start:stop]))
             state = torch.lerp(fresh, x[start:stop], gates[:, hid:])
             states.append(state)
-            if i < len(sweep.pushes):
-                heard = torch.addmm(heard[stop - start :], sweep.pushes[i], speak(state))
+            if i < len(pushes):
+                heard = torch.addmm(heard[stop - start :], pushes[i], speak(state))
         return torch.cat(states)
 
     def speaker(self) -> Callable[[Tensor], Tensor]:

@@ -220,7 +220,7 @@ class GHN3(Hypernetwork):
                 nn.init.trunc_normal_(module.weight, std=module.weight.shape[1] ** -0.5)
 
 
-KINDS: dict[str, type[Hypernetwork]] = {"ghn1": GHN1, "ghn2": GHN2, "mlp": MLP, "ghn3": GHN3}
+KINDS: dict[str, Any] = {"ghn1": GHN1, "ghn2": GHN2, "mlp": MLP, "ghn3": GHN3}
 
 
 def made(config: Config) -> Hypernetwork:

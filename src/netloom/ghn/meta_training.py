@@ -103,7 +103,8 @@ def train(
     try:
         with Display(bool(progress), settings.epochs, steps_per_epoch, "accuracy", stream) as display:
             result = run_loop(
-                learner, lambda epoch, first: _moved(batches(epoch, first), device), _watching(ghn, watch, task), limits, saving=saving,
+                learner, lambda epoch, first: _moved(batches(epoch, first), device), _watching(ghn, watch, task), limits,
+                saving=saving,
                 on_step=display.on_step, on_epoch=display.on_epoch(on_epoch),
             )  # fmt: skip
     finally:
@@ -153,12 +154,13 @@ def _sampler(space: Any, task: Task, settings: MetaRecipe) -> Callable[[np.rando
         from ..spaces.loading import load
 
         space = load(space, input_shape=task.train.shape, num_classes=task.num_classes)
-    if settings.channels is None or not hasattr(space, "draw"):
+    channels = settings.channels
+    if channels is None or not hasattr(space, "draw"):
         sample: Callable[[np.random.Generator], Graph] = space.sample
         return sample
     from ..spaces.deepnets_network import network
 
-    return lambda rng: network(replace(space.draw(rng), C=settings.channels, fc_dim=4 * settings.channels))
+    return lambda rng: network(replace(space.draw(rng), C=channels, fc_dim=4 * channels))
 
 
 def _watching(ghn: Hypernetwork, watch: list[Graph], task: Task) -> Callable[[], tuple[float, float]] | None:

@@ -130,6 +130,8 @@ class _Recorder:
         own = [weight.key for weight in step.weights if self.trainable(weight.key)]
         if not own and not reads:
             if not held or any(value is None and self.computed(edge) for edge, value in operands):
+                if step.op == "add" and len(held) == 1 and (key := self.position(held[0], Edge(step.name))):
+                    return Call("add", step.name, [], [Leaf(key, "pos_enc", step.name)])
                 self.note_loose(held, step, None)
                 return None
             return Held(tuple(key for value in held for key in value.keys), self.graph.types(step.name)[0].shape)
