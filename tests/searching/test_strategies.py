@@ -16,8 +16,8 @@ from netloom.training import Recipe
 
 #: Small settings, so that every phase of a strategy is reached within a few candidates.
 SMALL: dict[str, Any] = {
-    "evolution": "evolution?population=8&sample=3&initial=5&crossover=0.3&recipe_mutations=learning_rate+optimizer(p=0.5)",
-    "genetic": "genetic?population=8&recipe_mutations=batch_size(p=0.5)&selection=elite(2)+sus",
+    "evolution": "evolution?population=8&sample=3&initial=5&crossover=0.3",
+    "genetic": "genetic?population=8&selection=elite(2)+sus",
     "local": "local?neighbours=5&initial=3",
     "bandit": "bandit?population=8&sample=3&initial=5",
     "nsga2": "nsga2?population=8",
@@ -31,7 +31,20 @@ OBJECTIVES = {"nsga2": ("score", "params")}
 
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_every_strategy_keeps_the_contract(name: str) -> None:
-    suite.check_strategy(SMALL.get(name, name), count=24, objectives=OBJECTIVES.get(name, ("score",)))
+    suite.check_strategy(SMALL.get(name, name), count=20, objectives=OBJECTIVES.get(name, ("score",)))
+
+
+@pytest.mark.parametrize("name", ["evolution", "genetic", "nsga2"])
+def test_recipes_mutate_along(name: str) -> None:
+    """A recipe is part of a candidate: the same network under another one is new, so such a search has no end to find."""
+    text = f"{name}?population=8&recipe_mutations=learning_rate+optimizer(p=0.5)"
+    space = nl.spaces.from_function(suite.perceptrons)
+    objectives = OBJECTIVES.get(name, ("score",))
+    told = suite.check_seeded(text, space, count=20, objectives=objectives)
+    suite.check_replay(text, space, suite.size_score, told, objectives=objectives)
+    children = [result for _, result in told if result.lineage.parents]
+    assert children and all("learning_rate" in child.recipe for child in children)
+    assert any(child.lineage.edit["kind"] == "recipe" for child in children) or len(children) < 12
 
 
 @pytest.mark.parametrize("name", ["evolution", "genetic", "local", "bandit", "nsga2"])
@@ -89,7 +102,8 @@ def test_the_suite_tells_what_breaks_the_contract() -> None:
 @pytest.mark.parametrize("text", [
     "evolution?population=20&fitness=score+size&selection=tournament(size=3)",
     "genetic?elites=1&crossover=0.5&inherit=false",
-    "local?neighbours=8&improvement=first", "asha?reduction=3&min_epochs=2&max_epochs=54", "hyperband?max_epochs=27&reduction=3",
+    "local?neighbours=8&improvement=first", "asha?reduction=3&min_epochs=2&max_epochs=54",
+    "hyperband?max_epochs=27&reduction=3", "cma-es?sigma=0.1&population=8",
     "bandit?policy=ucb&width=2.0", "guided?predictor=Trees", "predictor?acquisition=thompson&warm=false",
     "filtered?min_score=0.7", "nsga2?recipe_mutations=learning_rate", "successive-halving?candidates=27",
 ])  # fmt: skip
@@ -238,6 +252,23 @@ def test_the_filter_states_its_acceptance_rate(tmp_path: Any) -> None:
     path = GaussianProcess().fit(graphs, [suite.size_score(g) for g in graphs]).save(tmp_path / "fitted.safetensors")
     first = simulate(space, suite.size_score, f"filtered?predictor={path}&min_score=0.7", 8)
     assert np.mean([r.score for r in first]) > 0.7  # from the first candidate on, with a predictor that was fitted before
+
+
+def test_cma_es_adapts_sizes_and_stays_in_the_space() -> None:
+    def score(graph: nl.Graph) -> float:
+        widths = [node.out_size for node in graph if node.op == "linear"]
+        return -sum(abs(np.log2(width / goal)) for width, goal in zip(widths, (96, 24, 48)))
+
+    space = nl.spaces.MLP(16, 4, widths=tuple(range(8, 129, 8)), layers=(3,))
+    found = simulate(space, score, "cma-es", 80)
+    assert all(space.contains(result.graph) for result in found)
+    assert max(r.score for r in found) > max(r.score for r in simulate(space, score, "random", 80))  # type: ignore[type-var]
+    x = nl.input(16)
+    start = nl.Graph(x, nl.linear(nl.relu(nl.linear(x, 100)), 4))
+    sizes = {r.graph.num_params for r in simulate(None, score, "cma-es", 20, start=start)}
+    assert min(sizes) < start.num_params < max(sizes)
+    with pytest.raises(SearchError, match="has none that may change"):
+        simulate(CELLS, score, "cma-es", 4)
 
 
 def test_several_workers_find_as_much() -> None:

@@ -79,6 +79,7 @@ _OWN = {
     "asha": "asha ASHA",
     "hyperband": "hyperband Hyperband",
     "nsga2": "nsga2 NSGA2",
+    "cma-es": "cma_es CMAES",
     "guided": "guided Guided",
     "predictor": "predictor_search PredictorSearch",
     "filtered": "filtered Filtered",
