@@ -6,9 +6,11 @@ Source: Knyazev, Drozdzal, Taylor, Romero-Soriano, "Parameter prediction for uns
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import SpaceError
@@ -18,10 +20,11 @@ from .deepnets_genotype import Genotype, as_genotype
 from .deepnets_membership import may_be_drawn
 from .deepnets_named import architecture, named_network
 from .deepnets_network import network
-from .deepnets_reading import read_architecture
+from .deepnets_operations import Shape
+from .deepnets_reading import read_architecture, read_architectures
 from .deepnets_sampling import RULES, draw
 from .deepnets_splits import fixed_network, fixed_splits
-from .described import Description
+from .described import Description, described_graph
 
 if TYPE_CHECKING:
     import numpy
@@ -50,7 +53,7 @@ class DeepNets1M:
     >>> graph.outputs[0].shape, graph.num_params > 2_500_000, space.contains(graph)
     ((Size('N'), 10), True, True)
     >>> len(space), space.genotype(space[0]).steps
-    (500, 1)
+    (500, 2)
     """
 
     split: str = "train"
@@ -142,8 +145,8 @@ class DeepNets1M:
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"deepnets1m split {self.split} has networks 0 to {len(self) - 1}, not {index}")
-        if self.split == "predefined" and place == 0:
-            return named_network("resnet50", input_shape=self.input_shape, num_classes=self.num_classes)
+        if self.split == "predefined":
+            return _named(PREDEFINED[place], self.input_shape, self.num_classes)
         return network(self._indexed(place))
 
     def _indexed(self, index: Any) -> Architecture:
@@ -181,13 +184,17 @@ class DeepNets1M:
             return False
         if self.split == "predefined":
             return any(graph.hash == known.hash for known in self)
-        found = read_architecture(graph)
-        return found is not None and may_be_drawn(self.split, found, graph)
+        return any(may_be_drawn(self.split, found, graph) for found in read_architectures(graph))
 
     # -- many, without their graphs ------------------------------------------------------------------------------------
-    def describe(self, rng: numpy.random.Generator) -> Description | None:
+    def describe(self, rng: numpy.random.Generator) -> Description:
         """What `sample` gives, without its graph: hash, costs, and the text that `described` reads."""
-        return None if self.split == "predefined" else describe(self.draw(rng))
+        if self.split != "predefined":
+            return describe(self.draw(rng))
+        index = int(rng.integers(len(self)))
+        shape = list(self.input_shape)
+        text = json.dumps({"name": PREDEFINED[index], "num_classes": self.num_classes, "input_shape": shape})
+        return described_graph(self[index], text)
 
     @staticmethod
     def described(text: str) -> Graph:
@@ -199,7 +206,15 @@ class DeepNets1M:
         >>> space.described(found.text).hash == found.hash
         True
         """
+        if text.startswith('{"name"'):
+            settings = json.loads(text)
+            return _named(settings["name"], tuple(settings["input_shape"]), settings["num_classes"])
         return network(Architecture.from_json(text))
+
+
+@lru_cache(maxsize=16)
+def _named(name: str, input_shape: Shape, num_classes: int) -> Graph:
+    return named_network(name, input_shape=input_shape, num_classes=num_classes)
 
 
 def _split(text: str | os.PathLike[str]) -> str:

@@ -244,15 +244,42 @@ def aligned(
         normal, reduce = (normal or nothing, reduce or nothing)
     if len(normal.concat) != len(reduce.concat):
         return None
-    ends = ([1, *normal.concat], [1, *reduce.concat])
-    sizes = [max(b - a for a, b in pair) for pair in zip(*(zip(end, end[1:]) for end in ends))]
-    if len(sizes) == 1 and sizes[0] == 1 and any(name == "none" for cell in (normal, reduce) for name, _ in cell.pairs[0]):
+    # States that are not put out may stand early or late: the order with the fewest steps is taken.
+    orders = [(first, second) for first in (normal, _early(normal)) for second in (reduce, _early(reduce))]
+    normal, reduce = min(orders, key=lambda pair: sum(_sizes(*pair)))
+    sizes = _sizes(normal, reduce)
+    if sizes == [1] and any(name == "none" for cell in (normal, reduce) for name, _ in cell.pairs[0]):
         sizes[0] = 2  # a cell of one step has no 'none'
     concat: list[int] = []
     for size in sizes:
         concat.append((concat[-1] if concat else 1) + size)
     cells = [_spread(cell, concat) for cell in (normal, reduce)]
     return cells[0], tuple(concat), cells[1], tuple(concat)
+
+
+def _sizes(normal: Cell, reduce: Cell) -> list[int]:
+    """Steps up to each state that is put out, of whichever cell has more."""
+    runs = ([b - a for a, b in zip((1, *cell.concat), cell.concat)] for cell in (normal, reduce))
+    return [max(pair) for pair in zip(*runs)]
+
+
+def _early(cell: Cell) -> Cell:
+    """The same cell with states that are not put out as early as they can be."""
+    place = {0: 0, 1: 1}
+    pairs: list[Pair] = []
+    waiting = [state for state in range(2, len(cell.pairs) + 2) if state not in cell.concat]
+
+    def add(state: int) -> None:
+        (a, i), (b, j) = cell.pairs[state - 2]
+        place[state] = len(pairs) + 2
+        pairs.append(((a, place[i]), (b, place[j])))
+
+    for end in cell.concat:
+        for state in waiting:
+            if state not in place and all(source in place for _, source in cell.pairs[state - 2]):
+                add(state)
+        add(end)
+    return Cell(tuple(pairs), tuple(place[state] for state in cell.concat))
 
 
 def _spread(cell: Cell, concat: list[int]) -> tuple[Choice, ...]:

@@ -168,6 +168,7 @@ def layout_hash(a: Architecture, parts: Sequence[Part]) -> str:
     """`Graph.hash` of the network of an architecture whose layout is given.
 
     >>> from netloom.spaces.deepnets_genotype import named
+    >>> from netloom.spaces.deepnets_layout import layout
     >>> from netloom.spaces.deepnets_network import network
     >>> a = Architecture(named("darts"), 8, norm="bnorm")
     >>> layout_hash(a, layout(a)) == network(a).hash

@@ -37,7 +37,7 @@ def named_network(
     >>> named_network("resnet50").num_params, named_network("resnet50", input_shape=(3, 32, 32)).num_params
     (25557032, 23520842)
     >>> named_network("vit", input_shape=(3, 32, 32)).num_params, named_network("darts", channels=16, cells=8).num_params
-    (1012234, 497912)
+    (1012234, 501360)
     """
     if name not in NETWORKS:
         near = difflib.get_close_matches(str(name).lower(), NETWORKS, 1)

@@ -34,18 +34,22 @@ def read_architecture(graph: Graph) -> Architecture | None:
     >>> read_architecture(network(a)).n_cells
     8
     """
+    return next(read_architectures(graph), None)
+
+
+def read_architectures(graph: Graph) -> Iterator[Architecture]:
+    """All architectures found whose networks compute what ``graph`` computes."""
     try:
         values = Values(graph)
         head = _head(values)
         for candidate in _candidates(values, head):
             try:
                 if layout_hash(candidate, layout(candidate)) == graph.hash:
-                    return candidate
+                    yield candidate
             except NetloomError:
                 continue
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, NetloomError):
-        pass  # something is not where every network of the space has it
-    return None
+        return  # something is not where every network of the space has it
 
 
 class _Head(NamedTuple):

@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ..errors import FormatError, NetloomError
 from ..graph.graph import Graph
+from .described import DescribedSpace
 
 if TYPE_CHECKING:
     import pandas
 
-#: Columns of numbers and hash, beside the one that holds the network as ``text`` or ``json``.
+#: Columns of numbers and hash, beside the one that holds the network in one of the `FORMS`.
 COLUMNS = ("index", "hash", "num_params", "flops", "num_nodes", "depth")
+FORMS = ("text", "json", "description")
 ENDINGS = (".parquet", ".jsonl", ".txt")
 #: Rows of a group of a Parquet file: what a reader takes into memory at once.
 _GROUP = 10_000
@@ -31,7 +34,7 @@ class Samples(Sequence[Graph]):
 
     ``settings`` says how they were drawn (space, seed, caps, versions); ``records`` are the columns: ``index`` (of the draw),
     ``hash``, ``num_params``, ``flops``, ``num_nodes`` (calls, inputs not counted), ``depth`` (calls on the longest path) and
-    ``text`` or ``json``.
+    ``text``, ``json`` or ``description``.
     """
 
     def __init__(self, settings: Mapping[str, Any], records: Mapping[str, Sequence[Any]]) -> None:
@@ -42,8 +45,9 @@ class Samples(Sequence[Graph]):
 
     @property
     def form(self) -> str:
-        """``"text"`` or ``"json"``: how the networks are written."""
-        return "json" if self.settings.get("form") == "json" else "text"
+        """``"text"``, ``"json"`` or ``"description"``: how the networks are written."""
+        form = self.settings.get("form")
+        return form if form in FORMS else "text"
 
     @property
     def is_short(self) -> bool:
@@ -77,7 +81,19 @@ class Samples(Sequence[Graph]):
         return map(self._graph, self.records[self.form])
 
     def _graph(self, written: Any) -> Graph:
+        if self.form == "description":
+            return self._space.described(written)
         return Graph.from_json(written) if self.form == "json" else Graph.from_text(written)
+
+    @cached_property
+    def _space(self) -> DescribedSpace:
+        """The space that reads descriptions."""
+        from .loading import load
+
+        space = load(str(self.settings.get("space")))
+        if not isinstance(space, DescribedSpace):
+            raise FormatError(f"samples of {self.settings.get('space')!r:.120} by description, which that space does not read")
+        return space
 
     def __repr__(self) -> str:
         return f"<Samples: {len(self):,} networks of {self.settings.get('space')}>"

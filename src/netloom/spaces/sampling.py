@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
+from .described import DescribedSpace
 from .loading import load
 from .samples import Samples, ending, read_samples, write_samples
 from .sampling_parts import Parts, Table, draw_part, draws_of, missing, refuse_other
@@ -46,7 +47,8 @@ def sample_many(
     Draw i is ``space.sample(numpy.random.default_rng([seed, i]))``; draws above ``max_params`` or ``max_flops`` are left
     out. The result depends on neither ``processes`` nor interruptions: killed and called again, it goes on from what
     lies in ``OUT.parts``. ``out`` is a ``.parquet``, ``.jsonl`` or ``.txt`` file; without it the samples are kept in memory.
-    ``form`` is how networks are written in it: "text", or "json" (what ``.jsonl`` has unless told otherwise). A space that
+    ``form`` is how networks are written in it: "text", "json" (what ``.jsonl`` has unless told otherwise), or "description",
+    from which the space makes them again (what ``.parquet`` and ``.jsonl`` have for spaces of large networks). A space that
     gives nothing new for long (10,000 draws, and ten times as many as there are networks) has no more: ``result.is_short``
     then. ``progress`` shows a bar on a terminal.
 
@@ -57,16 +59,16 @@ def sample_many(
     >>> len(set(samples.hashes)), max(samples.records["num_params"]) <= 20_000, samples[0].outputs[0].shape
     (100, True, (Size('N'), 10))
     """
-    form = form or ("json" if out is not None and ending(out) == ".jsonl" else "text")
     _check(n, seed, processes, form, max_params, max_flops)
     loaded = load(space, max_params=max_params, max_flops=max_flops) if isinstance(space, str) else space
+    form = _form(loaded, out, form)
     settings = _settings(space, loaded, n, seed, max_params, max_flops, form)
     if out is None:
         with tempfile.TemporaryDirectory() as folder:
             return _sample(space, loaded, settings, processes, os.path.join(folder, "samples.jsonl"), progress)
     path = os.fspath(out)
-    if ending(path) == ".txt" and form == "json":
-        raise SpaceError(f"form = 'json' does not go into {path!r}; use a name that ends in .jsonl or .parquet")
+    if ending(path) == ".txt" and form != "text":
+        raise SpaceError(f"form = {form!r} does not go into {path!r}; use a name that ends in .jsonl or .parquet")
     if os.path.exists(path):
         found = read_samples(path)
         refuse_other(found.settings, settings, f"{path!r} holds")
@@ -75,15 +77,27 @@ def sample_many(
     return _sample(space, loaded, settings, processes, path, progress)
 
 
-def _check(n: int, seed: int, processes: int, form: str, max_params: Any, max_flops: Any) -> None:
+def _form(space: Space, out: str | os.PathLike[str] | None, form: str | None) -> str:
+    """How the networks are written."""
+    describes = isinstance(space, DescribedSpace) and bool(space.spec)
+    if form == "description" and not describes:
+        raise SpaceError(f"form = 'description': {space!r:.120} does not describe its networks; use 'text' or 'json'")
+    if form is not None:
+        return form
+    if describes and (out is None or ending(out) != ".txt"):
+        return "description" if out is not None else "text"
+    return "json" if out is not None and ending(out) == ".jsonl" else "text"
+
+
+def _check(n: int, seed: int, processes: int, form: str | None, max_params: Any, max_flops: Any) -> None:
     for name, value, low in (("n", n, 1), ("seed", seed, 0), ("processes", processes, 1)):
         if type(value) is not int or value < low:
             raise SpaceError(f"{name} = {value!r}; expected an integer ≥ {low}")
     for name, value in (("max_params", max_params), ("max_flops", max_flops)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
             raise SpaceError(f"{name} = {value!r}; expected a number ≥ 0, or None for no cap")
-    if form not in ("text", "json"):
-        raise SpaceError(f"form = {form!r}; expected 'text' or 'json'")
+    if form not in (None, "text", "json", "description"):
+        raise SpaceError(f"form = {form!r}; expected 'text', 'json' or 'description'")
 
 
 def _settings(
@@ -106,9 +120,7 @@ def _leftover(path: str) -> None:
     shutil.rmtree(f"{path}.parts", ignore_errors=True)
 
 
-def _sample(
-    given: Space | str, space: Space, settings: dict[str, Any], processes: int, path: str, progress: bool
-) -> Samples:
+def _sample(given: Space | str, space: Space, settings: dict[str, Any], processes: int, path: str, progress: bool) -> Samples:
     parts = Parts(path, settings)
     try:
         found = _Found(settings["n"])

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..errors import SpaceError
-from ..graph.tree import edges
 from .chain import text_of
+from .described import Description, described_graph
 from .samples import COLUMNS
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
-    from .space import Space
 
 #: Draws of one part, but for the first ones, which are shorter where few networks are wanted.
 PART = 500
@@ -43,7 +42,7 @@ def draws_of(number: int, n: int) -> range:
     return range(start, start + size)
 
 
-def draw_part(space: Space, number: int, settings: Mapping[str, Any]) -> Table:
+def draw_part(space: Any, number: int, settings: Mapping[str, Any]) -> Table:
     """What the draws of one part give: networks within the caps, each once.
 
     The draw of index i is ``space.sample(numpy.random.default_rng([seed, i]))``.
@@ -54,32 +53,28 @@ def draw_part(space: Space, number: int, settings: Mapping[str, Any]) -> Table:
     table: Table = {name: [] for name in (*COLUMNS, form)}
     seen: set[str] = set()
     for index in draws_of(number, settings["n"]):
+        rng = np.random.default_rng([seed, index])
         try:
-            graph = space.sample(np.random.default_rng([seed, index]))
+            drawn: Any = space.describe(rng) if form == "description" else space.sample(rng)
         except Exception as error:
             raise SpaceError(f"draw {index} of {settings['space']} failed: {type(error).__name__}: {error}") from error
-        if not _within(graph, settings) or graph.hash in seen:
+        if not _within(drawn, settings) or drawn.hash in seen:
             continue
-        seen.add(graph.hash)
-        written = graph.to_json() if form == "json" else text_of(graph)
-        values = (index, graph.hash, graph.num_params, graph.flops, *_extent(graph), written)
-        for column, value in zip(table.values(), values):
+        seen.add(drawn.hash)
+        known = drawn if form == "description" else _described(drawn, form)
+        for column, value in zip(table.values(), (index, *known)):
             column.append(value)
     return table
 
 
-def _within(graph: Graph, settings: Mapping[str, Any]) -> bool:
+def _within(drawn: Any, settings: Mapping[str, Any]) -> bool:
+    """Whether a graph, or the description of one, keeps the caps."""
     num_params, flops = settings["max_params"], settings["max_flops"]
-    return (num_params is None or graph.num_params <= num_params) and (flops is None or graph.flops <= flops)
+    return (num_params is None or drawn.num_params <= num_params) and (flops is None or drawn.flops <= flops)
 
 
-def _extent(graph: Graph) -> tuple[int, int]:
-    """Number of calls, and of those on the longest path."""
-    depth: dict[str, int] = {}
-    for step in graph.steps:
-        own = step.op not in ("input", "parameter", "constant")
-        depth[step.name] = own + max((depth[edge.node] for edge in edges(tuple(step.args.values()))), default=0)
-    return sum(step.op != "input" for step in graph.steps), max(depth.values())
+def _described(graph: Graph, form: str) -> Description:
+    return described_graph(graph, graph.to_json() if form == "json" else text_of(graph))
 
 
 class Parts:
