@@ -114,8 +114,8 @@ def graph_of(*widths: int, activation: str = "tanh", inputs: int = 8, outputs: i
     return nl.Graph(x, nl.linear(y, outputs))
 
 
-def losses(networks: list[nl.Network], data: list[tuple[torch.Tensor, ...]]) -> np.ndarray:
-    """Validation loss (networks, STEPS + 1) before each of 300 full-batch steps of Adam at 1e-2."""
+def losses(networks: list[nl.Network], data: list[tuple[torch.Tensor, ...]], steps: int = STEPS) -> np.ndarray:
+    """Validation loss (networks, steps + 1) before and after each of ``steps`` full-batch steps of Adam at 1e-2."""
     curves = []
     for network, (x, y, valid_x, valid_y) in zip(networks, data):
         network.train()
@@ -124,7 +124,7 @@ def losses(networks: list[nl.Network], data: list[tuple[torch.Tensor, ...]]) -> 
             torch.nn.functional.mse_loss if y.is_floating_point() else torch.nn.functional.cross_entropy
         )
         curve = []
-        for _ in range(STEPS + 1):
+        for _ in range(steps + 1):
             with torch.no_grad():
                 curve.append(float(loss_of(network(valid_x), valid_y)))
             loss = loss_of(network(x), y)

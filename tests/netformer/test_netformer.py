@@ -14,7 +14,7 @@ import torch
 import netloom as nl
 from netloom.encode.trained_neurons import probe_inputs
 from netloom.errors import NetformerError, VersionError, ZooError
-from netloom.netformer import Family, Netformer, Settings
+from netloom.netformer import Family, Netformer, Settings, fitting
 from netloom.netformer.computing import activated, solve_readout
 from netloom.netformer.core import seeded
 from netloom.netformer.learner import moved
@@ -244,7 +244,11 @@ def test_same_seed_same_netformer(zoo: nl.zoo.Zoo, networks: list[nl.Network]) -
     assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
-def test_training_goes_on_where_it_was_stopped(zoo: nl.zoo.Zoo, networks: list[nl.Network], tmp_path: Path) -> None:
+def test_training_goes_on_where_it_was_stopped(
+    zoo: nl.zoo.Zoo, networks: list[nl.Network], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "STEPS_OF_EPOCH", 5)
+
     class Stop(Exception):
         pass
 
@@ -254,7 +258,7 @@ def test_training_goes_on_where_it_was_stopped(zoo: nl.zoo.Zoo, networks: list[n
     def stop(point: Any) -> None:
         raise Stop
 
-    settings: dict[str, Any] = {"steps": 260, "batch_size": 4}
+    settings: dict[str, Any] = {"steps": 12, "batch_size": 4}
     with pytest.raises(Stop):
         make().fit(zoo[:60], **settings, checkpoint=tmp_path / "a", on_epoch=stop)
     whole = make().fit(zoo[:60], **settings)
@@ -291,7 +295,7 @@ def test_save_and_load(former: Netformer, networks: list[nl.Network], tmp_path: 
     again = nl.netformer.load(path)
     assert np.array_equal(again.encode(networks), former.encode(networks))
     assert (again.family, again.settings, again.about) == (former.family, former.settings, former.about)
-    assert again.curve == former.curve
+    assert [point.score for point in again.curve] == [point.score for point in former.curve]
 
 
 def test_files_that_are_none(former: Netformer, tmp_path: Path) -> None:
@@ -349,3 +353,38 @@ def test_report_of_a_perfect_reconstruction(former: Netformer, networks: list[nl
     assert all(value == pytest.approx(1, abs=1e-5) for value in report.values()), report
     other = replace(population, structures=population.structures[torch.arange(len(population)).flip(0)])
     assert compare(other, population, former.family).edge_iou < 1
+
+
+def test_networks_of_several_inputs_and_outputs() -> None:
+    """A family of 1 to 5 inputs and 1 to 3 outputs: classifiers' logits are outputs like any others."""
+    rng = np.random.default_rng(0)
+    networks = []
+    for seed in range(60):
+        widths = map(int, rng.integers(3, 9, rng.integers(1, 3)))
+        graph = perceptron(*widths, inputs=int(rng.integers(2, 6)), outputs=int(rng.integers(1, 4)))
+        networks.append(nl.build(graph, seed=seed))
+    former = Netformer(max_inputs=5, max_outputs=3, max_layers=2, max_width=8, **SMALL)
+    former.fit(networks, steps=120, batch_size=16, held_out=0.2)
+    found = former.decode(former.encode(networks), [network.graph for network in networks])
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    scores = []
+    for a, b in zip(found, networks):
+        inputs = x[:, : b.graph.inputs[0].shape[1]]
+        assert a(inputs).shape == b(inputs).shape
+        scores.append(r2(a, b, inputs))
+    assert np.median(scores) > 0.5
+    x_new, y_new = np.asarray(x), (np.asarray(x)[:, 0] > 0).astype(int)
+    assert former.suggest(x_new, y_new).graph.outputs[0].shape[1] == 2
+
+
+def test_one_task_cannot_be_split() -> None:
+    networks = [nl.build(perceptron(4), seed=seed) for seed in range(3)]
+    assert Netformer(**SMALL).fit(networks, steps=2, batch_size=4, held_out=0).is_fitted
+    with pytest.raises(NetformerError, match="one task"):
+        Netformer(**SMALL).fit(networks[:1], steps=2, batch_size=4)
+    constant = nl.build(perceptron(4), seed=0)
+    with torch.no_grad():
+        for tensor in constant.parameters():
+            tensor.zero_()
+    with pytest.raises(NetformerError, match="constant"):
+        Netformer(**SMALL).fit([constant, constant], steps=2, batch_size=4)

@@ -111,8 +111,14 @@ def _pair(found: Population, given: Population, place: int, family: Family, x: T
     orders = [_matched(values[0][layer][1][0], values[1][layer][1][0], int(b.widths[place, layer])) for layer in range(depth)]
     mine, theirs = (value[-1][1][0][:, :width] for value in values)
     signs, flat = _edges(found.state(place), given.state(place), orders)
-    plain, matched = (float(cosine_similarity(v, theirs, dim=1).mean()) for v in (mine, mine[:, orders[-1]]))
+    plain, matched = (_cosine(v, theirs) for v in (mine, mine[:, orders[-1]]))
     return signs, flat, plain, matched
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    """Mean cosine between rows; rows that are zero in both are alike."""
+    silent = (a == 0).all(1) & (b == 0).all(1)
+    return float(torch.where(silent, 1.0, cosine_similarity(a, b, dim=1)).mean())
 
 
 def _matched(mine: Tensor, theirs: Tensor, width: int) -> Tensor:

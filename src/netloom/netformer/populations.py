@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Networks that are computed at once.
 _CHUNK = 512
-#: Weights beyond this are those of a training that went wrong.
+#: Weights of hidden layers beyond this are those of a training that went wrong.
 _LARGEST = 1e4
 
 
@@ -142,10 +142,11 @@ def _row(outline: Outline, state: Any) -> tuple[Outline, list[Tensor]]:
     sizes = [*(width for width, _ in outline.hidden), outline.outputs]
     for (weight, bias), out in zip(outline.keys, sizes):
         tensors += [state[weight].detach().float(), state[bias].detach().float() if bias else torch.zeros(out)]
-    for key, tensor in zip([key for pair in outline.keys for key in pair], tensors):
+    for place, (key, tensor) in enumerate(zip([key for pair in outline.keys for key in pair], tensors)):
         if not tensor.isfinite().all():
             raise NetformerError(f"weights {key!r} are not finite; leave the network out, or train it again")
-        if tensor.abs().max() > _LARGEST:
+        # The last layer has the units of the targets, which may be large.
+        if place < len(tensors) - 2 and tensor.abs().max() > _LARGEST:
             raise NetformerError(f"weights {key!r} reach {float(tensor.abs().max()):.3g}; its training went wrong")
     return outline, tensors
 

@@ -80,6 +80,7 @@ class WeightPredictor:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the trees to a safetensors file; `load` reads them for the same Netformer."""
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         if self._forest is None:
@@ -87,7 +88,10 @@ class WeightPredictor:
         arrays = {f.name: getattr(self._forest, f.name) for f in fields(Forest) if f.name not in ("weight", "bias")}
         about = {"weight predictor": VERSION, "features": self.features, "weight": _RATE, "bias": self._forest.bias}
         target = Path(path)
-        save_file({**arrays, "scores": self._sorted}, target, metadata={"netloom": json.dumps(about)})
+        try:
+            save_file({**arrays, "scores": self._sorted}, target, metadata={"netloom": json.dumps(about)})
+        except (OSError, SafetensorError) as error:
+            raise NetformerError(f"the predictor cannot be written to {str(target)!r}: {error}") from None
         return target
 
     @staticmethod

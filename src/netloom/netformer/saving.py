@@ -22,6 +22,7 @@ SHIPPED = Path(__file__).with_name("trained")
 
 def save(former: Netformer, path: str | os.PathLike[str], *, half: bool = False) -> Path:
     """See `Netformer.save`; ``half`` writes 16-bit numbers, in half the space."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     target = Path(path)
@@ -37,8 +38,8 @@ def save(former: Netformer, path: str | os.PathLike[str], *, half: bool = False)
     try:
         save_file(tensors, beside, metadata={"netloom": json.dumps(document)})
         beside.replace(target)
-    except OSError as error:
-        raise NetformerError(f"the Netformer cannot be written to {str(target)!r}: {error.strerror or error}") from None
+    except (OSError, SafetensorError) as error:
+        raise NetformerError(f"the Netformer cannot be written to {str(target)!r}: {error}") from None
     return target
 
 
