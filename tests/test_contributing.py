@@ -35,6 +35,7 @@ def followed() -> Iterator[dict[str, Any]]:
             del REGISTRY[name]
             testing.EXAMPLES.pop(name, None)
             vars(nl).pop(name, None)
+        nl.predict.KINDS.pop("ridge", None)
 
 
 def test_operator_is_registered_and_keeps_its_contract(followed: dict[str, Any]) -> None:
@@ -77,7 +78,22 @@ def test_space_keeps_its_contract(followed: dict[str, Any]) -> None:
         testing.check_space(type("Spoiled", (page,), {"contains": lambda self, graph: False})(), pickles=False)
 
 
-@pytest.mark.parametrize(("title", "following"), [("an operator", "a space"), ("a space", "a strategy")])
+def test_predictor_learns(followed: dict[str, Any]) -> None:
+    """The suite ran on the page; one that leaves something out when saved does not pass it."""
+    page = followed["Ridge"]
+
+    def forgetful(self: Any, arrays: Any, data: Any) -> None:
+        page._restore(self, arrays, {"error": 0.0})
+
+    spoiled = type("Spoiled", (page,), {"_restore": forgetful})
+    nl.predict.KINDS["ridge"] = spoiled
+    with pytest.raises(AssertionError, match="standard deviations change"):
+        testing.check_predictor(spoiled)
+
+
+@pytest.mark.parametrize(
+    ("title", "following"), [("an operator", "a space"), ("a space", "a predictor"), ("a predictor", "a strategy")]
+)
 def test_section_takes_under_a_page(title: str, following: str) -> None:
     section = PAGE.read_text().split(f"## Add {title}")[1].split(f"## Add {following}")[0]
     assert len(section.splitlines()) <= 90
