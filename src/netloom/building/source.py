@@ -308,7 +308,8 @@ class Source:
         if step.mode:
             return []
         dead = [e for e in dict.fromkeys(step.edges) if self.last[e] == step.name]
-        return [self.variables[edge] for edge in dead]
+        unread = [e for e in (Edge(step.name, i) for i in range(len(self.graph.types(step.name)))) if e not in self.last]
+        return [self.variables[edge] for edge in (*dead, *unread) if edge in self.variables]
 
 
 def _gives_tuple(kind: Operator, step: Step) -> bool:
