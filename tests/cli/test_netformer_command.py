@@ -85,3 +85,9 @@ def test_mistakes_with_a_model(folder: Path, capsys: pytest.CaptureFixture[str])
     ):
         assert main(["netformer", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_show(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["netformer", "show", str(folder / "former.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "40 trained networks of 20 tasks" in said and "10 steps" in said and "What it is not for" in said

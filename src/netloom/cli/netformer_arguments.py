@@ -10,6 +10,7 @@ _DESCRIPTION = """\
 A generative model of trained networks: perceptrons of a zoo as points of a space that can be sampled and searched.
 
   train ZOO --out FILE            learn a zoo; killed, the same command goes on with --checkpoint
+  show MODEL                      its datasheet
   evaluate MODEL ZOO              how near reconstructed networks are to the originals
   encode MODEL ZOO --out FILE     latents of networks, as .npy or .csv
   sample MODEL -n N --out DIR     new networks from the prior
@@ -39,6 +40,8 @@ def add_netformer(commands: Any, command: Callable[..., Any]) -> None:
         return parser
 
     _add_train(action("train", "Learn the networks of a zoo. A tenth of its tasks is kept back to measure on."))
+    show = action("show", "The datasheet of a Netformer: what it learned, how well it does, what it is not for.")
+    show.add_argument("model", metavar="MODEL", help="a file, or mlp")
     evaluate = action("evaluate", "How near reconstructed networks are to the originals, structure and all from the latents.")
     _model_and_zoo(evaluate)
     evaluate.add_argument("--refine", type=int, default=0, metavar="N", help="gradient steps after decoding (default: 0)")

@@ -16,7 +16,8 @@ from ..tasks.tables.reading import FORMATS
 def run(given: argparse.Namespace) -> int:
     """Do what the action says."""
     actions: dict[str, Callable[[argparse.Namespace], None]] = {
-        "train": _train, "evaluate": _evaluate, "encode": _encode, "sample": _sample, "suggest": _suggest, "evolve": _evolve,
+        "train": _train, "show": _show, "evaluate": _evaluate, "encode": _encode, "sample": _sample, "suggest": _suggest,
+        "evolve": _evolve,
     }  # fmt: skip
     actions[given.action](given)
     return 0
@@ -57,6 +58,12 @@ def _config(path: str | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FormatError(f"--config {path!r} holds no JSON object with settings")
     return found
+
+
+def _show(given: argparse.Namespace) -> None:
+    from ..netformer import describe, load
+
+    print(describe(load(given.model)).rstrip())
 
 
 def _networks(former: Any, path: str) -> Any:

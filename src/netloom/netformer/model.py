@@ -60,7 +60,7 @@ class Netformer:
             torch.manual_seed(seed)
             self.core = Core(self.family, self.settings).eval()
         self.is_fitted = False
-        #: What it was trained on and how well it does, for people: see `netloom.netformer.datasheet`.
+        #: What it was trained on and how well it does, for people: see `netloom.netformer.describe`.
         self.about: dict[str, Any] = {}
         self.curve: tuple[Epoch, ...] = ()
 
