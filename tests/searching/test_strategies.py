@@ -154,6 +154,20 @@ def test_settings_that_make_no_sense_are_refused(text: str, message: str) -> Non
     assert message in str(caught.value)
 
 
+def test_chances_say_which_edits_are_made() -> None:
+    x = nl.input(16)
+    start = nl.Graph(x, nl.linear(nl.relu(nl.linear(x, 40)), 4))
+    strategy = nl.searching.Evolution(chances={"widen": 3, "narrow": 1}, initial=1)
+    results = simulate(None, suite.size_score, strategy, 12, start=start)
+    assert {str(r.lineage.edit["kind"]) for r in results if r.lineage.proposed_by == "mutation"} <= {
+        "widen", "narrow", "widen + narrow", "narrow + widen",
+    }  # fmt: skip
+    with pytest.raises(SearchError, match="did you mean 'widen'"):
+        nl.searching.Evolution(chances={"wider": 1})
+    with pytest.raises(SearchError, match="all zero"):
+        nl.searching.Genetic(chances={"widen": 0})
+
+
 # -- what each is there for --------------------------------------------------------------------------------------------
 CELLS = nl.spaces.NASBench201(C=1, N=1)
 
@@ -227,7 +241,9 @@ def test_the_bandit_learns_which_edits_pay() -> None:
     assert sum("nor_conv_3x3" in kind for kind in kinds) > 2 * sum("none" in kind for kind in kinds)
 
 
-@pytest.mark.parametrize("name", ["predictor?pool=40&rounds=2&predictor=GaussianProcess", "guided?predictor=GaussianProcess&initial=10&screen=8"])
+@pytest.mark.parametrize("name", [
+    "predictor?pool=40&rounds=2&predictor=GaussianProcess", "guided?predictor=GaussianProcess&initial=10&screen=8",
+])  # fmt: skip
 def test_what_is_guided_says_who_predicted_what(name: str) -> None:
     results = simulate(CELLS, cell_score, name, 30)
     guided = [r for r in results if r.lineage.scored_by]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SearchError
 
@@ -38,3 +40,24 @@ def check_shares(strategy: str, **shares: float) -> None:
     for name, value in shares.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise SearchError(f"{strategy}: {name} = {value!r}; expected a number between 0 and 1")
+
+
+def check_chances(strategy: str, chances: Mapping[str, float] | None, mutations: Mapping[str, Any] | None) -> None:
+    """`SearchError` for chances of edits that there are not, below zero, or none above it."""
+    if chances is None:
+        return
+    if mutations is not None:
+        kinds = tuple(mutations)
+    else:
+        from .offspring import default_mutations
+
+        kinds = tuple(default_mutations())
+    for kind, chance in chances.items():
+        if kind not in kinds:
+            near = difflib.get_close_matches(str(kind), kinds, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise SearchError(f"{strategy}: chances of {str(kind)[:40]!r}; {hint}kinds are: {', '.join(kinds)}")
+        if isinstance(chance, bool) or not isinstance(chance, int | float) or not chance >= 0:
+            raise SearchError(f"{strategy}: chances[{kind!r}] = {chance!r}; expected a number ≥ 0")
+    if not sum(chances.values()) > 0:
+        raise SearchError(f"{strategy}: chances are all zero; no child could be made")

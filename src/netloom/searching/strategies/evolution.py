@@ -11,7 +11,7 @@ from ...errors import SearchError
 from ..crossing import crossed
 from ..fitness import Fitness, Fitnesses, check_measured
 from ..offspring import Breeding, child_of, finished, fresh
-from ..population import check_counts, check_shares, child_epochs, first_candidates
+from ..population import check_chances, check_counts, check_shares, child_epochs, first_candidates
 from ..proposal import Proposal, Result
 from ..recipe_mutations import RecipeMutation, read_recipe_mutations
 from ..selection import Selection, read_selection
@@ -30,11 +30,11 @@ class Evolution(Strategy):
     ``population`` candidates are alive, ``sample`` of them compete to be a parent; or a scheme of ``selection`` ("sus",
     "tournament(3)", …) chooses it among all. The first ``initial`` candidates are random (None: as many as the population, but
     at most a fifth of a budget in evaluations, and 20 of a budget in time). A child is its parent after a few of ``mutations``
-    (by kind; None: all that `netloom.mutate` has, or those of the space), with chance ``crossover`` after parts of a second
-    parent came in; it begins with its parents' trained weights unless ``inherit`` is false, and then trains ``share`` of the
-    epochs. ``recipe_mutations`` ("learning_rate+optimizer") change how children are trained. ``fresh`` is the chance of a
-    random candidate later on. ``fitness`` ("score+size", or a function) ranks results; by default the validation score, of
-    equals the smaller network.
+    (by kind; None: all that `netloom.mutate` has, or those of the space), drawn by their ``chances`` (by kind), with chance
+    ``crossover`` after parts of a second parent came in; it begins with its parents' trained weights unless ``inherit`` is
+    false, and then trains ``share`` of the epochs. ``recipe_mutations`` ("learning_rate+optimizer") change how children are
+    trained. ``fresh`` is the chance of a random candidate later on. ``fitness`` ("score+size", or a function) ranks results; by
+    default the validation score, of equals the smaller network.
 
     Source: E. Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019 (population 100, sample
     25). Inherited weights: T. Elsken et al., "Efficient Multi-Objective Neural Architecture Search via Lamarckian
@@ -54,6 +54,7 @@ class Evolution(Strategy):
     selection: str | Selection | None = None
     recipe_mutations: str | RecipeMutation | Sequence[Any] | None = None
     crossover: float = 0.0
+    chances: Mapping[str, float] | None = None
     _alive: deque[Result] = field(default_factory=deque, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,7 @@ class Evolution(Strategy):
         read_recipe_mutations(self.recipe_mutations)
         if self.selection is not None:
             read_selection(self.selection)
+        check_chances(self.name, self.chances, self.mutations)
 
     __repr__ = shown
 
@@ -81,7 +83,11 @@ class Evolution(Strategy):
         self._fitnesses = Fitnesses(fitness)
         self._selection = None if self.selection is None else read_selection(self.selection)
         self._breeding = Breeding(
-            self.mutations, None, self.inherit, child_epochs(context, self.share), read_recipe_mutations(self.recipe_mutations)
+            self.mutations,
+            self.chances,
+            self.inherit,
+            child_epochs(context, self.share),
+            read_recipe_mutations(self.recipe_mutations),
         )
 
     def ask(self, index: int, rng: numpy.random.Generator) -> Proposal:

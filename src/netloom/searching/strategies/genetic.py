@@ -10,7 +10,7 @@ from ...errors import SearchError
 from ..crossing import crossed
 from ..fitness import Fitness, Fitnesses, check_measured
 from ..offspring import TRIES, Breeding, Draft, child_of, finished, fresh_unknown, mutated, with_recipe
-from ..population import check_counts, check_shares, child_epochs, first_candidates
+from ..population import check_chances, check_counts, check_shares, child_epochs, first_candidates
 from ..proposal import Proposal, Result
 from ..recipe_mutations import RecipeMutation, read_recipe_mutations
 from ..selection import Selection, read_selection
@@ -31,7 +31,8 @@ class Genetic(Strategy):
     chooses ("tournament", "sus", "elite(5)+tournament(3)", …) by ``fitness`` ("score+size", or a function). With chance
     ``crossover`` a child gets parts of a second parent: aligned parts of the two networks with their weights, or stretches of
     tokens of the space's robust notation where nothing is inherited. With chance ``mutation`` it then changes by a few of
-    ``mutations``; ``recipe_mutations`` change how it is trained. ``inherit`` and ``share`` are those of `Evolution`.
+    ``mutations``, drawn by their ``chances``; ``recipe_mutations`` change how it is trained. ``inherit`` and ``share`` are
+    those of `Evolution`.
 
     Results of a generation are waited for before the next one begins.
 
@@ -51,6 +52,7 @@ class Genetic(Strategy):
     fitness: str | Fitness | Callable[[Result], float] | None = None
     mutations: Mapping[str, Any] | None = None
     recipe_mutations: str | RecipeMutation | Sequence[Any] | None = None
+    chances: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         check_counts(self.name, population=self.population)
@@ -64,6 +66,7 @@ class Genetic(Strategy):
         Fitness.of(self.fitness)
         read_selection(self.selection)
         read_recipe_mutations(self.recipe_mutations)
+        check_chances(self.name, self.chances, self.mutations)
 
     __repr__ = shown
 
@@ -78,7 +81,11 @@ class Genetic(Strategy):
         check_measured(fitness, context, self.name)
         self._fitnesses = Fitnesses(fitness)
         self._breeding = Breeding(
-            self.mutations, None, self.inherit, child_epochs(context, self.share), read_recipe_mutations(self.recipe_mutations)
+            self.mutations,
+            self.chances,
+            self.inherit,
+            child_epochs(context, self.share),
+            read_recipe_mutations(self.recipe_mutations),
         )
         self._size = first_candidates(context, self.population)
         self._elites = min(self.elites, self._size - 1)
