@@ -10,6 +10,7 @@ from .ghn_arguments import add_ghn
 from .measure_arguments import add_measure
 from .metafeatures_arguments import add_metafeatures
 from .netformer_arguments import add_netformer
+from .predictor_arguments import add_predictor
 from .report_arguments import add_report
 from .search_arguments import add_search
 from .store_arguments import add_store
@@ -32,6 +33,7 @@ def add_all(commands: Any) -> None:
     add_measure(commands, _command)
     add_report(commands, _command)
     add_store(commands, _command)
+    add_predictor(commands, _command)
     add_zoo(commands, _command)
     add_ghn(commands, _command)
     add_metafeatures(commands, _command)
@@ -59,15 +61,20 @@ def _add_sample(commands: Any) -> None:
         "  netloom sample -n 3\n"
         "  netloom sample --space conv -n 100k --max-params 1M --max-flops 10M --processes 2 --out nets.parquet\n"
         "  netloom sample --space 'conv?input_shape=1x8x8&conv_num=2' -n 100 --out networks.jsonl\n"
+        "  netloom sample --space deepnets1m --split train -n 1M --processes 2 --out deepnets.parquet\n"
         "  netloom sample --space my_spaces:tiny -n 10 --format json     a space of your own, JSON on the screen\n",
     )
-    made.add_argument("--space", default="conv", help="conv, mlp, nasbench201, MODULE:NAME; settings after '?' (default: conv)")
+    spaces = "conv, deepnets1m, mlp, nasbench201, MODULE:NAME"
+    made.add_argument("--space", default="conv", help=f"{spaces}; settings after '?' (default: conv)")
+    splits = "train, val, test, wide, deep, dense, bnfree, search, predefined"
+    made.add_argument("--split", metavar="SPLIT", help=f"of deepnets1m: {splits} (default: train)")
     made.add_argument("-n", default="1", metavar="N", help="how many (default: 1)")
     made.add_argument("--seed", default="0", help="seed of the draws (default: 0)")
     made.add_argument("--max-params", metavar="P", help="no network of more than P parameters")
     made.add_argument("--max-flops", metavar="F", help="no network of more than F FLOPs a sample (2 per multiply–accumulate)")
     made.add_argument("--out", metavar="FILE", help="write a .parquet, .jsonl or .txt file instead of to the screen")
-    made.add_argument("--format", choices=("text", "json"), help="how networks are written (default: text; json in .jsonl)")
+    written = "how networks are written (default: text; json in .jsonl; in files of deepnets1m what makes them again)"
+    made.add_argument("--format", choices=("text", "json", "description"), help=written)
     made.add_argument("--processes", default="1", metavar="N", help="how many processes draw (default: 1)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError, TraceError
 from ..graph.graph import Graph
+from ..spaces.deepnets_reference import graph_of, is_reference
 
 if TYPE_CHECKING:
     import torch
+
+    from ..tasks.task import Task
 
 #: Suffix → what reads a graph from the text of such a file.
 _GRAPH_FILES: dict[str, Callable[[str], Graph]] = {
@@ -23,12 +26,15 @@ _GRAPH_FILES: dict[str, Callable[[str], Graph]] = {
 }
 _NETWORK_FILE = ".safetensors"
 #: What a command's help says of an argument that names a network.
-ACCEPTED = "MODULE:FUNCTION that returns a model, a graph file (.json, .txt, .nl), or a network saved as .safetensors"
+ACCEPTED = (
+    "MODULE:FUNCTION that returns a model, a graph file (.json, .txt, .nl), a network saved as .safetensors, "
+    "deepnets1m:SPLIT/INDEX, or resnet50, vit, darts, convnext_base"
+)
 
 
 def is_graph_file(name: str) -> bool:
-    """Whether ``name`` is that of a file of a graph alone, without weights."""
-    return _suffix(name) in _GRAPH_FILES
+    """Whether ``name`` is that of a graph alone, without weights: of a file, or one that netloom knows."""
+    return _suffix(name) in _GRAPH_FILES or is_reference(name)
 
 
 def load_graph(name: str, input: str | None = None) -> Graph:
@@ -37,6 +43,8 @@ def load_graph(name: str, input: str | None = None) -> Graph:
     ``input`` is the shape of one sample, such as ``"3x224x224"``, for models that need one. `TraceError` or `FormatError`
     where the name means nothing or the model cannot be traced.
     """
+    if is_reference(name):
+        return graph_of(name, None if input is None else _sizes(input))  # type: ignore[arg-type]
     read = _GRAPH_FILES.get(_suffix(name))
     if read is not None:
         _refuse_sizes(name, input)
@@ -51,12 +59,19 @@ def load_graph(name: str, input: str | None = None) -> Graph:
     return trace(*load_model(name, input))
 
 
+def load_for(name: str, task: Task) -> Graph:
+    """The graph that ``name`` means; a network that netloom knows by name gets the inputs and classes of the task."""
+    if is_reference(name) and "=" not in name:
+        return graph_of(name, task.input_shape, task.num_outputs)  # type: ignore[arg-type]
+    return load_graph(name)
+
+
 def load_model(name: str, input: str | None = None) -> tuple[torch.nn.Module, Any]:
     """The module that ``name`` means and inputs to call it with (one tensor, a tuple of arguments, or a dict of keywords).
 
     A graph file gives a network with fresh weights. Errors as `load_graph`'s.
     """
-    if _suffix(name) in _GRAPH_FILES:
+    if is_graph_file(name):
         from ..building.example import example_inputs
         from ..building.network import build
 

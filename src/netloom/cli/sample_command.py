@@ -18,7 +18,7 @@ def run(given: argparse.Namespace) -> int:
         raise SpaceError(f"-n {given.n}: expected at least one network")
     numbers: dict[str, Any] = {name: _number(given, name) for name in ("n", "seed", "processes", "max_params", "max_flops")}
     try:
-        samples = sample_many(given.space, **numbers, out=given.out, form=given.format, progress=not given.quiet)
+        samples = sample_many(_space(given), **numbers, out=given.out, form=given.format, progress=not given.quiet)
     except KeyboardInterrupt:
         if given.out is not None:
             print(f"netloom sample: stopped; the same command goes on from {given.out}.parts", file=sys.stderr)
@@ -35,6 +35,16 @@ def run(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return int(samples.is_short)
+
+
+def _space(given: argparse.Namespace) -> str:
+    """The space with the split in its spec."""
+    space: str = given.space
+    if given.split is None:
+        return space
+    if space.partition("?")[0] != "deepnets1m" or "split=" in space:
+        raise SpaceError(f"--split {given.split}: {space} has no split left to choose; deepnets1m has")
+    return f"{space}{'&' if '?' in space else '?'}split={given.split}"
 
 
 def _number(given: argparse.Namespace, name: str) -> int | None:

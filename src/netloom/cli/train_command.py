@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError, TrainingError
-from ..graph.graph import Graph
 from ..training import Recipe, TrainingResult, recipe
-from .networks import is_graph_file, load_graph, load_model
+from .networks import is_graph_file, load_for, load_model
 from .train_arguments import RECIPE_FLAGS
 
 if TYPE_CHECKING:
@@ -36,10 +35,10 @@ def run(given: argparse.Namespace) -> int:
             raise TrainingError(f"--threads {given.threads}: expected a whole number of at least 1")
         torch.set_num_threads(given.threads)
     settings = recipe(given.recipe, **_changes(given))
-    network = load_graph(given.network) if is_graph_file(given.network) else load_model(given.network)[0]
-    if given.store is not None and not isinstance(network, Graph):
+    if given.store is not None and not is_graph_file(given.network):
         raise TrainingError("--store files results under a graph and fresh weights; give NETWORK as a graph file")
     task = load(given.task, data_dir=given.data_dir, progress=not given.quiet)
+    network = load_for(given.network, task) if is_graph_file(given.network) else load_model(given.network)[0]
     if given.test and not task.num_test:
         raise TrainingError(f"--test: task {task.name!r} has no test part; give it one, as in '{given.task}?test=10%'")
     try:
@@ -182,7 +181,7 @@ def _file(given: argparse.Namespace, result: TrainingResult, task: Task) -> None
     continued = [remark for remark in result.remarks if remark.startswith("continued")]
     if continued:
         raise TrainingError(f"--store: the result is not filed: {continued[0]}")
-    graph, settings = load_graph(given.network), result.recipe
+    graph, settings = load_for(given.network, task), result.recipe
     if settings is None:
         return
     key = EvaluationKey.of(graph, task, settings, seed=given.seed)

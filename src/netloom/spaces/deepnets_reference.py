@@ -23,8 +23,8 @@ def is_reference(text: str) -> bool:
     return text.startswith(PREFIX) or text.partition("?")[0] in NETWORKS
 
 
-def graph_of(text: str, input_shape: Shape | None = None) -> Graph:
-    """The network that the text names, for images of ``input_shape``.
+def graph_of(text: str, input_shape: Shape | None = None, num_classes: int | None = None) -> Graph:
+    """The network that the text names, for images of ``input_shape`` and so many classes where it does not say itself.
 
     ``deepnets1m:SPLIT/INDEX`` is a network of a split, of 32 pixels unless told otherwise; names are those of
     `named_network`, of 224. ``?SETTING=VALUE&…`` sets input_shape, num_classes, and for ``darts`` and ``vit`` channels and
@@ -34,7 +34,7 @@ def graph_of(text: str, input_shape: Shape | None = None) -> Graph:
     (1012234, 246106)
     """
     name, _, rest = text.partition("?")
-    given: dict[str, int] = {}
+    given: dict[str, int] = {} if num_classes is None else {"num_classes": num_classes}
     for part in filter(None, rest.split("&")):
         key, equals, value = part.partition("=")
         if key not in _SETTINGS or not equals:
