@@ -12,6 +12,7 @@ from .predictor import Batch, Predictor
 from .targets import Targets
 from .trees import Trees
 
+_TREES = 100
 #: A map that changes nothing: members of an ensemble learn what it learns.
 _SAME = np.array([-1.0, 1.0])
 
@@ -84,4 +85,4 @@ class Ensemble(Predictor):
 def _chosen(num_labels: int) -> tuple[tuple[Predictor, ...], tuple[float, ...]]:
     """The members of the default and their weights."""
     few = num_labels <= 200
-    return (*(GaussianProcess(views) for views in VIEWS), Trees(boosted=not few)), (1, 1, 1, 1 if few else 2)
+    return (*(GaussianProcess(views) for views in VIEWS), Trees(_TREES, boosted=not few)), (1, 1, 1, 1 if few else 2)

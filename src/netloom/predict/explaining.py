@@ -96,8 +96,8 @@ def explained(features: Array, predictions: Array, reference: Array, reference_p
     fidelity = 1.0 if flat else r2(half.base + half.terms(reference[held]).sum(1), reference_predictions[held])
     stumps = _Stumps(reference, reference_predictions)
     terms = stumps.terms(features)
-    order = np.argsort(-np.abs(terms).mean(0), kind="stable") if len(terms) else np.arange(terms.shape[1])
-    order = [i for i in order.tolist() if stumps.used[i]]
+    importance = np.abs(terms).mean(0) if len(terms) else np.zeros(terms.shape[1])
+    order = [i for i in np.argsort(-importance, kind="stable").tolist() if stumps.used[i]]
     return Explanation(
         tuple(NAMES[i] for i in order), features[:, order].astype(np.float64), terms[:, order],
         predictions - stumps.base - terms.sum(1), predictions, stumps.base, max(fidelity, 0.0),

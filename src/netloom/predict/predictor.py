@@ -27,6 +27,8 @@ Array = np.ndarray[Any, Any]
 
 #: Graphs that are kept to compare with in explanations.
 EXAMPLES = 200
+#: Graphs that are predicted at once.
+_AT_ONCE = 10_000
 #: Fewer labels than this say nothing about an architecture.
 FEWEST = 5
 
@@ -161,10 +163,14 @@ class Predictor(ABC):
             log_fidelity = np.log(np.broadcast_to(self._fidelity if fidelity is None else fidelity, len(graphs)))
         if not graphs:
             return (np.zeros(0), np.zeros(0)) if std else np.zeros(0)
-        batch = Batch(graphs, log_fidelity)
-        mean, deviation = self._predict(batch, std)
-        if self._prior is not None:
-            mean = mean + self._prior(batch)
+        parts = []
+        # In parts, so that counts of many graphs do not fill the memory.
+        for begin in range(0, len(graphs), _AT_ONCE):
+            part = slice(begin, begin + _AT_ONCE)
+            batch = Batch(graphs[part], None if log_fidelity is None else log_fidelity[part])
+            mean, deviation = self._predict(batch, std)
+            parts.append((mean if self._prior is None else mean + self._prior(batch), deviation))
+        mean, deviation = (np.concatenate(column) for column in zip(*parts))
         found = targets.scores(mean)
         return (found, deviation * np.abs(targets.slope(mean))) if std else found
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 VERSION = 2
+#: Entry points of other packages' predictors, by kind.
+PLUGINS = "netloom.predictors"
 _TARGETS = ("targets.values", "targets.learned")
 
 
@@ -74,13 +76,23 @@ def as_data(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**arrays, "targets.values": targets.values, "targets.learned": targets.learned}, settings
 
 
-def from_data(arrays: dict[str, Any], data: dict[str, Any]) -> Predictor:
-    """The predictor of what `as_data` gave."""
+def _kind(name: str) -> type[Predictor]:
+    """The class of a kind: netloom's own, or of an entry point of another package that is installed."""
+    from importlib.metadata import entry_points
+
     from . import KINDS
 
-    if data["kind"] not in KINDS:
-        raise PredictorError(f"unknown kind of predictor {str(data['kind'])[:80]!r}; there is: {', '.join(KINDS)}")
-    predictor = KINDS[data["kind"]]()
+    if name in KINDS:
+        return KINDS[name]
+    for plugin in entry_points(group=PLUGINS, name=str(name)):
+        found: type[Predictor] = plugin.load()
+        return found
+    raise PredictorError(f"unknown kind of predictor {str(name)[:80]!r}; there is: {', '.join(KINDS)}")
+
+
+def from_data(arrays: dict[str, Any], data: dict[str, Any]) -> Predictor:
+    """The predictor of what `as_data` gave."""
+    predictor = _kind(data["kind"])()
     predictor._types = [tuple(tuple(shape) for shape in shapes) for shapes in data["types"]]
     predictor._fidelity = data["fidelity"]
     predictor._targets = Targets(arrays["targets.values"], arrays["targets.learned"])

@@ -22,11 +22,13 @@ from .dimensions import check_dims, check_free_sizes, check_ties
 from .execution import with_computed_weights
 from .expressions import written_calls
 from .operators import EXAMPLES, Call, Operand, altered, operator_calls, strange
+from .predictors import check_predictor
 from .spaces import check_space
 from .strategies import check_strategy
 
 __all__ = [
-    "EXAMPLES", "Call", "Operand", "altered", "check_calls", "check_cost", "check_couplings", "check_dims",
-    "check_free_sizes", "check_rule", "check_space", "check_strange", "check_strategy", "check_template", "check_ties",
-    "check_written", "check_zeroes", "operator_calls", "strange", "with_computed_weights", "written_calls",
+    "Call", "EXAMPLES", "Operand", "altered", "check_calls", "check_cost", "check_couplings", "check_dims",
+    "check_free_sizes", "check_predictor", "check_rule", "check_space", "check_strange", "check_strategy",
+    "check_template", "check_ties", "check_written", "check_zeroes", "operator_calls", "strange",
+    "with_computed_weights", "written_calls",
 ]  # fmt: skip
