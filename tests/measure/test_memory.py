@@ -129,3 +129,11 @@ def test_refused_and_shown() -> None:
         nl.measure.activation_bytes(graph, batch=-1)
     found = nl.measure.memory(graph, batch=64)
     assert isinstance(found, Memory) and "1.00 KiB at the peak of forward, batch 64" in str(found)
+
+
+def test_what_nothing_reads_is_let_go_of_at_once() -> None:
+    space = nl.spaces.NASBench201(C=4, N=1)
+    dead = space.from_string("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|")
+    live = space.from_string("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+    peaks = [nl.measure.memory(nl.build(graph, seed=0).eval()).peak_bytes for graph in (dead, live)]
+    assert peaks[0] <= 1.4 * peaks[1]
