@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import HypernetworkError, NetloomError, NetloomWarning
+from ..errors import HypernetworkError, NetloomWarning
 from .assembling import assembled
 from .meta_learner import _first
 from .prediction import predict, view_of
@@ -87,9 +87,9 @@ def evaluate(
     for number, network in enumerate(networks):
         try:
             first, fifth = _accuracy(ghn, network, data, batch_size, max_samples)
-        except NetloomError as error:
+        except Exception as error:  # whatever a network does: its failure is a result
             first = fifth = math.nan
-            errors.append(f"network {number}: {error}")
+            errors.append(f"network {number}: {type(error).__name__}: {error}")
         top1.append(first)
         top5.append(fifth)
         if on_network is not None:
