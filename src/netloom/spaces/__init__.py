@@ -8,6 +8,9 @@ True
 
 from .conv import Conv
 from .deepnets import DeepNets1M
+from .deepnets_genotype import Genotype
+from .deepnets_hdf5 import read_published
+from .deepnets_named import named_network
 from .function_space import FunctionSpace, from_function
 from .loading import load, names
 from .mlp import MLP
@@ -17,6 +20,6 @@ from .sampling import sample_many
 from .space import Space
 
 __all__ = [
-    "Conv", "DeepNets1M", "FunctionSpace", "MLP", "NASBench201", "Samples", "Space", "from_function", "load", "names",
-    "read_samples", "sample_many",
+    "Conv", "DeepNets1M", "FunctionSpace", "Genotype", "MLP", "NASBench201", "Samples", "Space", "from_function", "load",
+    "named_network", "names", "read_published", "read_samples", "sample_many",
 ]  # fmt: skip
