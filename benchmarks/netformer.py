@@ -2,6 +2,7 @@
 
     python -m benchmarks.netformer zoo                              a zoo of 6,000 networks, each of a task of its own
     python -m benchmarks.netformer train [--seed S] [--name NAME] [--steps N] [--set FIELD=VALUE …]
+    python -m benchmarks.netformer ablations [--steps 400] [--only NAME …]     what each part gives, on 2,000 networks
     python -m benchmarks.netformer uses [--seed S] [--name NAME]    interpolation, suggest, evolution, real tables
     python -m benchmarks.netformer quality                          scores of networks from weights alone
     python -m benchmarks.netformer table                            what was measured, from results/netformer.jsonl
@@ -104,6 +105,42 @@ def _sampled(former: Netformer, unseen: Population) -> dict[str, float]:
         decoded = core.decode(torch.cat([drawn, core.scaled_level(level), structure], 1), part.structures)
         r2.append(functional_r2(decoded.outputs(x, core.family), part.outputs(x, core.family)))
     return {"nats": round(float(torch.cat(nats).mean()), 1), "sampled_median": round(float(torch.cat(r2).median()), 4)}
+
+
+#: What is switched off or put elsewhere, from the quick variant.
+_QUICK = {"encoder": "answers", "decoder": "mlp"}
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "quick variant": _QUICK,
+    "no symmetries": {**_QUICK, "symmetries": False},
+    "output weights decoded, not solved": {**_QUICK, "readout": "decoded"},
+    "weight loss alone, sensitivity-weighted": {**_QUICK, "readout": "decoded", "behaviour": 0, "answers": 0, "weights": 1},
+    "weight loss beside behaviour": {**_QUICK, "weights": 0.1},
+    "no loss on answers": {**_QUICK, "answers": 0},
+    "no structure loss": {**_QUICK, "structure": 0},
+    "neuron tokens alone": {"encoder": "tokens", "decoder": "mlp"},
+    "tokens and answers": {"encoder": "both", "decoder": "mlp"},
+    "transformer decoder": {"encoder": "answers", "decoder": "transformer"},
+    "meta-features at each token": {"encoder": "both", "decoder": "mlp", "meta": "token"},
+    "meta-features at the embedding": {"encoder": "both", "decoder": "mlp", "meta": "embedding"},
+}
+
+
+def ablations(given: argparse.Namespace) -> None:
+    """Each with the same networks, steps and seed; a tenth of 2,000 tasks unseen."""
+    kept = WORK / "population-ablations.pt"
+    if not kept.exists():
+        found, _ = population_of(nl.zoo.Zoo(WORK / "zoo")[:2000], Family())
+        torch.save(found, WORK / "population-ablations.part")
+        (WORK / "population-ablations.part").rename(kept)
+    learned, unseen = split(torch.load(kept, weights_only=False), 0.1, 1000)
+    for name in given.only or ABLATIONS:
+        start = time.process_time()
+        former = Netformer(seed=0, **ABLATIONS[name]).fit(learned, steps=given.steps, held_out=0.05)
+        report = former.evaluate(unseen).as_dict()
+        record(
+            row="ablation", name=name, steps=given.steps, cpu_seconds=round(time.process_time() - start, 1),
+            **{key: round(value, 4) for key, value in report.items()},
+        )  # fmt: skip
 
 
 # -- what it is good for -----------------------------------------------------------------------------------------------------
@@ -288,17 +325,19 @@ def table() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=("zoo", "train", "uses", "quality", "table"))
+    parser.add_argument("row", choices=("zoo", "train", "ablations", "uses", "quality", "table"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="main")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--refine", action="store_true")
+    parser.add_argument("--only", action="append", metavar="NAME", help="of the ablations, this one (may be repeated)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     WORK.mkdir(parents=True, exist_ok=True)
     actions: dict[str, Callable[[], None]] = {
-        "zoo": make_zoo, "train": lambda: train(given), "uses": lambda: uses(given), "quality": lambda: quality(given),
+        "zoo": make_zoo, "train": lambda: train(given), "uses": lambda: uses(given),
+        "ablations": lambda: ablations(given), "quality": lambda: quality(given),
         "table": table,
     }  # fmt: skip
     actions[given.row]()

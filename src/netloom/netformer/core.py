@@ -106,20 +106,24 @@ class Core(nn.Module):
         if not (tokens and self.encoder.reads_tokens):
             return Seen(normal, meta), level, outputs
         shown = [layer[1][:, :SIGNATURE].mT for layer in values]
-        return Seen(normal, meta, *self._tokens(population, depth, shown, normal)), level, outputs
+        return Seen(normal, meta, *self._tokens(population, depth, shown, normal, level)), level, outputs
 
-    def _tokens(self, population: Population, depth: int, shown: list[Tensor], normal: Tensor) -> tuple[Tensor, ...]:
-        """Tokens (M, V, F), padding, layers and activations of the neurons."""
+    def _tokens(
+        self, population: Population, depth: int, shown: list[Tensor], normal: Tensor, level: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Tokens (M, V, F), padding, layers and activations of the neurons; output weights in units of the outputs' spread."""
         family, structures = self.family, population.structures
+        mean, spread = level[:, None].split(family.max_outputs, 2)
+        head, head_bias = population.head / spread.exp(), (population.head_bias - mean) / spread.exp()
         wide, outs = max(family.max_inputs, family.max_width), max(family.max_width, family.max_outputs)
         mask, parts = structures.mask(family.max_width), []
-        following = [*population.weights[1:depth], population.head]
+        following = [*population.weights[1:depth], head]
         for layer in range(depth):
             incoming, outgoing = population.weights[layer].mT, following[layer]
             numbers = [_wide(incoming, wide), population.biases[layer].mT, _wide(outgoing, outs)]
             parts.append(torch.cat([torch.cat(numbers, 2) / self.weight_sd, shown[layer]], 2))
-        final = [_wide(population.head.mT, wide), population.head_bias.mT]
-        numbers = [*final, population.head.new_zeros(len(population), family.max_outputs, outs)]
+        final = [_wide(head.mT, wide), head_bias.mT]
+        numbers = [*final, head.new_zeros(len(population), family.max_outputs, outs)]
         parts.append(torch.cat([torch.cat(numbers, 2) / self.weight_sd, normal[:, :SIGNATURE].mT], 2))
         tokens = torch.cat([_wide(part, wide + 1 + outs + SIGNATURE) for part in parts], 1)
         live = (torch.arange(family.max_outputs) < structures.outputs[:, None]).float()

@@ -263,12 +263,19 @@ def _head(former: Netformer, hidden: Hidden, model: Surrogate, data: Data, fit_r
 
 
 def logistic_readout(values: Array, labels: Array) -> tuple[Array, Array]:
-    """Weights (width, classes) and biases of logits, by logistic regression on values scaled to spread 1."""
+    """Weights (width, classes) and biases of logits, by logistic regression on standardised values."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    scale = np.maximum(values.std(0), 1e-6)
-    fit = LogisticRegression(max_iter=1000).fit(values / scale, labels)
-    weight, bias = fit.coef_.T / scale[:, None], fit.intercept_
+    mean, scale = values.mean(0), np.maximum(values.std(0), 1e-6)
+    with warnings.catch_warnings():
+        # Training goes on from here: nearly converged will do.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = LogisticRegression(max_iter=300).fit((values - mean) / scale, labels)
+    weight = fit.coef_.T / scale[:, None]
+    bias = fit.intercept_ - mean @ weight
     if weight.shape[1] == 1:  # two classes have one column of logits there
         return np.concatenate([-weight, weight], 1) / 2, np.concatenate([-bias, bias]) / 2
     return weight, bias
