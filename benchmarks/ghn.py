@@ -105,7 +105,7 @@ def resnet50(repeats: int, theirs: Any) -> None:
 def meta_step(repeats: int, networks: int, theirs: Any) -> None:
     """The hypernetwork's share of a step: parameters of several networks, and gradients of all of them back through it."""
     space = nl.spaces.DeepNets1M("val")
-    drawn = [space.draw(np.random.default_rng(seed)).resized(C=32, fc_dim=64, norm="bn-track") for seed in range(networks)]
+    drawn = [space.draw(np.random.default_rng(seed)).resized(C=32, fc_dim=64, norm="bnorm") for seed in range(networks)]
     from netloom.spaces.deepnets_network import network
 
     graphs = [network(architecture) for architecture in drawn]
@@ -127,7 +127,7 @@ def meta_step(repeats: int, networks: int, theirs: Any) -> None:
                 kinds["normal"], list(a.genotype.normal_concat), kinds["reduce"], list(a.genotype.reduce_concat)
             )
             return net.Network(
-                a.C, a.num_classes, genotype, a.n_cells, a.ks, False, a.stem_pool, a.stem_type, norm="bn-track",
+                a.C, a.num_classes, genotype, a.n_cells, a.ks, False, a.stem_pool, a.stem_type, norm="bnorm",
                 preproc=a.preproc, C_mult=a.C_mult, fc_layers=a.fc_layers, fc_dim=a.fc_dim, glob_avg=a.glob_avg, light=light,
             )  # fmt: skip
 

@@ -14,6 +14,7 @@ import netloom as nl
 from netloom.errors import HypernetworkError, NetloomWarning
 from netloom.ghn.meta_learner import MetaLearner
 from netloom.ghn.presets import PRESETS, preset
+from netloom.ghn.several_processes import train_together
 from tests.ghn.networks import small
 
 TASK = nl.tasks.load("digits?train=200&valid=40&test=40")
@@ -85,6 +86,24 @@ def test_it_resumes_to_the_bit(tmp_path: Path) -> None:
     for name, tensor in whole.ghn.state_dict().items():
         assert torch.equal(tensor, resumed.ghn.state_dict()[name]), name
     assert [point.train_loss for point in whole.curve] == [point.train_loss for point in resumed.curve]
+
+
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
+    """Through gloo on the CPU: each samples half of the networks, and gradients are summed."""
+    space = "conv?input_shape=1x8x8&conv_num=1&lin_num=1&max_params=4000"
+    settings = {
+        **SETTINGS,
+        "watched": 0,
+        "steps": 3,
+        "task": "digits?train=80&valid=40&test=40",
+        "space": space,
+        "batch_size": 20,
+    }
+    alone = nl.ghn.train(**settings)
+    train_together(2, {**settings, "out": str(tmp_path / "ghn.safetensors"), "checkpoint": str(tmp_path / "state")})
+    together = nl.ghn.load(tmp_path / "ghn.safetensors")
+    for name, tensor in alone.ghn.state_dict().items():
+        torch.testing.assert_close(together.state_dict()[name], tensor, rtol=1e-3, atol=1e-5)
 
 
 def test_what_is_not_finite_is_skipped_and_counted() -> None:

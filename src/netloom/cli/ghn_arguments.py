@@ -85,6 +85,7 @@ def _add_train(actions: Any) -> None:
     ):
         made.add_argument(name, type=kind, metavar=name[2:3].upper(), help=text)
     made.add_argument("--precision", choices=("float32", "bfloat16", "float16"), help="of the sampled networks")
+    made.add_argument("--devices", type=int, default=1, metavar="N", help="processes that share the networks of a step")
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (default: cpu)")
     made.add_argument("--quiet", action="store_true", help="show no progress")
 

@@ -40,12 +40,15 @@ def _train(given: argparse.Namespace) -> int:
     changes = {_SETTINGS.get(name, name): getattr(given, name) for name in _TRAINED if getattr(given, name) is not None}
     if given.watched is not None:
         changes["watched"] = given.watched
+    settings = {
+        "task": given.task, "recipe": given.preset, "space": given.space, "seed": given.seed or 0, "steps": given.steps,
+        "max_seconds": given.seconds, "out": given.out, "checkpoint": given.checkpoint, "resume": not given.fresh,
+        "device": given.device, "progress": not given.quiet, **changes,
+    }  # fmt: skip
     try:
-        result = train(
-            given.task, given.preset, given.space, seed=given.seed or 0, steps=given.steps, max_seconds=given.seconds,
-            out=given.out, checkpoint=given.checkpoint, resume=not given.fresh, device=given.device, progress=not given.quiet,
-            start=load(given.start) if given.start else None, **changes,
-        )  # fmt: skip
+        if given.devices > 1:
+            return _train_together(given, settings)
+        result = train(**settings, start=load(given.start) if given.start else None)
     except KeyboardInterrupt:
         told = f"the same command goes on in {given.checkpoint}" if given.checkpoint else "nothing was kept; give --checkpoint"
         print(f"\nnetloom ghn: stopped; {told}", file=sys.stderr)
@@ -59,6 +62,16 @@ def _train(given: argparse.Namespace) -> int:
     if result.error:
         print(result.error, file=sys.stderr)
     return 0 if result.status in ("ok", "time_limit") else 1
+
+
+def _train_together(given: argparse.Namespace, settings: dict[str, Any]) -> int:
+    from ..ghn.several_processes import train_together
+
+    if given.start:
+        raise HypernetworkError("--start goes with one process; give --devices 1")
+    train_together(given.devices, settings)
+    print(f"trained in {given.devices} processes" + (f"; {given.out}" if given.out else ""))
+    return 0
 
 
 # -- eval ----------------------------------------------------------------------------------------------------------------

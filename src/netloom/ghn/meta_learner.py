@@ -17,6 +17,7 @@ from .assembling import assembled
 from .hypernetwork import Hypernetwork
 from .prediction import Prediction, predict
 from .presets import MetaRecipe
+from .several_processes import place, summed
 
 #: Sampling of architectures that do not fit is given up after so many tries in a row.
 _TRIES = 1000
@@ -62,21 +63,22 @@ class MetaLearner:
             roots += found[1]
             gradients += found[2]
         self.steps += 1
+        self.optimizer.zero_grad(set_to_none=True)
         if roots:
-            self.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(roots, gradients)
-            self._share()
-            norm = torch.nn.utils.clip_grad_norm_(self.ghn.parameters(), self.recipe.clip_norm)
-            if bool(torch.isfinite(norm)):
-                self.optimizer.step()
-                self.last_loss = sum(losses) / len(losses)
-                return self.last_loss
-        self.empty_steps += 1
+        if place()[1] > 1:
+            summed(list(self.ghn.parameters()))
+        norm = torch.nn.utils.clip_grad_norm_(self.ghn.parameters(), self.recipe.clip_norm)
+        if bool(torch.isfinite(norm)) and float(norm) > 0:
+            self.optimizer.step()
+        else:
+            self.empty_steps += 1
+        self.last_loss = sum(losses) / len(losses) if losses else self.last_loss
         return self.last_loss
 
     def graphs(self) -> list[Graph]:
         """The networks of the coming step: this process's share, of at most ``max_nodes`` nodes together."""
-        rank, world = _place()
+        rank, world = place()
         found: list[Graph] = []
         for number in range(rank, self.recipe.meta_batch, world):
             found.append(self.drawn(np.random.default_rng((_STREAM, self.seed, self.steps, number))))
@@ -119,7 +121,7 @@ class MetaLearner:
         if not bool(torch.isfinite(total)) or not held:
             return None
         names, leaves = list(held), list(held.values())
-        found = torch.autograd.grad(total / (count * _place()[1]), leaves, allow_unused=True)
+        found = torch.autograd.grad(total / (count * place()[1]), leaves, allow_unused=True)
         gradients = [(prediction.tensors[name], grad) for name, grad in zip(names, found) if grad is not None]
         if not all(bool(torch.isfinite(grad).all()) for _, grad in gradients):
             return None
@@ -136,17 +138,6 @@ class MetaLearner:
         rate = self.recipe.learning_rate * self.recipe.rate(self.steps / self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-
-    def _share(self) -> None:
-        """Sum gradients over processes, where several train together."""
-        if _place()[1] == 1:
-            return
-        import torch.distributed as distributed
-
-        for parameter in self.ghn.parameters():
-            grad = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            distributed.all_reduce(grad)
-            parameter.grad = grad
 
     # -- what the loop asks for --------------------------------------------------------------------------------------
     def train_score(self) -> float:
@@ -178,12 +169,3 @@ def _first(given: Any) -> Tensor:
     if not isinstance(given, Tensor):
         raise HypernetworkError(f"a sampled network gives a {type(given).__name__}; expected logits")
     return given
-
-
-def _place() -> tuple[int, int]:
-    """Which of how many processes that train together this one is."""
-    import torch.distributed as distributed
-
-    if not distributed.is_available() or not distributed.is_initialized():
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()

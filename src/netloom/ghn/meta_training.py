@@ -21,6 +21,7 @@ from .evaluating import Accuracies, evaluate
 from .hypernetwork import KINDS, Hypernetwork
 from .meta_learner import MetaLearner
 from .presets import MetaRecipe, preset
+from .several_processes import Following, place
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -98,7 +99,7 @@ def train(
     watch = [learner.drawn(np.random.default_rng((_WATCHED, seed, number))) for number in range(watched)]
     limits = Limits(epochs=settings.epochs, steps=steps, seconds=max_seconds)
     about = {"hypernetwork": settings.to_dict(), "task": task.hash, "space": ghn.about["space"], "seed": seed}
-    saving = Saving(checkpoint, about, every_steps=every_steps, resume=resume) if checkpoint is not None else None
+    saving = _saving(checkpoint, about, every_steps, resume)
     stream = progress if not isinstance(progress, bool) else None
     try:
         with Display(bool(progress), settings.epochs, steps_per_epoch, "accuracy", stream) as display:
@@ -112,9 +113,22 @@ def train(
             saving.close()
     ghn.about.update(steps=result.steps, seconds=round(result.seconds, 1), skipped=learner.skipped)
     ghn.eval()
-    if out is not None:
+    if out is not None and place()[0] == 0:
         ghn.save(out)
     return MetaResult(ghn, result.curve, result.status, result.error, result.steps, result.seconds, learner.skipped)
+
+
+def _saving(checkpoint: str | Path | None, about: dict[str, Any], every_steps: int | None, resume: bool) -> Any:
+    """What keeps the state: of several processes the first writes it, and the others begin where it does."""
+    rank, world = place()
+    if checkpoint is None:
+        return None
+    saving = Saving(checkpoint, about, every_steps=every_steps, resume=resume) if rank == 0 else None
+    if world > 1:
+        import torch.distributed as distributed
+
+        distributed.barrier()
+    return saving or Following(checkpoint)
 
 
 def fresh(settings: MetaRecipe, task: Task) -> Hypernetwork:
