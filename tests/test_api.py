@@ -21,7 +21,7 @@ NAMES = {
     "train", "train_many",
 }  # fmt: skip
 ROOMS = {
-    "building", "errors", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",
+    "building", "errors", "ghn", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",
     "tracing", "training", "zoo",
 }  # fmt: skip
 
