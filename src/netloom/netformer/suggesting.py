@@ -32,8 +32,9 @@ Array = np.ndarray[Any, Any]
 _FLOOR = 0.02
 #: Structures that are tried where none is asked for.
 _TRIED = 24
-#: Penalties of output weights, by which leaving one out is compared.
-_RIDGES = np.logspace(-5, 1, 13)
+#: Penalties of output weights, by which leaving one out is compared. None is small: training goes on from here, and large
+#: output weights that cancel each other would keep it from moving.
+_RIDGES = np.logspace(-2, 1, 7)
 _LEARNING_RATE = 0.05
 
 
