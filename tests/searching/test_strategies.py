@@ -19,11 +19,14 @@ class Line:
     """A predictor as scikit-learn's: a parabola over the logarithm of the number of parameters; fits in no time."""
 
     def fit(self, graphs: Any, scores: Any) -> Any:
-        self.line = np.polyfit([np.log(graph.num_params) for graph in graphs], scores, 2)
+        self.line = np.linalg.lstsq(self._table(graphs), np.array(scores), rcond=None)[0]
         return self
 
     def predict(self, graphs: Any) -> Any:
-        return np.polyval(self.line, [np.log(graph.num_params) for graph in graphs])
+        return self._table(graphs) @ self.line
+
+    def _table(self, graphs: Any) -> Any:
+        return np.vander([np.log(graph.num_params) for graph in graphs], 3)
 
 
 #: Small settings, so that every phase of a strategy is reached within a few candidates.

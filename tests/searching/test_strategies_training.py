@@ -32,8 +32,8 @@ def told(result: Any) -> list[tuple[Any, ...]]:
 
 
 def test_children_of_two_begin_with_what_both_learned(digits: nl.tasks.Task) -> None:
-    strategy = Genetic(population=5, elites=1, crossover=1.0, mutation=0.0, recipe_mutations="learning_rate(p=0.5)")
-    result = run(digits, strategy, budget=25)
+    strategy = Genetic(population=4, elites=1, crossover=1.0, mutation=0.0, recipe_mutations="learning_rate(p=0.5)")
+    result = run(digits, strategy, budget=19)
     past = result.store.proposals(result.run_id)
     crossed = past[past["proposed_by"] == "crossover"]
     assert len(crossed) >= 2 and set(crossed["initialised_by"]) == {"inherit"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..population import check_counts
 from ..proposal import Proposal, Result
-from ..screening import distinct, sketch_of
+from ..screening import Sketch, distinct, sketch_of
 from ..surrogate import Surrogate, check_acquisition, make_predictor
 from .evolution import Evolution
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy
 
     from ..context import Context
+
+#: Parents in a row without a new child after which no more are asked.
+_IN_VAIN = 3
 
 
 @dataclass(repr=False)
@@ -61,10 +64,16 @@ class Guided(Evolution):
         context, guide, how = self.context, self._surrogate, self._breeding
         if not guide.ready():
             return super()._child(parents, rng)
-        made = [sketch_of(context, self._parent(parents, rng)).child(context, rng, how) for _ in range(self.screen)]
-        children = distinct(made, context.known)
+        children = distinct(self._sketches(parents, rng), context.known)
         if not children:
             return None
         gains, predicted = guide.gain([child.graph for child in children], self.acquisition, self.width, rng)
         best = int(gains.argmax())
         return children[best].finished(context, how, guide.name, predicted[best])
+
+    def _sketches(self, parents: list[Result], rng: numpy.random.Generator) -> list[Sketch | None]:
+        """Children to look at; fewer where parent after parent has no new one, for then the space is nearly tried out."""
+        made: list[Sketch | None] = []
+        while len(made) < self.screen and (len(made) < _IN_VAIN or any(made[-_IN_VAIN:])):
+            made.append(sketch_of(self.context, self._parent(parents, rng)).child(self.context, rng, self._breeding))
+        return made
