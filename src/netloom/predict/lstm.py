@@ -69,6 +69,7 @@ class LSTM(NetworkPredictor):
                 name = f"layer{i}.{way}"
                 make.linear(f"{name}.read", width if i == 0 else 2 * width, 4 * width, scale=0.6)
                 make.linear(f"{name}.keep", width, 4 * width, scale=0.6)
+                del make.parameters[f"{name}.keep.bias"]
                 # Gates that forget begin open. (Jozefowicz et al., 2015)
                 make.parameters[f"{name}.read.bias"][..., width : 2 * width] = 1.0
         make.norm("readout.norm", 4 * width + self.num_extra)
@@ -90,8 +91,7 @@ class LSTM(NetworkPredictor):
         picks = backwards[None, :, :, None]
         ends: list[Tensor] = []
         for i in range(self.layers):
-            forth = _passed(parameters, f"layer{i}.there", x)
-            back = _passed(parameters, f"layer{i}.back", x.gather(2, picks.expand(*x.shape)))
+            forth, back = _passed(parameters, f"layer{i}", x, x.gather(2, picks.expand(*x.shape)))
             back = back.gather(2, picks.expand(*back.shape))
             last = (lengths - 1).view(1, -1, 1, 1).expand(members, -1, 1, self.width)
             ends = [forth.gather(2, last)[:, :, 0], back[:, :, 0]]
@@ -116,17 +116,29 @@ class LSTM(NetworkPredictor):
         self._reading = None if data["reading"] is None else Reading.from_data(arrays, data["reading"])
 
 
-def _passed(parameters: Parameters, name: str, x: Tensor) -> Tensor:
-    """Hidden states (K, B, L, D) of one direction, member by member through torch's fused loop."""
+def _passed(parameters: Parameters, name: str, forth: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states (K, B, L, D) of both directions, each of which reads its rows (K, B, L, I) from the first on.
+
+    All members and both directions go together: sequences are short, and what costs time is the number of calls.
+    """
     import torch
 
+    def both(which: str) -> Tensor:
+        return torch.cat([parameters[f"{name}.{way}.{which}"] for way in ("there", "back")])
+
+    x = torch.cat([forth, back])
+    members, count, longest, _ = x.shape
+    read = torch.baddbmm(both("read.bias"), x.flatten(1, 2), both("read.weight")).view(members, count, longest, -1)
+    keep = both("keep.weight")
+    hidden = cell = read.new_zeros(members, count, keep.shape[1])
     found = []
-    for member, rows in enumerate(x):
-        read, keep = parameters[f"{name}.read.weight"][member].T, parameters[f"{name}.keep.weight"][member].T
-        biases = [parameters[f"{name}.{which}.bias"][member, 0] for which in ("read", "keep")]
-        start = rows.new_zeros(1, len(rows), keep.shape[1])
-        found.append(torch.lstm(rows, (start, start), [read, keep, *biases], True, 1, 0.0, False, False, True)[0])
-    return torch.stack(found)
+    for row in read.unbind(2):
+        entered, forgotten, shown, new = torch.baddbmm(row, hidden, keep).chunk(4, dim=2)
+        cell = forgotten.sigmoid() * cell + entered.sigmoid() * new.tanh()
+        hidden = shown.sigmoid() * cell.tanh()
+        found.append(hidden)
+    there, backward = torch.stack(found, dim=2).chunk(2)
+    return there, backward
 
 
 class Sequences:

@@ -110,7 +110,8 @@ class NetworkPredictor(Predictor):
             seed=int(rng.integers(2**31)), progress=self.progress, at_once=self._at_once(read),
         )  # fmt: skip
         self._parameters = trained.parameters
-        self._scale = _scale(trained.held_out, normal)
+        members = predictions(self._parameters, self._on(batch, read), len(batch), self._at_once(read))
+        self._scale = _scale(trained.held_out, normal, float(members.var(0).mean()))
 
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
         found = [self._members(part) for part in _divided(batch)]
@@ -196,9 +197,14 @@ def _candidates(width: int, features: bool) -> Array:
     return np.array([*named, *range(len(NAMES) if features else 0, width)], dtype=np.intp)
 
 
-def _scale(held_out: Array, normal: Array) -> tuple[float, float, float]:
-    """Shift and slope that bring predictions of labels left out nearest to them, and the error that is left."""
+def _scale(held_out: Array, normal: Array, disagreement: float) -> tuple[float, float, float]:
+    """Shift and slope that bring predictions of labels left out nearest to them, and the error beside the disagreement.
+
+    What is left of the squared error is a single member's. The mean of the members is better by their mean variance, and that
+    variance, graph by graph, is added to the error when predicting. (Krogh and Vedelsby, "Neural Network Ensembles", 1994)
+    """
     spread = held_out.var()
     slope = max(float(np.cov(held_out, normal, bias=True)[0, 1] / spread), 0.05) if spread > 1e-12 else 1.0
     shift = float(normal.mean() - slope * held_out.mean())
-    return shift, slope, float(np.sqrt(np.mean((normal - shift - slope * held_out) ** 2)))
+    squared = float(np.mean((normal - shift - slope * held_out) ** 2))
+    return shift, slope, float(np.sqrt(max(squared - 2 * slope**2 * disagreement, squared / 4, 1e-12)))
