@@ -33,7 +33,9 @@ class Member:
 
 def notation_of(space: Space | None) -> Sequences | None:
     """The robust notation of a space; None where it has none."""
-    return None if space is None else _notation(space)  # type: ignore[arg-type]
+    if space is None or type(space).__hash__ is None:  # netloom's own spaces, which alone have notations, can be hashed
+        return None
+    return _notation(space)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=16)
