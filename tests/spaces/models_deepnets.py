@@ -192,7 +192,7 @@ class Published(nn.Module):
             s = 2 if large else 1
             first = conv(3, C // 2, ks, s, ks // 2), norm_layer(norm, C // 2)
             self.stem0 = nn.Sequential(*first, nn.ReLU(), conv(C // 2, C, 3, s, 1), norm_layer(norm, C))
-            self.stem1 = nn.Sequential(nn.ReLU(), conv(C, C, 3, 2, 1), norm_layer(norm, C))
+            self.stem1 = nn.Sequential(nn.ReLU(inplace=True), conv(C, C, 3, 2, 1), norm_layer(norm, C))
         cells, reduced = [], stem_type == 1
         for i in range(n_cells):
             reduction = i > 0 and i in (n_cells // 3, 2 * n_cells // 3)

@@ -61,7 +61,7 @@ class DeepNets1M:
     input_shape: tuple[int, int, int] = (3, 32, 32)
 
     SETTINGS: ClassVar[tuple[str, ...]] = ("split", "num_classes", "input_shape")
-    READERS: ClassVar[dict[str, Any]] = {"split": (f"one of {', '.join(SPLITS)}", lambda text: _split(text))}
+    READERS: ClassVar[dict[str, Any]] = {"split": ("the name of a split", str)}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_shape", tuple(self.input_shape))
