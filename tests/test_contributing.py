@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,12 +27,16 @@ def followed() -> Iterator[dict[str, Any]]:
     """The namespace after the code of the page ran; the operators it registered are gone again afterwards."""
     before = set(REGISTRY)
     nl.trace(torch.nn.ReLU(), torch.zeros(2, 3))  # operators may also come after the first trace
-    namespace: dict[str, Any] = {"__name__": "contribution"}
+    # A module of its own, in which dataclasses find the names of their annotations.
+    module = ModuleType("contribution")
+    sys.modules[module.__name__] = module
+    namespace = vars(module)
     try:
         for block in PYTHON:
             execute("CONTRIBUTING.md", block, namespace)
         yield namespace
     finally:
+        del sys.modules[module.__name__]
         for name in set(REGISTRY) - before:
             del REGISTRY[name]
             testing.EXAMPLES.pop(name, None)
