@@ -139,6 +139,11 @@ def test_values_that_text_can_say_are_said() -> None:
     assert again.spec == made.spec and again.fitness == "score-0.01*log10(params)"
     assert Genetic(fitness=lambda result: 0.0).spec == ""
 
+    class Mine(Genetic):
+        """Another class under an old name: its text would make the old one."""
+
+    assert Mine().spec == ""
+
 
 @pytest.mark.parametrize(("text", "message"), [
     ("genetic?population=0", "population = 0"), ("genetic?elites=50", "elites = 50"), ("genetic?crossover=2", "crossover = 2"),

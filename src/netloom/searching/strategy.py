@@ -54,9 +54,12 @@ class Strategy(ABC):
 
     @property
     def spec(self) -> str:
-        """The text that `make_strategy` makes it from: its name and the settings that are not as by default."""
-        if not self.name:
-            return ""
+        """The text that `make_strategy` makes it from: its name and the settings that are not as by default.
+
+        Empty where a setting is a value that text cannot say, and where the class is not registered under its name.
+        """
+        if STRATEGIES.get(self.name) is not type(self):
+            return ""  # the name would make another one, or none
         parts: list[str] = []
         for key, value in not_as_by_default(self):
             text = _text_of(value)
