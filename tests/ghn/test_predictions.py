@@ -237,6 +237,18 @@ def test_gradients_reach_every_part_of_the_hypernetwork() -> None:
     assert missing == []
 
 
+def test_a_network_may_be_filled_again() -> None:
+    """In training mode time after time, and then for good."""
+    ghn, model = small().train(), a_network()
+    first = ghn(model, IMAGE)[0].weight
+    with torch.no_grad():
+        ghn.embed.weight.add_(1)
+    second = ghn(model, IMAGE)[0].weight
+    assert second.grad_fn is not None and not torch.equal(first, second)
+    ghn.eval()(model, IMAGE)
+    assert isinstance(model[0].weight, nn.Parameter) and torch.equal(model[0].weight, second)
+
+
 def test_gradients_are_those_of_differences() -> None:
     torch.manual_seed(0)
     ghn = nl.ghn.GHN2((8, 8, 3, 3), 10, hid=8).double()

@@ -59,9 +59,11 @@ def _put_one(model: nn.Module, key: str, tensor: Tensor, keep_grads: bool) -> No
         raise HypernetworkError(f"the model has no parameter {key!r}, which its graph has; trace it anew")
     if keep_grads:
         owner._parameters[name] = tensor.to(old)  # type: ignore[assignment]
-    else:
+    elif isinstance(old, nn.Parameter):
         with torch.no_grad():
             old.copy_(tensor)
+    else:  # what an earlier call in training mode put there
+        owner._parameters[name] = nn.Parameter(tensor.detach().clone())
 
 
 def use_batch_statistics(model: nn.Module, graph: Graph) -> None:
