@@ -51,7 +51,7 @@ STRATEGIES = {
 }
 HALVING = {
     "random, 200 epochs": "random",
-    "successive-halving": "successive-halving?reduction=16&min_epochs=12&max_epochs=200",
+    "successive-halving": "successive-halving?candidates=256&reduction=16&min_epochs=12&max_epochs=200",
     "asha": "asha?reduction=16&min_epochs=12&max_epochs=200",
     "hyperband": "hyperband?reduction=16&min_epochs=12&max_epochs=200",
 }
