@@ -62,7 +62,7 @@ def test_loads_by_spec() -> None:
     ("settings", "said"),
     [
         ({"split": "tset"}, "did you mean 'test'"),
-        ({"split": "others"}, "expected train, val"),
+        ({"split": "quux"}, "expected train, val"),
         ({"num_classes": 0}, "num_classes"),
         ({"input_shape": (32, 32)}, "input_shape"),
     ],
