@@ -81,16 +81,23 @@ def latent_map(former: Netformer, zoo: Any) -> None:
 
 
 def interpolation(former: Netformer, zoo: Any) -> None:
-    """Functions along one input on the way from one network to another."""
-    x = torch.zeros(81, 8)
-    x[:, 0] = torch.linspace(-2.5, 2.5, 81)
-    a, b = zoo[0].network, zoo[1].network
-    panel = Panel("answers along the first input", (-2.5, 2.5), (-2.5, 2.5))
+    """Functions along one input on the way from one network to another: the input and the networks that show most."""
+    networks = [zoo[place].network for place in range(12)]
+    line = torch.linspace(-2.5, 2.5, 81)
+    ways = torch.zeros(8, 81, 8)
+    ways[torch.arange(8), :, torch.arange(8)] = line
     with torch.no_grad():
+        values = torch.stack([network(ways.flatten(0, 1)).view(8, 81) for network in networks])
+        apart = ((values[:, None] - values[None]) ** 2).mean(3)
+        place = int(apart.argmax())
+        first, second, way = place // (12 * 8), place // 8 % 12, place % 8
+        a, b = networks[first], networks[second]
+        shown = values[[first, second], way]
+        panel = Panel(f"answers along input {way + 1}", (-2.5, 2.5), (float(shown.min()) - 0.3, float(shown.max()) + 0.3))
         for i, network in enumerate(former.interpolate(a, b, 9, graph=a.graph)):
-            panel.line(x[:, 0], network(x)[:, 0], hue(0.66 * i / 8))
+            panel.line(line, network(ways[way])[:, 0], hue(0.66 * i / 8))
         for network, colour in ((a, hue(0)), (b, hue(0.66))):
-            panel.line(x[:, 0], network(x)[:, 0], colour, 4)
+            panel.line(line, network(ways[way])[:, 0], colour, 4)
     write("interpolation", [panel], "Nine functions on the line between the latents of two networks, originals thick")
 
 
@@ -121,12 +128,19 @@ def before_and_after(former: Netformer) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="mlp")
+    parser.add_argument("--only", choices=("map", "interpolation", "starts"))
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    former = nl.netformer.load(parser.parse_args().model)
-    zoo = nl.zoo.make(tempfile.mkdtemp() + "/zoo", models=360, tasks=12, seed=77)
-    latent_map(former, zoo)
-    interpolation(former, zoo)
-    before_and_after(former)
+    former = nl.netformer.load(given.model)
+    if given.only in (None, "map", "interpolation"):
+        count = 12 if given.only == "interpolation" else 360
+        zoo = nl.zoo.make(tempfile.mkdtemp() + "/zoo", models=count, tasks=12, seed=77)
+    if given.only in (None, "map"):
+        latent_map(former, zoo)
+    if given.only in (None, "interpolation"):
+        interpolation(former, zoo)
+    if given.only in (None, "starts"):
+        before_and_after(former)
 
 
 if __name__ == "__main__":
