@@ -119,6 +119,7 @@ def _explain(given: argparse.Namespace) -> int:
     explanation = predictor.explain(found.graphs)
     if given.plot is not None:
         explanation.draw(given.plot, place, count=given.n)
+    rows: list[tuple[str, float | None, float]]
     if place is None:
         rows = [(name, None, share) for name, share in list(explanation.importance.items())[: given.n]]
     else:

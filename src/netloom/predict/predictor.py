@@ -12,6 +12,8 @@ import numpy as np
 
 from ..encode.named_features import Encoded, encoded
 from ..errors import PredictorError
+from ..graph.graph import Graph
+from ..graph.tree import edges
 from .targets import Targets
 from .views import Seen, Views
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     import os
     from typing import Literal
 
-    from ..graph.graph import Graph
     from .explaining import Explanation
     from .transfer import Prior
 
@@ -151,7 +152,7 @@ class Predictor(ABC):
         graphs = _graphs(graphs)
         targets = self.targets
         for i, graph in enumerate(graphs):
-            if not hasattr(graph, "inputs"):
+            if not isinstance(graph, Graph):
                 raise PredictorError(f"item {i} is a {type(graph).__name__}; a predictor reads graphs (see nl.trace)")
             if _types_of(graph) not in self._types:
                 raise PredictorError(
@@ -261,14 +262,12 @@ class Predictor(ABC):
 
 def _graphs(graphs: Any) -> list[Any]:
     """Graphs as a list, of one graph or network as well; networks by their graphs."""
-    if hasattr(graphs, "num_params") or hasattr(graphs, "graph"):
+    if isinstance(graphs, Graph) or hasattr(graphs, "graph"):
         graphs = [graphs]
     return [getattr(graph, "graph", graph) for graph in graphs]
 
 
 def _checked(graphs: list[Graph], scores: Any, fidelity: Any) -> tuple[list[Graph], Array, Array | None]:
-    from ..graph.graph import Graph
-
     for i, graph in enumerate(graphs):
         if not isinstance(graph, Graph):
             raise PredictorError(f"item {i} is a {type(graph).__name__}; a predictor reads graphs (see nl.trace)")
@@ -293,7 +292,9 @@ def _numbers(name: str, values: Any, count: int) -> Array:
 
 def _types_of(graph: Graph) -> tuple[tuple[int, ...], ...]:
     """Shapes of one sample of all inputs; the predictor's graphs must share them with those it was fitted on."""
-    return tuple(tuple(size if isinstance(size, int) else -1 for size in node.shape[1:]) for node in graph.inputs)
+    # Not by `Graph.inputs`, which makes nodes of all calls.
+    shapes = [graph.type_of(edge).shape[1:] for argument in graph.arguments for edge in edges(argument.tree)]
+    return tuple(tuple(size if isinstance(size, int) else -1 for size in shape) for shape in shapes)
 
 
 def _shown(types: Any) -> str:
