@@ -284,8 +284,8 @@ def evolution(former: Netformer, learned: Population, seed: int, evaluations: in
         chosen = learned[torch.from_numpy(rng.choice(len(learned), evaluations, replace=False))]
         zoo = float((-((chosen.outputs(x, family) - y) ** 2).mean((1, 2))).max())
         best = float(found.fitness[found.best, 0])
-        wins["random"] += best > random
-        wins["zoo"] += best > zoo
+        wins["random"] += int(best > random)
+        wins["zoo"] += int(best > zoo)
     record(row="evolution", seed=seed, evaluations=evaluations, wins_over_random=wins["random"], wins_over_zoo=wins["zoo"])
 
 

@@ -63,7 +63,8 @@ class Latent:
     >>> import netloom as nl, torch
     >>> space = nl.netformer.Latent(nl.netformer.load("mlp"))
     >>> x = torch.randn(64, space.former.family.max_inputs)
-    >>> found = space.evolve(lambda networks: [-float(n(x).square().mean()) for n in networks], evaluations=30, seed=0)
+    >>> near_zero = lambda networks: [-n(x).square().mean().item() for n in networks]
+    >>> found = space.evolve(near_zero, evaluations=30, seed=0)
     >>> found.fitness.shape, bool(found.best_so_far()[-1] >= found.fitness[0, 0])
     ((30, 1), True)
     """
