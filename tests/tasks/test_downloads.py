@@ -264,6 +264,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         ("a.zip", zipped({"held": b"x"})[:-30], "no readable archive"),
         ("a.tar.gz", tarred([member("held")], b"\0" * 10_000_000), "more than 200 times its size"),
     ],
+    ids=range(16),  # archives hold the time at which they were made
 )
 def test_archives_that_are_refused(
     name: str, content: bytes, message: str, server: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
