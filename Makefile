@@ -44,6 +44,7 @@ $(DOCS_READY): $(READY)
 $(BENCH_READY): $(READY)
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps "torchvision==0.28.0" "timm==1.0.31" "torch-pruning==1.6.1"
 	$(BIN)/python -m pip install $(PIP_FLAGS) "transformers==5.23.0" pyyaml pillow tqdm huggingface_hub
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps "pymfe==0.4.4" patsy statsmodels texttable igraph gower
 	touch $@
 
 $(OLDEST_READY): pyproject.toml

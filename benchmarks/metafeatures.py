@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.metafeatures [--rounds 3] [--largest]
 
-Needs pymfe, which is no dependency of netloom:
+Needs pymfe, which is no dependency of netloom (`make bench` installs it, without what it would pull in):
 `pip install --no-deps --target DIR pymfe patsy statsmodels texttable igraph gower` and `PYTHONPATH=DIR`.
 
 Random classification data of several sizes; on each, all 23 features and those without the decision tree (19), both sides in
