@@ -18,6 +18,8 @@ Array = np.ndarray[Any, Any]
 _ROOM = 0.3
 #: Standard deviations from the middle beyond which distances are drawn in.
 _FAR = 2.0
+#: Scores so many times further above the median than the best tenth are drawn in.
+_OUTLYING = 4.0
 #: The upper half counts as the longer one when it is so many times the lower.
 _LONGER = 1.5
 
@@ -31,7 +33,7 @@ class Targets:
 
     >>> targets = Targets.of([0.1, 0.8, 0.85, 0.9])
     >>> targets.scaled([0.1, 0.8, 0.85, 0.9]).round(2).tolist()
-    [-1.57, 0.05, 0.46, 1.05]
+    [-1.52, -0.07, 0.34, 1.25]
     >>> targets.scores(targets.scaled([0.3, 0.82])).round(2).tolist()
     [0.3, 0.82]
     """
@@ -65,13 +67,20 @@ def _spread(scores: Array) -> Array:
     """The logarithm of what is missing to the best; of what there is above the worst, where the long tail is the upper one."""
     low, middle, high = np.quantile(scores, [0.1, 0.5, 0.9])
     if high - middle > _LONGER * (middle - low):
-        return -_spread_below(-scores)
-    return _spread_below(scores)
+        return -_spread_below(-scores, middle - low)
+    return _spread_below(scores, high - middle)
 
 
-def _spread_below(scores: Array) -> Array:
+def _spread_below(scores: Array, half: float) -> Array:
+    """``half`` is how far the best tenth lies above the median; a best much further would hide all other differences."""
+    middle = float(np.median(scores))
+    above = scores[scores > middle]
+    if len(above):
+        half = half or float(above.min()) - middle
+        limit = middle + _OUTLYING * half
+        scores = np.where(scores > limit, limit + half * np.log1p(np.maximum(scores - limit, 0) / half), scores)
     missing = scores.max() - scores
-    room = float(np.median(missing)) or float(missing.mean())
+    room = float(np.median(missing)) or float(missing[missing > 0].min())
     return -np.log(missing + _ROOM * room)
 
 
