@@ -35,10 +35,10 @@ def datasheet(former: Netformer, report: Report | None = None) -> str:
         f"Reads and writes networks with up to {family.max_inputs} inputs, {family.max_outputs} outputs, 1 to "
         f"{family.max_layers} hidden layers of up to {family.max_width} neurons, activations {', '.join(family.activations)}.",
         "", "## What it learned", "",
-        f"{networks:,} trained networks of {tasks:,} tasks ({about.get('zoo', 'a zoo of the user')}); {held:,} of these networks, "
-        f"with tasks of their own, were kept back to choose the best parameters. Left out: {about.get('left_out') or 'none'}.",
+        f"{networks:,} trained networks of {tasks:,} tasks ({about.get('zoo', 'a zoo of the user')}); {held:,}, with "
+        f"tasks of their own, were kept back to choose the best parameters. Left out: {about.get('left_out') or 'none'}.",
         "", "## How", "",
-        f"{steps:,} steps of {batch} networks, AdamW at {rate:g}, seed {former.seed}, {about.get('seconds', 0):,.0f} s. Settings:",
+        f"{steps:,} steps of {batch} networks, AdamW at {rate:g}, seed {former.seed}, {about.get('seconds', 0):,.0f} s. With:",
         "", *(f"- {name}: {value}" for name, value in asdict(former.settings).items()), "",
     ]  # fmt: skip
     if measures:
