@@ -43,7 +43,8 @@ class Forgetful(nl.predict.GaussianProcess):
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "message"), [(Lazy, "depend on the order"), (Negative, "expected ≥ 0"), (Forgetful, "expected|read as|change by")]
+    ("spoiled", "message"),
+    [(Lazy, "depend on the order"), (Negative, "expected ≥ 0"), (Forgetful, "expected|read as|change by")],
 )
 def test_spoiled_predictors_are_found(spoiled, message):
     with pytest.raises(AssertionError, match=message):

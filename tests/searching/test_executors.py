@@ -145,7 +145,7 @@ def test_a_search_goes_on_whatever_happens_to_its_workers(digits: nl.tasks.Task,
     try:
         store = f"sqlite:///{tmp_path}/runs.db"
         result = nl.search(
-            Widths(), digits, budget=12, recipe={"epochs": 6}, executor="local", workers=2, store=store, progress=False
+            Widths(), digits, budget=12, recipe={"epochs": 10}, executor="local", workers=2, store=store, progress=False
         )
     finally:
         stop.set()
@@ -158,7 +158,7 @@ def test_a_search_goes_on_whatever_happens_to_its_workers(digits: nl.tasks.Task,
 
 def children() -> set[int]:
     """The processes that this one began."""
-    told = subprocess.run(["ps", "-o", "pid=,ppid=,args=", "-A"], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(["ps", "-ww", "-o", "pid=,ppid=,args=", "-A"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in told.splitlines()]
     return {int(pid) for pid, parent, args in rows if int(parent) == os.getpid() and "netloom.searching.worker" in args}
 
@@ -172,7 +172,7 @@ def test_workers_end_with_the_search_that_began_them(tmp_path: Path) -> None:
     search = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"})
     worker = None
     for _ in range(200):
-        told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(search.pid)], capture_output=True, text=True).stdout
+        told = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(search.pid)], capture_output=True, text=True).stdout
         found = [int(line.split()[0]) for line in told.splitlines() if "netloom.searching.worker" in line]
         if found:
             worker = found[0]

@@ -42,8 +42,9 @@ def assert_same(a: Architecture) -> None:
     assert [(key, tuple(value.shape)) for key, value in module.state_dict().items()] == [
         (key, entry.type.shape) for key, entry in graph.tensors.items()
     ]
-    names = [step.name.replace("gate", "sigmoid") for step in traced.steps]
-    assert [step.name for step in graph.steps] == names
+    # A trace calls the one slice of a module after the module.
+    names = [step.name.replace("gate", "sigmoid").removesuffix(".getitem") for step in traced.steps]
+    assert [step.name.removesuffix(".getitem") for step in graph.steps] == names
     assert (graph.num_params, graph.flops) == (traced.num_params, traced.flops)
 
 
@@ -61,7 +62,9 @@ def test_every_operation_is_the_published_one(operation: str) -> None:
         "reduce": [[operation, 0], ["max_pool_3x3", 1], ["none", 1], ["none", 0]], "reduce_concat": [2, 3],
     }  # fmt: skip
     for stem_type in (0, 1):
-        assert_same(Architecture(genotype, 4, C=16, stem_type=stem_type, norm="bnorm", glob_avg=bool(stem_type), fc_layers=2))
+        # The published classifier of a network with attention and without global pooling does not fit its 11×11 positions.
+        glob_avg = bool(stem_type) or operation == "msa"
+        assert_same(Architecture(genotype, 4, C=16, stem_type=stem_type, norm="bnorm", glob_avg=glob_avg, fc_layers=2))
 
 
 def test_computes_what_the_published_module_computes() -> None:

@@ -73,6 +73,12 @@ class ProxyRank(Predictor):
         finally:
             self._given = None
 
+    def reference(self) -> tuple[Array, Array]:
+        """As of every predictor; none where the values of the graphs that were learned from cannot be measured again."""
+        if self.batch is None and self._reference is None:
+            self._reference = np.zeros((0, 0), np.float32), np.zeros(0)
+        return super().reference()
+
     def rank(self, proxies: Any) -> Array:
         """Mean rank (N,), from 0 to 1, of the rows of a table of proxies; no graphs are needed."""
         return _mean_rank(self._table(proxies, None))
