@@ -74,7 +74,8 @@ class LocalProcesses:
         except (EOFError, OSError, pickle.UnpicklingError):
             code = worker.end()
             words = worker.last_words()
-            self._stillborn += not worker.answers
+            # One that a signal ended (a crash, the kernel) is its candidate's failure; one that gave up never came up.
+            self._stillborn += code > 0 and not worker.answers
             if self._stillborn >= _MOST_STILLBORN:
                 raise SearchError(
                     f"{self._stillborn} worker processes in a row ended before they had scored a candidate (the last with "
