@@ -219,8 +219,8 @@ class Regressor(RegressorMixin, _Searched):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """Predictions (N,) or (N, targets), in the units of y."""
         outputs = self._outputs(X)
-        mixed = sum(share * output for share, output in zip(self.shares_, outputs))
-        found: Array = np.asarray(self._preprocessing.restore(mixed), dtype=np.float64).reshape(len(X), -1)
+        mixed: Any = sum(share * output for share, output in zip(self.shares_, outputs))
+        found: Array = np.asarray(self._preprocessing.restore(mixed), dtype=np.float64).reshape(len(mixed), -1)
         return found[:, 0] if self._one_target else found
 
     def __sklearn_tags__(self) -> Any:
