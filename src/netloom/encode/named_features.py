@@ -7,13 +7,12 @@ every graph.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..graph.garbage import no_collection
 from . import segment_statistics, size_features
 from .neighbourhood_hashes import neighbourhood_hashes
 from .segment_statistics import joined_sequences, statistics
@@ -65,22 +64,10 @@ def encoded(graphs: Iterable[Graph]) -> Encoded:
     """Features and path counts of graphs, every different segment, chain and repeated block looked at once."""
     graphs = list(graphs)
     known = _Known()
-    with _no_collection():
+    with no_collection():  # each look for cycles would walk all graphs in memory
         rows = [known.rows(graphs[begin : begin + AT_ONCE]) for begin in range(0, len(graphs), AT_ONCE)]
         features = np.vstack(rows) if rows else np.zeros((0, len(NAMES)))
         return Encoded(features, known.paths(), known.neighbours())
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without looks for cycles, of which none are made here: each would walk all graphs in memory."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Known:

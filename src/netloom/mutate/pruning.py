@@ -9,6 +9,7 @@ from math import ceil, lcm
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError
+from ..graph.garbage import no_collection
 from ..graph.graph import Graph
 from ..ops import Edge, Product
 from .analysis import Dimensions
@@ -116,8 +117,6 @@ def prune(
     parameters      58  30  (51.7%)
     FLOPs           96  48  (50.0%)
     """
-    from ..tracing.trace import no_collection
-
     function, share = _budget(keep, flops, params, cost)
     if ranking not in RANKINGS:
         raise EditError(f"ranking = {ranking!r}; expected one of {', '.join(RANKINGS)}")
@@ -169,8 +168,6 @@ def grow(
     >>> grown.graph["0"].out_size, torch.equal(grown.network(x), model(x))
     (10, True)
     """
-    from ..tracing.trace import no_collection
-
     function, share = _budget(None if by is None else 1 + by, flops, params, cost, growing=True)
     with no_collection():
         edit = Edit(model, example_inputs, new=new, seed=seed, free=free)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import NetloomError
 from ..store import Lineage
 from .objectives import STATIC, static_measure
+from .population import child_epochs
 from .proposal import Proposal, Result
-from .recipe_mutations import mutated_recipe
+from .recipe_mutations import mutated_recipe, read_recipe_mutations
 from .space_edits import Member, choices_of, edited_tokens, has_own_edits, neighbour, notation_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ class Breeding:
     epochs: int | None = None
     recipe_mutations: Sequence[Any] = ()
     by_kind: bool = False
+
+    @staticmethod
+    def of(strategy: Any, context: Context) -> Breeding:
+        """As the settings of a strategy have it: ``mutations``, ``inherit``, ``share``, ``chances``, ``recipe_mutations``."""
+        return Breeding(
+            strategy.mutations, getattr(strategy, "chances", None), strategy.inherit, child_epochs(context, strategy.share),
+            read_recipe_mutations(getattr(strategy, "recipe_mutations", None)),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,13 @@ class Strategy(ABC):
 
     #: The name under which it is found; empty for one that is not registered.
     name: ClassVar[str] = ""
-    #: Whether it needs the trained weights of its candidates again, as parents.
-    inherits: bool = False
     #: Whether it asks for more epochs of candidates that it has: their checkpoints are then kept during the search.
     continues: bool = False
+
+    @property
+    def inherits(self) -> bool:
+        """Whether it needs the trained weights of its candidates again, as parents: as its setting ``inherit`` says."""
+        return bool(getattr(self, "inherit", False))
 
     def begin(self, context: Context) -> None:
         """Take up work for a search. Called before anything is asked or told."""

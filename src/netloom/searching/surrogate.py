@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError, PredictorError, SearchError
-from ..predict import KINDS, Predictor
 from .proposal import Result
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def make_predictor(given: Any) -> Any:
     if isinstance(given, str):
         if given.endswith(".safetensors"):
             return predict.load(given)
-        kinds = {kind.__name__: kind for kind in KINDS.values()}
+        kinds = {kind.__name__: kind for kind in predict.KINDS.values()}
         if given not in kinds:
             near = difflib.get_close_matches(given, kinds, 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
@@ -120,7 +119,7 @@ class Surrogate:
             graphs = [graph for graph, _ in self._warm] + [result.graph for result in self.scored]
             scores = [score for _, score in self._warm] + [float(result.score or 0.0) for result in self.scored]
             try:
-                if isinstance(self.predictor, Predictor):
+                if _is_ours(self.predictor):
                     self.predictor.fit(graphs, scores, seed=self.context.seed)
                 else:
                     self.predictor.fit(graphs, scores)
@@ -154,7 +153,7 @@ class Surrogate:
 
         mean, deviation = self.predict(graphs)
         centre, spread, best = mean, deviation, self.best
-        targets = getattr(self.predictor, "targets", None) if isinstance(self.predictor, Predictor) else None
+        targets = getattr(self.predictor, "targets", None) if _is_ours(self.predictor) else None
         if targets is not None:
             learned = getattr(targets, "scaled", None) or targets.normal_scores
             centre = learned(mean)
@@ -219,3 +218,10 @@ def known_scores(context: Context) -> list[tuple[Graph, float]]:
             continue
         found.append((graph, float(row.score)))
     return found
+
+
+def _is_ours(predictor: Any) -> bool:
+    """Whether it is one of `netloom.predict`, which take a seed and tell standard deviations."""
+    from ..predict import Predictor
+
+    return isinstance(predictor, Predictor)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import NetloomError, ShapeError, TraceError
+from ..graph.garbage import no_collection
 from ..graph.graph import Graph
 from ..graph.tree import leaves
 from ..ops import Size
@@ -62,18 +62,6 @@ def trace(
             return tracing.graph(mode)
         except DataDependence as error:
             return tracing.as_compiling(mode, error)
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Python's search for garbage cycles waits: for work that makes many small objects, nearly all of which stay to its end."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Tracing:

@@ -11,7 +11,7 @@ from ...errors import SearchError
 from ..crossing import crossed
 from ..fitness import Fitness, Fitnesses, check_measured
 from ..offspring import Breeding, child_of, finished, fresh
-from ..population import check_chances, check_counts, check_shares, child_epochs, first_candidates
+from ..population import check_chances, check_counts, check_shares, first_candidates
 from ..proposal import Proposal, Result
 from ..recipe_mutations import RecipeMutation, read_recipe_mutations
 from ..selection import Selection, read_selection
@@ -70,11 +70,6 @@ class Evolution(Strategy):
 
     __repr__ = shown
 
-    @property
-    def inherits(self) -> bool:  # type: ignore[override]
-        """Whether parents' weights are needed."""
-        return self.inherit
-
     def begin(self, context: Context) -> None:
         super().begin(context)
         fitness = Fitness.of(self.fitness)
@@ -82,13 +77,7 @@ class Evolution(Strategy):
         self._alive = deque(maxlen=self.population)
         self._fitnesses = Fitnesses(fitness)
         self._selection = None if self.selection is None else read_selection(self.selection)
-        self._breeding = Breeding(
-            self.mutations,
-            self.chances,
-            self.inherit,
-            child_epochs(context, self.share),
-            read_recipe_mutations(self.recipe_mutations),
-        )
+        self._breeding = Breeding.of(self, context)
 
     def ask(self, index: int, rng: numpy.random.Generator) -> Proposal:
         parents = list(self._alive)

@@ -10,7 +10,7 @@ from ...errors import SearchError
 from ..crossing import crossed
 from ..fitness import Fitness, Fitnesses, check_measured
 from ..offspring import TRIES, Breeding, Draft, child_of, finished, fresh_unknown, mutated, with_recipe
-from ..population import check_chances, check_counts, check_shares, child_epochs, first_candidates
+from ..population import check_chances, check_counts, check_shares, first_candidates
 from ..proposal import Proposal, Result
 from ..recipe_mutations import RecipeMutation, read_recipe_mutations
 from ..selection import Selection, read_selection
@@ -70,23 +70,12 @@ class Genetic(Strategy):
 
     __repr__ = shown
 
-    @property
-    def inherits(self) -> bool:  # type: ignore[override]
-        """Whether parents' weights are needed."""
-        return self.inherit
-
     def begin(self, context: Context) -> None:
         super().begin(context)
         fitness = Fitness.of(self.fitness)
         check_measured(fitness, context, self.name)
         self._fitnesses = Fitnesses(fitness)
-        self._breeding = Breeding(
-            self.mutations,
-            self.chances,
-            self.inherit,
-            child_epochs(context, self.share),
-            read_recipe_mutations(self.recipe_mutations),
-        )
+        self._breeding = Breeding.of(self, context)
         self._size = first_candidates(context, self.population)
         self._elites = min(self.elites, self._size - 1)
         self._number = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...errors import SearchError
 from ..fitness import Fitness, Fitnesses, check_measured
 from ..offspring import Breeding, child_of, fresh_unknown
-from ..population import check_counts, child_epochs, first_candidates
+from ..population import check_counts, first_candidates
 from ..proposal import Proposal, Result
 from ..strategy import Strategy, shown
 
@@ -52,17 +52,12 @@ class LocalSearch(Strategy):
 
     __repr__ = shown
 
-    @property
-    def inherits(self) -> bool:  # type: ignore[override]
-        """Whether parents' weights are needed."""
-        return self.inherit
-
     def begin(self, context: Context) -> None:
         super().begin(context)
         fitness = Fitness.of(self.fitness)
         check_measured(fitness, context, self.name)
         self._fitnesses = Fitnesses(fitness)
-        self._breeding = Breeding(self.mutations, None, self.inherit, child_epochs(context, self.share))
+        self._breeding = Breeding.of(self, context)
         self._initial = first_candidates(context, self.initial) if context.start is None else 1
         self._centre: Result | None = None
         #: The best told since the centre was chosen, and how many were told.

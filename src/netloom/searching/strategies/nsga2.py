@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...errors import SearchError
 from ..crossing import crossed
 from ..offspring import Breeding, child_of, finished, fresh_unknown
-from ..population import check_counts, check_shares, child_epochs, first_candidates
+from ..population import check_counts, check_shares, first_candidates
 from ..proposal import Proposal, Result
 from ..recipe_mutations import RecipeMutation, read_recipe_mutations
 from ..strategy import Strategy, shown
@@ -51,16 +51,9 @@ class NSGA2(Strategy):
 
     __repr__ = shown
 
-    @property
-    def inherits(self) -> bool:  # type: ignore[override]
-        """Whether parents' weights are needed."""
-        return self.inherit
-
     def begin(self, context: Context) -> None:
         super().begin(context)
-        self._breeding = Breeding(
-            self.mutations, None, self.inherit, child_epochs(context, self.share), read_recipe_mutations(self.recipe_mutations)
-        )
+        self._breeding = Breeding.of(self, context)
         self._size = first_candidates(context, self.population)
         self._parents: list[Result] = []
         #: What parents are compared by: the number of the front, and the room around them, the more the better.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...errors import SearchError
 from ..offspring import Breeding, fresh_unknown
-from ..population import check_counts, check_shares, child_epochs
+from ..population import check_counts, check_shares
 from ..proposal import Proposal, Result
 from ..screening import Sketch, distinct, fresh_sketch, sketch_of
 from ..strategy import Strategy, shown
@@ -65,15 +65,10 @@ class PredictorSearch(Strategy):
 
     __repr__ = shown
 
-    @property
-    def inherits(self) -> bool:  # type: ignore[override]
-        """Whether parents' weights are needed."""
-        return self.inherit
-
     def begin(self, context: Context) -> None:
         super().begin(context)
         self._surrogate = Surrogate(context, self.predictor, warm=self.warm)
-        self._breeding = Breeding(self.mutations, None, self.inherit, child_epochs(context, self.share))
+        self._breeding = Breeding.of(self, context)
         #: The pool of the last fit, most promising first, with what was predicted of each.
         self._ranked: list[tuple[Sketch, float]] = []
         self._ranked_at = -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,9 +30,9 @@ class Bracketed(Strategy):
         super().begin(context)
         self._brackets: dict[int, Bracket] = {}
 
+    @abstractmethod
     def bracket(self, number: int) -> Bracket:
         """A new bracket of this number."""
-        raise NotImplementedError
 
     def ask(self, index: int, rng: numpy.random.Generator) -> Proposal | None:
         number = min(self._brackets, default=0)
