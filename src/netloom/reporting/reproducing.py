@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError
 from ..searching.settings import Settings
+from ..searching.warm_starting import METAFEATURES
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -55,6 +56,8 @@ def facts(summary: Summary) -> dict[str, str]:
             if value is not None:
                 found[f"recipe: {name.replace('_', ' ')}"] = _shown(value)
     for name, value in summary.environment.items():
+        if name == METAFEATURES:
+            continue  # numbers for other searches, not for people
         found["data" if name == "task" else str(name)] = _shown(value)
     found["run"] = summary.run_id
     found["store"] = summary.store_url

@@ -15,6 +15,7 @@ from .settings import Settings
 from .simulating import simulate
 from .strategies.asha import ASHA
 from .strategies.bandit import Bandit
+from .strategies.closed_loop import ClosedLoop
 from .strategies.cma_es import CMAES
 from .strategies.evolution import Evolution
 from .strategies.filtered import Filtered
@@ -29,9 +30,9 @@ from .strategies.successive_halving import SuccessiveHalving
 from .strategy import STRATEGIES, Strategy, make_strategy
 
 __all__ = [
-    "ASHA", "Bandit", "BatchSizeMutation", "Best", "Budget", "CMAES", "Combined", "Constraint", "Context", "EXECUTORS", "Elite",
-    "Evolution", "Filtered", "Fitness", "Genetic", "Guided", "Hyperband", "LearningRateMutation", "LocalSearch", "MEASURES",
-    "NSGA2", "OptimizerMutation", "PredictorSearch", "Proposal", "RandomSearch", "RecipeMutation", "Result", "STRATEGIES",
-    "SearchResult", "Selection", "Settings", "StochasticUniversal", "Strategy", "SuccessiveHalving", "Tournament",
-    "make_strategy", "resume", "search", "simulate",
+    "ASHA", "Bandit", "BatchSizeMutation", "Best", "Budget", "CMAES", "ClosedLoop", "Combined", "Constraint", "Context",
+    "EXECUTORS", "Elite", "Evolution", "Filtered", "Fitness", "Genetic", "Guided", "Hyperband", "LearningRateMutation",
+    "LocalSearch", "MEASURES", "NSGA2", "OptimizerMutation", "PredictorSearch", "Proposal", "RandomSearch",
+    "RecipeMutation", "Result", "STRATEGIES", "SearchResult", "Selection", "Settings", "StochasticUniversal", "Strategy",
+    "SuccessiveHalving", "Tournament", "make_strategy", "resume", "search", "simulate",
 ]  # fmt: skip

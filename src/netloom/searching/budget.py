@@ -20,7 +20,7 @@ class Spent:
 
     seconds: float = 0.0
     evaluations: int = 0
-    epochs: int = 0
+    epochs: float = 0
     multiply_adds: float = 0.0
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ..tasks import Task
     from ..training import Recipe
     from .budget import Budget
-    from .proposal import Result
+    from .proposal import Proposal, Result
+    from .warm_starting import Earlier
 
 #: Samples that may break the constraints, in a row, before a space counts as having none that keep them.
 _TRIES = 1000
@@ -44,12 +45,16 @@ class Context:
         constraints: tuple[Constraint, ...] = (),
         start: Graph | None = None,
         start_weights: Any = None,
+        incumbents: tuple[Proposal, ...] = (),
+        earlier: Earlier | None = None,
         seed: int = 0,
     ) -> None:
         self.space, self.task, self.store, self.recipe, self.budget = space, task, store, recipe, budget
         self.objectives, self.seed = objectives, seed
         self.constraints = (*constraints, *caps_of(space))
         self.start, self.start_weights = start, start_weights
+        #: What a warm start takes over: networks that are tried first, and scores on other tasks.
+        self.incumbents, self.earlier = incumbents, earlier
         #: The name of the run, where a store records it.
         self.run_id = ""
         #: What the start came to, once it is known.

@@ -20,6 +20,7 @@ from .budget import Spent
 from .candidate import Job, Outcome, as_arrays, as_tensors
 from .context import Context
 from .executors import Executor
+from .initialising import Initialising, race_epochs
 from .progress import Progress, Standing
 from .proposal import Proposal, Result
 from .result import SearchResult
@@ -45,6 +46,7 @@ class Loop:
         self._context, self._strategy = context, strategy
         context.run_id = run_id
         strategy.begin(context)
+        self._initialising = Initialising(context, settings.init)
         self._executor = executor
         self._standing = Standing(run_id, settings.limits)
         self._results: dict[EvaluationKey, Result | None] = {}  # None: in training
@@ -137,8 +139,11 @@ class Loop:
             weights = context.start_weights
             came = Lineage(proposed_by="start", initialised_by="random" if weights is None else "start")
             return Proposal(context.start, weights, None if weights is None else 0, lineage=came)
+        first = ask - (context.start is not None)
+        if first < len(context.incumbents):
+            return self._initialising.apply(ask, context.incumbents[first])
         proposed = self._strategy.ask(ask, np.random.default_rng([self.settings.seed, ask]))
-        return None if proposed is None else Proposal.of(proposed)
+        return None if proposed is None else self._initialising.apply(ask, Proposal.of(proposed))
 
     def _key(self, proposal: Proposal) -> EvaluationKey:
         init = "random"
@@ -222,16 +227,24 @@ class Loop:
             context.start_result = result
         self._results[key] = result
         standing.count(result, self._multiply_adds(result, key))
+        if not result.reused:  # what chose its first weights was training too
+            raced = race_epochs(result)
+            standing.used.epochs += raced
+            standing.used.multiply_adds += result.graph.flops / 2 * 3 * len(self.task.train) * raced
         if self._improves(result):
             standing.accept(result)
 
     def _note(self, ask: int, result: Result) -> None:
         self._done.add(ask)
-        self._strategy.tell(ask, result)
+        self._tell(ask, result)
         self.store.add_proposal(
             self.run_id, ask, result.evaluation, reused=result.reused or result.repeated, elapsed=self._seconds(),
             lineage=result.lineage,
         )  # fmt: skip
+
+    def _tell(self, ask: int, result: Result) -> None:
+        self._strategy.tell(ask, result)
+        self._initialising.tell(result)
 
     def _improves(self, result: Result) -> bool:
         """Whether this is the incumbent from now on: a higher score, or as high a one with fewer parameters."""
@@ -265,7 +278,7 @@ class Loop:
             else:
                 result = replace(result, lineage=lineage, repeated=True)
             self._done.add(int(row.ask))
-            self._strategy.tell(int(row.ask), result)
+            self._tell(int(row.ask), result)
         self._standing.used.seconds = self._earlier
         self._display.note(f"run {self.run_id}: {self._standing.used.evaluations} candidates are done; going on from there")
 

@@ -203,7 +203,7 @@ def budget_text(standing: Standing) -> str:
         share = used.evaluations / budget.evaluations
         parts.append((share, f"{used.evaluations} of {budget.evaluations} candidates"))
     if budget.epochs is not None:
-        parts.append((used.epochs / budget.epochs, f"{used.epochs} of {budget.epochs} epochs"))
+        parts.append((used.epochs / budget.epochs, f"{used.epochs:.0f} of {budget.epochs} epochs"))
     if budget.multiply_adds is not None:
         share = used.multiply_adds / budget.multiply_adds
         parts.append((share, f"{used.multiply_adds:.2g} of {budget.multiply_adds:.2g} multiply–adds"))

@@ -12,7 +12,7 @@ from .context import Context
 from .executors import check_executor, make_executor
 from .objectives import read_constraints
 from .result import SearchResult
-from .run import run
+from .run import run, warmed
 from .settings import Settings
 from .strategy import Strategy, make_strategy
 
@@ -59,6 +59,8 @@ def resume(
         start_weights=opened.load_weights(settings.start_weights) if settings.start_weights else None,
         seed=settings.seed,
     )
+    if settings.warm_start:
+        warmed(context, settings.warm_start, settings.incumbents)
     executes = make_executor(task.without_test(), settings)
     return run(run_id, context, make_strategy(strategy or settings.strategy), settings, executes, progress)
 

@@ -17,6 +17,7 @@ from ..training.fit import check_fit
 from .budget import Budget
 from .context import Context
 from .executors import Executor, check_executor, make_executor, processors
+from .initialising import read_init
 from .loop import Loop
 from .objectives import Constraint, cap, read_constraints, read_objectives
 from .progress import make_progress
@@ -24,6 +25,7 @@ from .result import SearchResult
 from .settings import Settings
 from .start import start_of
 from .strategy import Strategy, make_strategy
+from .warm_starting import METAFEATURES, as_proposals, described_tasks, distances, earlier_scores, incumbents_for, task_features
 
 if TYPE_CHECKING:
     import torch
@@ -36,11 +38,15 @@ if TYPE_CHECKING:
 def search(
     space: Space | Graph | torch.nn.Module | str | None,
     task: Task | str,
-    strategy: str | Strategy = "evolution",
+    strategy: str | Strategy | None = None,
     budget: str | int | Budget = "60s",
     *,
     store: Store | str | None = None,
     seed: int = 0,
+    propose: str | Sequence[str] | None = None,
+    score: str | Sequence[str] | None = None,
+    init: str | Sequence[str] | None = None,
+    warm_start: Store | str | None = None,
     recipe: str | Recipe | Mapping[str, Any] = "express",
     executor: str = "inprocess",
     start: Graph | torch.nn.Module | None = None,
@@ -62,6 +68,15 @@ def search(
     where the search starts from: it is scored first, and evolves. ``budget`` is a time (``"20m"``; a candidate in training is
     finished), a number of different candidates, ``"500 epochs"``, ``"2e12 macs"``, or several between commas.
 
+    ``strategy`` says how candidates are chosen (default: ``"evolution"``). In its place ``propose`` and ``score`` make one of
+    parts, the ``"loop"`` (see `netloom.searching.ClosedLoop`): ``propose=["space", "mutation", "crossover", "generator",
+    "netformer"]`` make candidates, a bandit shifts the budget to those that pay; ``score`` chooses among them before training:
+    ``"predictor"``, the name of one, proxies such as ``"synflow"``, ``"ghn:FILE"``, several, or ``"none"``. ``init`` says what
+    the first weights of a candidate are, whatever the strategy: ``"inherit"``, ``"random"``, ``"ghn:FILE"``,
+    ``"netformer:FILE"``, the first that fits of several, or ``"auto"``, by which they race (default: as the strategy does).
+    ``warm_start``, a store of searches on other tasks, gives the first candidates and a predictor, the more the more alike the
+    tasks are by their meta-features.
+
     ``constraints`` are bounds such as ``"params <= 200k"``, ``"flops <= 50%"`` (of the start), ``"latency <= 2ms"`` or
     ``"score >= start - 0.01"``; ``max_params``, ``max_flops`` and ``max_macs`` say the commonest of them. ``objectives`` are
     names of `netloom.searching.objectives.MEASURES` for strategies that weigh several; ``result.front`` has the best of them.
@@ -81,7 +96,8 @@ def search(
     >>> result.status, len(result.evaluations)
     ('finished', 2)
     """
-    made = make_strategy(strategy)
+    made = _strategy(strategy, propose, score)
+    beginnings = read_init(init)
     found, task, first = _resolve(space, task, start)
     limits = Budget.of(budget)
     training = find_recipe(recipe)
@@ -113,6 +129,8 @@ def search(
         workers=_whole("workers", workers),
         threads=_whole("threads", threads),
         memory_bytes=_whole("memory_bytes", memory_bytes),
+        init=beginnings,
+        warm_start="" if warm_start is None else warm_start.shown_url if isinstance(warm_start, Store) else str(warm_start),
     )
     context = Context(
         found,
@@ -127,13 +145,18 @@ def search(
         seed=seed,
     )
     check_space(context, seed)
+    if warm_start is not None:
+        settings = replace(settings, incumbents=warmed(context, warm_start, None))
     executes = make_executor(task.without_test(), settings)
     run_id = new_run_id()
     opened.add_task(task)
     opened.add_recipe(training, settings.recipe_name)
     if first is not None:
         opened.add_graph(first.graph)
-    opened.add_run(run_id, settings.to_data(), {**environment(), "task": repr(task)[1:-1]}, strategy=_name(made))
+    about: dict[str, Any] = {**environment(), "task": repr(task)[1:-1]}
+    if opened.shown_url != "sqlite://":  # a store that outlives this process may help searches on other tasks
+        about[METAFEATURES] = task_features(task)
+    opened.add_run(run_id, settings.to_data(), about, strategy=_name(made))
     return run(run_id, context, made, settings, executes, progress)
 
 
@@ -159,6 +182,39 @@ def check_space(context: Context, seed: int) -> None:
     except NetloomError as error:
         raise SearchError(f"space {space.spec or space!r} does not fit task {task.name!r}: {error}") from None
     context.sample(np.random.default_rng([seed, 0]))
+
+
+def _strategy(given: str | Strategy | None, propose: Any, score: Any) -> Strategy:
+    """The strategy that is meant, or the loop that is made of parts."""
+    if propose is None and score is None:
+        return make_strategy("evolution" if given is None else given)
+    if given is not None and given != "loop":
+        raise SearchError(
+            f"strategy = {given!r} and propose=/score= are two answers to one question: the parts make the strategy 'loop'; "
+            "leave strategy out, or say the parts as settings: 'loop?propose=space+mutation&score=predictor'"
+        )
+    from .strategies.closed_loop import ClosedLoop
+
+    parts = {name: value for name, value in (("propose", propose), ("score", score)) if value is not None}
+    return ClosedLoop(**parts)
+
+
+def warmed(context: Context, given: Store | str, hashes: Sequence[str] | None) -> tuple[str, ...]:
+    """Put into the context what a store of earlier tasks has for this one; gives the hashes of the graphs taken over.
+
+    ``hashes`` are those of a run that is resumed: it goes on with the very same ones.
+    """
+    store, task, own = given if isinstance(given, Store) else Store(given, must_exist=True), context.task, context.store
+    assert task is not None and own is not None
+    earlier = distances(task_features(task), described_tasks(store))
+    graphs = incumbents_for(context, store, earlier) if hashes is None else tuple(own.graph(hash) for hash in hashes)
+    context.incumbents = as_proposals(graphs)
+    if store.shown_url == own.shown_url:  # what it has of this very task a predictor begins with anyway
+        earlier = tuple(each for each in earlier if each.hash != task.hash)
+    context.earlier = earlier_scores(context, store, earlier)
+    for graph in graphs:
+        own.add_graph(graph)
+    return tuple(graph.hash for graph in graphs)
 
 
 def _name(strategy: Strategy) -> str:

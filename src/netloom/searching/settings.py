@@ -20,7 +20,9 @@ class Settings:
 
     ``space``, ``task`` and ``strategy`` are specs, empty for objects of one Python program; ``task_hash`` is that of the data.
     ``start`` is the hash of the graph that the search starts from, ``start_weights`` the artifact of its weights.
-    ``workers``, ``threads`` and ``memory_bytes`` are those of an executor's processes.
+    ``workers``, ``threads`` and ``memory_bytes`` are those of an executor's processes. ``init`` says what gives candidates
+    their first weights, empty where the strategy does; ``warm_start`` is the store of earlier tasks, ``incumbents`` the hashes
+    of the graphs taken over from it.
     """
 
     space: str
@@ -42,6 +44,9 @@ class Settings:
     workers: int | None = None
     threads: int | None = None
     memory_bytes: int | None = None
+    init: str = ""
+    warm_start: str = ""
+    incumbents: tuple[str, ...] = ()
 
     @property
     def training(self) -> Recipe:
@@ -92,6 +97,7 @@ class Settings:
         optional = {
             "--candidate-seconds": None if self.candidate_seconds is None else f"{self.candidate_seconds:g}",
             "--objectives": None if self.objectives == ("score",) else ",".join(self.objectives),
+            "--init": self.init or None, "--warm-start": self.warm_start or None,
             "--workers": self.workers, "--threads": self.threads, "--memory": self.memory_bytes,
         }  # fmt: skip
         words = [
