@@ -15,7 +15,8 @@ import numpy as np
 from ..graph.garbage import no_collection
 from . import segment_statistics, size_features
 from .neighbourhood_hashes import neighbourhood_hashes
-from .segment_statistics import joined_sequences, statistics
+from .segment_sequences import joined_sequences
+from .segment_statistics import statistics
 from .signal_batches import AT_ONCE, Segments, Signals, signals
 from .signal_flow import units
 from .vocabulary import KINDS, LABELS
@@ -88,8 +89,7 @@ class _Known:
     def rows(self, graphs: Sequence[Graph]) -> Array:
         """The features (N, F) of graphs."""
         found = signals(graphs, self.segments)
-        new = [statistics(segment) for segment in self.segments.found[len(self.table) :]]
-        self.table = np.vstack([self.table, *new])
+        self.table = np.vstack([self.table, statistics(self.segments.found[len(self.table) :])])
         num_chains = len(self.chains)
         chains = np.array([self._chain(found, i) for i in range(len(graphs))])
         self._count_neighbourhoods(found, chains, num_chains)

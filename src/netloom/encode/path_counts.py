@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .counts import Counts, counted
 from .inputs import as_graphs
-from .segment_statistics import Sequences, joined_sequences
+from .segment_sequences import Sequences, joined_sequences
 from .signal_flow import Segment, signal, units
 from .vocabulary import LABELS
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..graph.tree import edges
 from ..ops import Edge
 from .signal_flow import Segment
-from .vocabulary import Role, call_of, known_call
+from .vocabulary import Call, Role, call_of, known_call
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
@@ -40,14 +40,17 @@ class Segments:
 class Signals(NamedTuple):
     """Signals of N graphs, one after the other.
 
-    ``chain[chain_bounds[i] : chain_bounds[i + 1]]`` are the numbers of graph i's segments; its calls are ``steps`` from
-    ``bounds[i]`` on, with their ``labels``; ``live`` are the places in ``steps`` of the calls in its signal. ``target`` and
+    ``chain[chain_bounds[i] : chain_bounds[i + 1]]`` are the numbers of graph i's segments; its steps are those from
+    ``bounds[i]`` on, with their ``labels``: ``calls[number]`` is what each makes, ``first_read`` the place of what it reads
+    first (its own where it reads nothing). ``live`` are the places among all steps of the calls in its signal; ``target`` and
     ``source`` (E,) are the places in ``live`` that the edges of the signal lead to and come from.
     """
 
     chain: Array
     chain_bounds: Array
-    steps: list[Step]
+    calls: list[Call]
+    number: Array
+    first_read: Array
     labels: Array
     bounds: Array
     live: Array
@@ -78,13 +81,16 @@ def _bounds(counts: Array) -> Array:
 class _Calls(NamedTuple):
     """All calls of some graphs, graph by graph, and what they read, as places among them."""
 
-    steps: list[Step]
+    different: list[Call]
+    number: Array
     graph: Array
     position: Array
     label: Array
     role: Array
     target: Array
     source: Array
+    #: The place of what each reads first.
+    first_read: Array
     #: The edges in the order of their target's position in its graph.
     by_position: Array
     #: Places of the results, and the graph of each.
@@ -116,8 +122,11 @@ def _calls(graphs: Sequence[Graph]) -> _Calls:
     lookup = _Lookup(of_step.astype(np.int64) * len(names) + own[number], len(graphs) * len(names))
     counts = num_reads[number]
     target = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
-    nth = np.arange(len(target)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = np.cumsum(counts) - counts
+    nth = np.arange(len(target)) - np.repeat(first, counts)
     source = lookup(of_step[target].astype(np.int64) * len(names) + reads[np.repeat(begins[number], counts) + nth])
+    first_read = np.arange(len(steps), dtype=np.int32)
+    first_read[counts > 0] = source[first[counts > 0]]
     results = [_results(graph.result) for graph in graphs]
     result_graph = np.repeat(np.arange(len(graphs)), [len(found) for found in results])
     result = lookup(result_graph * len(names) + np.array([names[name] for found in results for name in found], dtype=np.intp))
@@ -126,7 +135,9 @@ def _calls(graphs: Sequence[Graph]) -> _Calls:
     of_edge = position[target]
     by_position = np.argsort(of_edge.astype(np.uint16) if sizes.max() < 65536 else of_edge, kind="stable").astype(np.int32)
     label, role = np.array([call.label for call in different])[number], np.array([call.role for call in different])[number]
-    return _Calls(steps, of_step, position, label, role, target, source, by_position, result, result_graph)
+    return _Calls(
+        different, number, of_step, position, label, role, target, source, first_read, by_position, result, result_graph
+    )
 
 
 class _Numbers(dict[int, int]):
@@ -163,7 +174,7 @@ def _results(result: Any) -> list[str]:
 
 def _places(calls: _Calls) -> Array:
     """For every call the call of the signal that its value is that of: itself, one before it, or −1 where it has none."""
-    everyone = np.arange(len(calls.steps), dtype=np.int32)
+    everyone = np.arange(len(calls.label), dtype=np.int32)
     place = np.where(calls.role == Role.BEGIN, everyone, np.int32(-1))
     needed = np.array([_NEEDED[role] for role in sorted(_NEEDED)])[calls.role]
     for targets, sources, starts in _levels(calls):
@@ -192,7 +203,7 @@ def _levels(calls: _Calls) -> list[tuple[Array, Array, Array]]:
 
 def _alive(calls: _Calls, source: Array, kept: Array, result: Array) -> Array:
     """Which calls reach a result; ``source`` (E,) is what edges bring, ``kept`` (E,) says which are edges of the signal."""
-    alive = np.zeros(len(calls.steps), dtype=bool)
+    alive = np.zeros(len(calls.label), dtype=bool)
     alive[result] = True
     order = calls.by_position[kept[calls.by_position]]
     target, source = calls.target[order], source[order]
@@ -230,8 +241,8 @@ def _cut(calls: _Calls, place: Array, num_graphs: int, segments: Segments) -> Si
     num_segments = np.bincount(calls.graph[live[begins]], minlength=num_graphs)
     num_steps = np.bincount(calls.graph, minlength=num_graphs)
     return Signals(
-        numbers, _bounds(num_segments), calls.steps, calls.label, _bounds(num_steps), live, _bounds(num_live), target,
-        source,
+        numbers, _bounds(num_segments), calls.different, calls.number, calls.first_read, calls.label, _bounds(num_steps), live,
+        _bounds(num_live), target, source,
     )  # fmt: skip
 
 

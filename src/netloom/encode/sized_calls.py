@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..ops import Size, Weight
 from .signal_batches import Signals
-from .vocabulary import HEAVY, LABELS, NUMBER, call_of
+from .vocabulary import HEAVY, LABELS, NUMBER
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
@@ -24,12 +25,10 @@ Form = tuple[float, float, int]
 
 NUM_HEAVY = len(HEAVY)
 LINEAR, DROPOUT, GLOBAL_POOL = NUMBER["linear"], NUMBER["dropout"], NUMBER["global_pool"]
-_CHANNELS_LAST = frozenset(NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding"))
+_CHANNELS_LAST = [NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding")]
 
-#: By the identity of the types of a call, which the entry keeps alive.
-_FORMS: dict[tuple[int, bool], tuple[Form, Any]] = {}
-#: By the identity of a step: kernel, stride, padding, rate, what it reads first, the key of its weight, and the step.
-_SETTINGS: dict[int, tuple[float, float, float, float, str, str, Step]] = {}
+#: By the identity of a step: kernel, stride, padding, rate, the key of its weight, and the step.
+_SETTINGS: dict[int, tuple[float, float, float, float, str, Step]] = {}
 #: By the identity of an entry of a tensor table: its elements, and how many of them are parameters of their own.
 _ELEMENTS: dict[int, float] = {}
 _OWN: dict[int, int] = {}
@@ -73,57 +72,60 @@ def sized_calls(graphs: Sequence[Graph], found: Signals) -> SizedCalls:
     first[found.live_bounds[:-1][np.diff(found.live_bounds) > 0]] = True
     graph = np.repeat(np.arange(len(graphs)), np.diff(found.live_bounds))
     seen = np.flatnonzero((kind < NUM_HEAVY) | (reach > 0) | (kind == DROPOUT) | (kind == GLOBAL_POOL) | first)
-    graph, kind, reach, first = graph[seen], kind[seen], reach[seen], first[seen]
+    graph, kind, reach, first, place = graph[seen], kind[seen], reach[seen], first[seen], found.live[seen]
 
-    steps = [found.steps[place] for place in found.live[seen].tolist()]
-    settings = list(map(_SETTINGS.get, map(id, steps)))
-    if None in settings:
-        settings = [known or _settings(step) for known, step in zip(settings, steps)]
-    columns = list(zip(*settings)) if settings else [()] * 7
-    kernel, stride, padding, rate = (np.array(column, dtype=np.float64) for column in columns[:4])
-    types, of_graph = [graph.all_types for graph in graphs], graph.tolist()
-    last = [is_last in _CHANNELS_LAST for is_last in kind.tolist()]
-    own = _forms([types[i][step.name] for i, step in zip(of_graph, steps)], last)
-    read = _forms([types[i][name] for i, name in zip(of_graph, columns[4])], last)
-    elements = np.zeros(len(steps))
-    owning = [place for place, key in enumerate(columns[5]) if key]
+    number = found.number[place]
+    numbers, keys = _of_different(found, number)
+    kernel, stride, padding, rate = numbers[number].T
+    types = list(chain.from_iterable([graph.all_types.values() for graph in graphs]))  # in the order of the steps
+    last = np.isin(kind, _CHANNELS_LAST)
+    own, read = _forms(types, place, last), _forms(types, found.first_read[place], last)
+    elements = np.zeros(len(place))
+    owning = np.flatnonzero(np.array([bool(key) for key in keys] or [False])[number])
     tables = [graph.tensors for graph in graphs]
-    elements[owning] = looked_up(_ELEMENTS, [tables[of_graph[place]][columns[5][place]] for place in owning])
+    entries = [tables[i][keys[j]] for i, j in zip(graph[owning].tolist(), number[owning].tolist())]
+    elements[owning] = looked_up(_ELEMENTS, entries)
     return SizedCalls(
         graph, kind, reach, first, own[:, 0], own[:, 1], own[:, 2], read[:, 0], read[:, 1], elements, kernel, stride, padding,
         rate,
     )  # fmt: skip
 
 
-def _forms(types: list[tuple[TensorType, ...]], last: list[bool]) -> Array:
-    keys = list(zip(map(id, types), last))
-    found = list(map(_FORMS.get, keys))
-    if None in found:
-        found = [form or _FORMS.get(key) or _form(type, key[1]) for form, key, type in zip(found, keys, types)]
-    return np.array([form[0] for form in found if form], dtype=np.float64).reshape(-1, 3)
+def _of_different(found: Signals, number: Array) -> tuple[Array, list[str]]:
+    """Kernel, stride, padding and rate of every different call (D, 4), and keys of weights."""
+    numbers, keys = np.zeros((len(found.calls), 4)), [""] * len(found.calls)
+    for i in np.unique(number).tolist():
+        step = found.calls[i].step
+        known = _SETTINGS.get(id(step)) or _settings(step)
+        numbers[i], keys[i] = known[:4], known[4]
+    return numbers, keys
 
 
-def _form(types: tuple[TensorType, ...], last: bool) -> tuple[Form, Any]:
+def _forms(types: list[tuple[TensorType, ...]], places: Array, last: Array) -> Array:
+    """Forms (C, 3) of the values at places, each different one worked out once."""
+    some = list(map(types.__getitem__, places.tolist()))
+    ids = np.fromiter(map(id, some), np.int64, len(some))
+    _, first, number = np.unique(ids * 2 + last, return_index=True, return_inverse=True)
+    found = [_form(some[i], bool(last[i])) for i in first.tolist()]
+    return np.array(found, dtype=np.float64).reshape(-1, 3)[number]
+
+
+def _form(types: tuple[TensorType, ...], last: bool) -> Form:
     """Channels come last after a linear layer and in sequences (N, T, C)."""
     shape = [size if isinstance(size, int) else 1 for size in types[0].shape]
     width, space = (shape[-1], shape[1:-1]) if last or len(shape) == 3 else (shape[1] if len(shape) > 1 else 1, shape[2:])
-    if len(_FORMS) >= _MOST:
-        _FORMS.clear()
-    form = (math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1))
-    made = _FORMS[id(types), last] = (form, types)
-    return made
+    return (math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1))
 
 
-def _settings(step: Step) -> tuple[float, float, float, float, str, str, Step]:
+def _settings(step: Step) -> tuple[float, float, float, float, str, Step]:
     args = step.args
     kernel, stride, padding = (_largest(args.get(name)) for name in ("kernel", "stride", "padding"))
     rate, weight = args.get("p"), args.get("weight")
-    reads = call_of(step).reads
     if len(_SETTINGS) >= _MOST:
         _SETTINGS.clear()
     made = _SETTINGS[id(step)] = (
         kernel, stride or kernel, padding, min(float(rate), 0.999) if step.op.endswith(("dropout", "d")) and rate else 0.0,
-        reads[0] if reads else step.name, weight.key if weight.__class__ is Weight else "", step,
+        weight.key if weight.__class__ is Weight else "", step,
     )  # fmt: skip
     return made
 
