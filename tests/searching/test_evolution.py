@@ -134,6 +134,10 @@ def test_evolution_beats_random_where_neighbours_are_alike() -> None:
     assert best("evolution?population=15&sample=5") > best("random")
 
 
+def perceptron() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 48), torch.nn.ReLU(), torch.nn.Linear(48, 10))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -153,6 +157,8 @@ def test_evolution_beats_random_where_neighbours_are_alike() -> None:
         ({"space": torch.nn.Linear(3, 10)}, "cannot run samples of task 'digits'"),
         ({"space": torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))}, "does not fit task 'digits'"),
         ({"space": None}, "a search needs a space"),
+        ({"space": perceptron(), "constraints": "flops <= 0.01%"}, r"keeps to flops <= 0.01% \(the start has"),
+        ({"space": perceptron(), "constraints": "params >= 900%"}, "keeps to params >= 900%"),
     ],
 )
 def test_what_makes_no_sense_is_refused(digits: nl.tasks.Task, options: dict[str, Any], message: str) -> None:

@@ -82,7 +82,18 @@ class Context:
 
         if self.start is None:
             raise SearchError("a search needs a space, or a network to start from")
-        return random_walk(self, self.start, rng)
+        graph = random_walk(self, self.start, rng)
+        if not self.allows(graph):
+            raise SearchError(
+                f"no random edit of the start, pruned to a tenth of its widths where need be, keeps to {self._bounds()}; loosen "
+                "the constraints, or start from another network"
+            )
+        return graph
+
+    def _bounds(self) -> str:
+        """The constraints that can be told without training, each with what the start has."""
+        known = [constraint for constraint in self.constraints if constraint.name in STATIC]
+        return ", ".join(f"{constraint} (the start has {self.start_value(constraint.name):,.0f})" for constraint in known)
 
     def allows(self, graph: Graph) -> bool:
         """Whether a graph keeps to all constraints that can be told without training it, and fits the task."""

@@ -170,10 +170,14 @@ def run(
 
 
 def check_space(context: Context, seed: int) -> None:
-    """Refuse a space whose networks do not fit the task, by looking at one; and one whose samples break the constraints."""
+    """Refuse a space whose networks do not fit the task, by looking at one; and what can only break the constraints."""
     import numpy as np
 
-    if context.space is None or context.task is None:
+    if context.task is None:
+        return
+    if context.space is None:
+        if context.constraints and context.start is not None:
+            context.sample(np.random.default_rng([seed, 0]))
         return
     space, task = context.space, context.task
     sample = space.sample(np.random.default_rng([seed, 0]))
