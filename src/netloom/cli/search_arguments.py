@@ -18,7 +18,11 @@ own that evolves.
 strategies (settings after '?', as in 'evolution?population=50&sample=10'):
   evolution    children of the best, which begin with their parents' trained weights
   random       independent samples: what every other has to beat
+  loop         made of parts: --propose makes candidates, --score chooses among them before training; both are credited
   others       'netloom search --strategy help' lists them
+
+--init says what every candidate's first weights are: those of its parents, random ones, or what a hypernetwork or
+Netformer predicts; 'auto' lets all that fit race on the first candidates, then follows what pays.
 
 Every result goes to the store; a network that the store has already is not trained again. Ctrl-C finishes the
 candidates in training and stops, Ctrl-C again stops at once; --resume goes on from there, after a power cut too.
@@ -28,6 +32,8 @@ _EXAMPLES = """\
   netloom search houses.csv --target price --budget 10m --report out --save best.safetensors
   netloom search photos/ --space 'conv?max_macs=2e6' --budget 1h --executor local
   netloom search digits --start my_models:net --constraint 'flops <= 50%' --constraint 'score >= start - 0.01'
+  netloom search digits --propose space,mutation,crossover --score predictor,synflow --init auto --report out
+  netloom search new.csv --target y --warm-start sqlite:///runs.db      begin with what other tasks taught
   netloom search digits --strategy nsga2 --objectives score,latency --budget 200
   netloom search digits --budget '20m, 500'        twenty minutes or 500 candidates, whichever comes first
   netloom search --resume RUN --store sqlite:///runs.db       go on; 'netloom store ls URL' lists runs
@@ -45,6 +51,10 @@ def add_search(commands: Any, command: Callable[..., argparse.ArgumentParser]) -
     made.add_argument("--space", help="where candidates come from, settings after '?' (default: conv for images, else mlp)")
     made.add_argument("--start", metavar="NETWORK", help="evolve this: MODULE:FUNCTION, a graph file or a saved network")
     made.add_argument("--strategy", help="how candidates are chosen (default: evolution)")
+    made.add_argument("--propose", metavar="A,B", help="what makes candidates: space, mutation, crossover, generator …")
+    made.add_argument("--score", metavar="A,B", help="what chooses before training: predictor, a proxy, ghn:FILE, none")
+    made.add_argument("--init", metavar="A,B", help="first weights: auto, inherit, random, ghn:FILE, netformer:FILE")
+    made.add_argument("--warm-start", metavar="URL", help="a store of searches on other tasks: incumbents and a predictor")
     made.add_argument("--budget", help="60s, 20m, 1h30m; 500 candidates; '500 epochs', '2e12 macs'; several (default: 60s)")
     made.add_argument("--recipe", help="how each is trained: express, thorough … or a .json file (default: express)")
     made.add_argument("--seed", type=int, help="draws candidates and weights (default: 0)")

@@ -14,11 +14,11 @@ from ..spaces.loading import whole_number
 from ..store import Store
 from .store_arguments import DEFAULT_STORE
 
-_DEFAULTS: dict[str, Any] = {"strategy": "evolution", "budget": "60s", "recipe": "express", "seed": 0}
+_DEFAULTS: dict[str, Any] = {"strategy": None, "budget": "60s", "recipe": "express", "seed": 0}
 #: What cannot be changed for a run that is resumed.
 _FIXED = (
     "data", "task", "target", "start", "strategy", "recipe", "seed", "objectives", "constraint", "max_params", "max_flops",
-    "max_macs", "workers", "threads", "memory", "candidate_seconds",
+    "max_macs", "propose", "score", "init", "warm_start", "workers", "threads", "memory", "candidate_seconds",
 )  # fmt: skip
 _TABLES = (".csv", ".tsv", ".parquet", ".arff")
 
@@ -58,6 +58,10 @@ def _searched(given: argparse.Namespace, url: str) -> SearchResult:
         **settings,
         store=Store(url),
         executor=given.executor or "inprocess",
+        propose=_parts(given.propose),
+        score=_parts(given.score),
+        init=_parts(given.init),
+        warm_start=given.warm_start,
         start=start,
         start_name=given.start or "",
         objectives=given.objectives or "score",
@@ -71,6 +75,11 @@ def _searched(given: argparse.Namespace, url: str) -> SearchResult:
         memory_bytes=None if given.memory is None else _bytes(given.memory),
         progress=_progress(given),
     )
+
+
+def _parts(text: str | None) -> list[str] | None:
+    """Names between commas or plus signs."""
+    return None if text is None else [part.strip() for part in text.replace("+", ",").split(",") if part.strip()]
 
 
 def _task_of(given: argparse.Namespace) -> str:

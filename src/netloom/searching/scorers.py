@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("netloom.search")
 
 NONE, PREDICTOR, DEFAULT = "none", "predictor", "Ensemble"
+#: A predictor is fitted anew when results have grown by this share.
+_GROWTH = 0.15
 #: Networks of which values are kept, and samples on which a hypernetwork's networks are scored.
 _KEPT, _SAMPLES = 4096, 512
 
@@ -62,10 +64,17 @@ class FromPredictor(Scorer):
         self._surrogate = Surrogate(context, self._given, warm=self._warm)
         self.name = self._surrogate.name
         self._means: dict[str, float] = {}
+        self._waiting: list[Result] = []
 
     def tell(self, result: Result) -> None:
-        if self.context.keeps(result):
-            self._surrogate.tell(result)
+        if not self.context.keeps(result):
+            return
+        self._waiting.append(result)
+        # A fit takes as long as training a small network: it is worth it when there is enough that is new.
+        if len(self._waiting) >= max(1, round(_GROWTH * self._surrogate.size)):
+            for each in self._waiting:
+                self._surrogate.tell(each)
+            self._waiting = []
 
     def ready(self) -> bool:
         beliefs = self._surrogate

@@ -35,7 +35,7 @@ class ClosedLoop(Strategy):
     Thompson sampling over how often its candidates were among the best fifth of late ones; each keeps a chance of ``floor``.
     Of up to ``screen`` ideas that it has, the one is tried that ``score`` thinks most of: "predictor" (the default one, or the
     name of any), a zero-cost proxy such as "synflow", "ghn:FILE", several joined by "+", or "none". Predictors speak after
-    ``after`` results, refitted when there are 5 % more, and with ``warm`` begin with what the store knew of the task. Several
+    ``after`` results, refitted when there are 15 % more, and with ``warm`` begin with what the store knew of the task. Several
     scorers are weighed by the rank correlation of what each of them said with what came out.
 
     Parents are drawn as by `Evolution` (``population``, ``sample``, ``mutations``, ``inherit``, ``share``).
