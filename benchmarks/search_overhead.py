@@ -1,11 +1,12 @@
-"""What the loop of a search costs per candidate, without training: ask, tell and store; Optuna beside it.
+"""What the loop of a search costs per candidate, without training: ask, tell and store; Optuna and Ray Tune beside it.
 
     python -m benchmarks.search_overhead [--stored 100000] [--candidates 500]
 
-The store (SQLite on disk) holds so many evaluations before the search begins. An
-executor that answers at once, with random scores, takes the place of training. Optuna (RDB storage on SQLite, random
-sampler) begins with as many trials as ``--peer-stored`` says, which are added at once; its cost grows with them. Median and
-mean of wall seconds a candidate; the ratio is that of means.
+The store (SQLite on disk) holds so many evaluations before the search begins. An executor that answers at once, with random
+scores, takes the place of training. Optuna (RDB storage on SQLite, random sampler) begins with as many trials as
+``--peer-stored`` says, which are added at once; its cost grows with them. Ray Tune (random samples, one at a time, nothing
+stored before) runs a function that reports a random score, in new actors as it does by default, and in one that is used
+again. Median and mean of wall seconds a candidate; the ratio is that of means.
 """
 
 from __future__ import annotations
@@ -102,11 +103,30 @@ def optuna_seconds(url: str, stored: int, candidates: int) -> list[float]:
     return list(np.diff(stamps))
 
 
+def _reported(settings: dict[str, Any]) -> dict[str, float]:
+    """What Ray Tune trains: nothing."""
+    return {"score": float(np.random.default_rng(0).random()), "stamp": time.time()}
+
+
+def ray_seconds(candidates: int, reuse: bool, folder: str) -> list[float]:
+    """The same of Ray Tune, with five parameters like those of the space, one trial at a time."""
+    from ray import tune
+
+    tuner = tune.Tuner(
+        _reported,
+        param_space={f"x{i}": tune.randint(1, 257) for i in range(5)},
+        tune_config=tune.TuneConfig(num_samples=candidates + 1, max_concurrent_trials=1, reuse_actors=reuse),
+        run_config=tune.RunConfig(storage_path=folder, verbose=0),
+    )
+    return list(np.diff(sorted(result.metrics["stamp"] for result in tuner.fit())))
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--stored", type=int, default=100_000)
     asked.add_argument("--peer-stored", type=int, default=2_000)
     asked.add_argument("--candidates", type=int, default=300)
+    asked.add_argument("--ray-candidates", type=int, default=30)
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = {}
@@ -120,6 +140,16 @@ def main() -> None:
             found[f"Optuna, random, {given.peer_stored:,} stored"] = seconds
         except ImportError:
             print("Optuna is not installed (pip install optuna): no comparison")
+        try:
+            import ray
+
+            ray.init(num_cpus=1, include_dashboard=False, configure_logging=False)
+            for reuse in (False, True):
+                how = "one actor used again" if reuse else "new actors"
+                found[f"Ray Tune, random, {how}"] = ray_seconds(given.ray_candidates, reuse, str(Path(folder).absolute()))
+            ray.shutdown()
+        except ImportError:
+            print("Ray Tune is not installed (pip install 'ray[tune]'): no comparison")
     first = np.mean(next(iter(found.values())))
     for name, seconds in found.items():
         median, mean = 1000 * np.median(seconds), 1000 * np.mean(seconds)
