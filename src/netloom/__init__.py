@@ -36,7 +36,7 @@ _PUBLIC = {
 }
 _ROOMS = (
     "ops", "graph", "spaces", "tracing", "building", "mutate", "measure", "tasks", "training", "store", "zoo", "encode",
-    "predict", "ghn", "netformer", "searching", "reporting", "errors",
+    "predict", "generate", "ghn", "netformer", "searching", "reporting", "touring", "errors",
 )  # fmt: skip
 
 __all__ = sorted(_PUBLIC)

@@ -111,6 +111,10 @@ class PredictorError(NetloomError, ValueError):
     """Labels that nothing can be learned from, graphs that a predictor does not know, or a file that is no predictor."""
 
 
+class GeneratorError(NetloomError, ValueError):
+    """Networks that a generator cannot learn from, wishes that it cannot meet, or a file that is none."""
+
+
 class NetformerError(NetloomError, ValueError):
     """Networks outside the family of a Netformer, settings that make no sense, or a file that is none."""
 

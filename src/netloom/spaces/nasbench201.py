@@ -146,10 +146,25 @@ class NASBench201:
 
     def contains(self, graph: Graph) -> bool:
         """Whether ``graph`` is one of the networks, whatever its nodes are called."""
+        return self._cell_of(graph) is not None
+
+    def some_string(self, graph: Graph) -> str:
+        """One of the cells of a member: of several with the same network any, found sooner than the first by `to_string`.
+
+        >>> space = NASBench201(N=1)
+        >>> cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+        >>> space.from_string(space.some_string(space.from_string(cell))).hash == space.from_string(cell).hash
+        True
+        """
+        found = self._cell_of(graph)
+        return self.to_string(graph) if found is None else write(found)  # which says what is wrong
+
+    def _cell_of(self, graph: Graph) -> Cell | None:
+        """A cell with the network ``graph``; looked for first among those that names of nodes suggest."""
         cells = self._candidates(graph)
         named = {} if not cells else _named_edges(graph)
         likely = sorted(cells, key=lambda cell: sum(named.get(i, op) != op for i, op in enumerate(cell)))
-        return any(_hash(self, cell) == graph.hash for cell in likely)
+        return next((cell for cell in likely if _hash(self, cell) == graph.hash), None)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..inputs import as_graph
+from .choice_space import ChoiceSequences
 from .notation import Notation
 from .sequences import Sequences
 from .spaces import of
@@ -22,7 +23,7 @@ from .spaces import of
 if TYPE_CHECKING:
     from ...graph.graph import Graph
 
-__all__ = ["Notation", "Sequences", "decode", "encode", "of", "vocabulary"]
+__all__ = ["ChoiceSequences", "Notation", "Sequences", "decode", "encode", "of", "vocabulary"]
 
 
 @lru_cache(maxsize=16)

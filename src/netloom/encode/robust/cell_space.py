@@ -42,3 +42,7 @@ class CellSequences(Sequences):
     def encode(self, graph: Graph) -> list[str]:
         """The tokens of a member of the space; `SpaceError` for any other graph."""
         return list(parse(self.space.to_string(graph)))
+
+    def some_tokens(self, graph: Graph) -> list[str]:
+        """One of the sequences of a member, found sooner than the one that `encode` gives; `SpaceError` for any other graph."""
+        return list(parse(self.space.some_string(graph)))

@@ -39,6 +39,10 @@ class Sequences(ABC):
     def decode(self, tokens: Iterable[str] | Iterable[int] | str) -> Graph:
         """The network of any sequence of tokens, of their numbers, or of a text of tokens with spaces between them."""
 
+    def some_tokens(self, graph: Graph) -> list[str]:
+        """Tokens that decode to the network: those of `encode`, or others that are found sooner."""
+        return self.encode(graph)
+
     def sample(self, rng: numpy.random.Generator, max_length: int = 64) -> Graph:
         """The network of a random sequence: its length and its tokens are drawn evenly.
 

@@ -1,0 +1,11 @@
+"""Generative models of architectures: new networks, conditioned on what they are to score and to cost.
+
+`TokenGenerator` writes sequences of the robust notation of a space (`netloom.encode.robust`), every one of which is a network
+of it; `load` reads back what it saved.
+"""
+
+from .drawing import Draws
+from .saving import load
+from .token_generator import TokenGenerator
+
+__all__ = ["Draws", "TokenGenerator", "load"]
