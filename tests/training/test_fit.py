@@ -137,6 +137,9 @@ def test_lower_precision_learns_and_leaves_float32(digits: nl.tasks.Task, precis
     assert all(p.dtype == torch.float32 and p.is_contiguous() for p in result.network.parameters())
     assert result.recipe is not None and result.recipe.precision in ("bfloat16", "float16", "float32")
     assert evaluate(result.network, digits.valid).accuracy == pytest.approx(result.score, abs=0.02)
+    assert evaluate(result.network, digits.valid, precision=precision).accuracy == pytest.approx(result.score, abs=0.02)
+    with pytest.raises(TrainingError, match="precision = 'half'; expected one of float32"):
+        evaluate(result.network, digits.valid, precision="half")
 
 
 def test_what_processors_miscompute_is_trained_in_float32(digits: nl.tasks.Task) -> None:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ..errors import TrainingError
+from .recipes import PRECISIONS
+
 if TYPE_CHECKING:
     from ..graph.graph import Graph
 
 
 def resolve(precision: str, device: Any) -> str:
-    """``"auto"`` as what it means on a device: ``"bfloat16"`` where the hardware multiplies it faster, else ``"float32"``."""
+    """``"auto"`` as what it means on a device: ``"bfloat16"`` where the hardware multiplies it faster, else ``"float32"``.
+
+    `TrainingError` for a precision that there is not.
+    """
     import torch
 
+    if precision not in PRECISIONS:
+        raise TrainingError(f"precision = {precision!r}; expected one of {', '.join(PRECISIONS)}")
     if precision != "auto":
         return precision
     kind = torch.device(device).type
@@ -58,9 +66,10 @@ def autocast(precision: str, device: Any) -> AbstractContextManager[Any]:
     """The region in which a network is called for a precision."""
     import torch
 
-    if precision == "float32":
+    resolved = resolve(precision, device)
+    if resolved == "float32":
         return nullcontext()
-    return torch.autocast(torch.device(device).type, getattr(torch, precision))
+    return torch.autocast(torch.device(device).type, getattr(torch, resolved))
 
 
 def laid_out(x: Any, channels_last: bool) -> Any:
