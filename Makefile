@@ -55,7 +55,7 @@ $(OLDEST_READY): pyproject.toml
 
 setup: $(READY)  ## make .venv and install netloom in it, ready for work
 
-demo: $(BASE_READY)  ## search for a network on real handwritten digits; under four minutes
+demo: $(BASE_READY)  ## the tour on real handwritten digits: what each part of netloom buys; about four minutes
 	$(BIN)/python examples/demo.py
 
 test: $(READY)  ## the tests of every commit

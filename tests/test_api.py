@@ -22,7 +22,7 @@ NAMES = {
 }  # fmt: skip
 ROOMS = {
     "building", "errors", "ghn", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",
-    "tracing", "training", "zoo",
+    "touring", "tracing", "training", "zoo",
 }  # fmt: skip
 
 

@@ -14,12 +14,14 @@ from .predictor_arguments import add_predictor
 from .report_arguments import add_report
 from .search_arguments import add_search
 from .store_arguments import add_store
+from .tour_arguments import add_tour
 from .train_arguments import add_train
 from .zoo_arguments import add_zoo
 
 
 def add_all(commands: Any) -> None:
     """Add every command to the parser."""
+    add_tour(commands, _command)
     add_search(commands, _command)
     _add_sample(commands)
     _add_trace(commands)

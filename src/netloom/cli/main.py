@@ -19,6 +19,7 @@ _DESCRIPTION = """\
 Neural networks as data: sample, trace, train and search architectures, all written to one store.
 
 commands:
+  tour     see on one task what all of this does, in five minutes
   search   look for the network that does best on a task
   sample   random networks of a space
   trace    the architecture of a PyTorch model

@@ -86,16 +86,21 @@ def _task_of(given: argparse.Namespace) -> str:
     """The task that DATA, --task and --target mean."""
     if given.data is not None and given.task is not None:
         raise SearchError(f"DATA {given.data!r} and --task {given.task!r} are two answers to one question; give one of them")
-    spec = str(given.data if given.data is not None else given.task if given.task is not None else "digits")
+    given_data = given.data if given.data is not None else given.task
+    return task_spec(str(given_data if given_data is not None else "digits"), given.target)
+
+
+def task_spec(spec: str, target: str | None) -> str:
+    """The task of a file, a folder, or a task's own text, with the column that is to be predicted."""
     suffix = Path(spec.partition("?")[0]).suffix.lower()
     if suffix in _TABLES and not spec.startswith("table:"):
         spec = f"table:{spec}"
     elif Path(spec).is_dir():
         spec = f"images:{spec}"
-    if given.target is not None:
+    if target is not None:
         if not spec.startswith("table:"):
-            raise SearchError(f"--target {given.target!r} is for tables; {spec!r} is none")
-        spec += f"{'&' if '?' in spec else '?'}target={given.target}"
+            raise SearchError(f"--target {target!r} is for tables; {spec!r} is none")
+        spec += f"{'&' if '?' in spec else '?'}target={target}"
     elif spec.startswith("table:") and "target=" not in spec:
         raise SearchError(f"{spec.removeprefix('table:')} is a table; say which column is to be predicted with --target COLUMN")
     return spec

@@ -86,6 +86,11 @@ def _policy(library: str, code: str, live: bool) -> str:
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {hashes}{asks}"
 
 
+def look() -> str:
+    """The style of pages, light and dark, drawings of networks included: for other pages that are to look alike."""
+    return "\n".join((_asset("page.css"), style()))
+
+
 @lru_cache(maxsize=32)
 def _asset(name: str) -> str:
     return (files("netloom.reporting") / "assets" / name).read_text(encoding="utf-8").strip()

@@ -12,6 +12,7 @@ from ..graph.drawing.svg import render, shapes
 from ..graph.drawing.theme import DARK, LIGHT, rules
 
 if TYPE_CHECKING:
+    from ..graph.graph import Graph
     from ..store import Store
     from .summary import Candidate
 
@@ -21,9 +22,14 @@ _STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 def picture(store: Store, candidate: Candidate) -> str:
     """The drawing of a candidate, without the style that the page has for all of them."""
     try:
-        return _STYLE.sub("", render(*graph_scene(store.graph(candidate.hash))), count=1)
+        return drawing(store.graph(candidate.hash))
     except NetloomError as error:
         return f'<p class="empty">It cannot be drawn: {escape(str(error))}</p>'
+
+
+def drawing(graph: Graph) -> str:
+    """A graph as SVG, for a page that has `style`."""
+    return _STYLE.sub("", render(*graph_scene(graph)), count=1)
 
 
 def style() -> str:

@@ -85,8 +85,8 @@ class Context:
         graph = random_walk(self, self.start, rng)
         if not self.allows(graph):
             raise SearchError(
-                f"no random edit of the start, pruned to a tenth of its widths where need be, keeps to {self._bounds()}; loosen "
-                "the constraints, or start from another network"
+                f"no random edit of the start, pruned to a tenth of its widths where need be, keeps to {self._bounds()}; "
+                "loosen the constraints, or start from another network"
             )
         return graph
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..netformer import Netformer
     from ..tasks import Task
 
-#: Samples that a Netformer reads of a task, and networks of which predictions are kept.
-_SAMPLES, _KEPT = 2000, 64
+#: Samples that a Netformer reads of a task (its time grows with their cube), and networks of which predictions are kept.
+_SAMPLES, _KEPT = 500, 64
 
 
 @dataclass(eq=False)
@@ -40,6 +40,10 @@ class Learned(ABC):
                 warnings.simplefilter("ignore")  # a search would repeat them for every candidate
                 self._written[graph.hash] = self._write(graph, seed)
         return self._written[graph.hash]
+
+    def forget(self) -> None:
+        """Keep nothing of what was written."""
+        self._written.clear()
 
     @abstractmethod
     def _write(self, graph: Graph, seed: int) -> dict[str, Any]: ...
@@ -77,9 +81,9 @@ class NetformerWeights(Learned):
 
 
 def samples(task: Task) -> tuple[Any, Any]:
-    """The first few thousand samples of the train part, flat (N, features), and their targets."""
+    """The first few hundred samples of the train part, flat (N, features), and their targets."""
     xs, ys, count = [], [], 0
-    for x, y in task.train.batches(500):
+    for x, y in task.train.batches(_SAMPLES):
         xs.append(x)
         ys.append(y)
         count += len(y)
