@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_networks_by_reference(capsys: pytest.CaptureFixture[str]) -> None:
         ("deepnets1m:test", "SPLIT/INDEX"),
         ("deepnets1m:test/500", "networks 0 to 499"),
         ("deepnets1m:tests/5", "did you mean 'test'"),
-        ("deepnets1m:test/5?channels=3", "leave those out"),
+        ("deepnets1m:test/5?cells=3", "leave that out"),
         ("darts?depth=3", "settings are input_shape"),
         ("vit?input_shape=32", "sizes such as"),
     ],
@@ -181,3 +182,29 @@ def test_samples_of_a_space_that_reads_no_descriptions() -> None:
     other = nl.spaces.Samples({"space": "conv", "form": "description"}, records)
     with pytest.raises(FormatError, match="does not read"):
         other[0]
+
+
+# -- narrow and shallow ones ---------------------------------------------------------------------------------------------
+def test_narrow_and_shallow_networks_are_drawn_and_known() -> None:
+    space = DeepNets1M("train", 10, (1, 8, 8), channels=8, max_cells=2)
+    assert space.spec == "deepnets1m?split=train&num_classes=10&input_shape=1x8x8&channels=8&max_cells=2"
+    found = [space.draw(np.random.default_rng(seed)) for seed in range(20)]
+    assert {a.C for a in found} == {8} and {a.n_cells for a in found} == {1, 2}
+    graph = space.sample(np.random.default_rng(3))
+    assert space.contains(graph) and not DeepNets1M("train", 10, (1, 8, 8), channels=8).contains(graph)
+    assert not DeepNets1M("train", 10, (1, 8, 8), channels=16, max_cells=2).contains(graph)
+    assert DeepNets1M("test", channels=8)[4].num_params < DeepNets1M("test")[4].num_params
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"channels": 12}, "channels = 12; expected a multiple of 8"),
+        ({"max_cells": 0}, "max_cells = 0; expected a whole number from 1"),
+        ({"split": "test", "max_cells": 6}, "the networks of test are fixed; leave max_cells out"),
+        ({"split": "predefined", "channels": 8}, "the networks of predefined are fixed; leave channels out"),
+    ],
+)
+def test_sizes_that_no_split_has(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpaceError, match=said):
+        DeepNets1M(**settings)

@@ -11,19 +11,22 @@ _ACTIONS = """\
   view NETWORK …     a network as a hypernetwork sees it: nodes, edges, distances
   train …            a hypernetwork, on networks that are sampled as it goes
   eval FILE …        accuracy of the networks it fills, of a split of DeepNets-1M or of a space
+  rank FILE …        the best of many networks by that accuracy, without training one
   embed FILE …       embeddings of networks, as .npy or .parquet
   convert FILE OUT   any published checkpoint as safetensors; nothing in the file is run
   list               hypernetworks that are known by name
+  reproduce …        the papers' tables beside what is measured with the files and data at hand
 """
 _EXAMPLES = """\
   netloom ghn train --preset ghn2 --task digits --out ghn.safetensors --checkpoint state
   netloom ghn train --preset ghn3 --task cifar10 --meta-batch 4 --hid 32 --epochs 20 --out ghn3.safetensors
   netloom ghn eval ghn.safetensors --task digits --split test -n 20
+  netloom ghn rank digits --split search -n 1000 --top 10 --channels 8 --out ranks.jsonl
   netloom ghn predict my_models:net --file ghn2_cifar10 --input 3x32x32 --out filled.safetensors
   netloom ghn embed ghn.safetensors nets.parquet --out embeddings.npy
   netloom ghn convert ghn3tm8.pt ghn3tm8.safetensors
 """
-_FILE = "a file, or the name of a published one (netloom ghn list)"
+_FILE = "a file, or the name of a known one (netloom ghn list)"
 
 
 def add_ghn(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -39,6 +42,8 @@ def add_ghn(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> N
     actions = made.add_subparsers(dest="action", metavar="ACTION", required=True, prog="netloom ghn")
     _add_train(actions)
     _add_eval(actions)
+    _add_rank(actions)
+    _add_reproduce(actions)
     _add_predict(actions)
     _add_view(actions)
     _add_embed(actions)
@@ -72,7 +77,7 @@ def _add_train(actions: Any) -> None:
         ("--heads", int, "heads of GHN-3"),
         ("--max-channels", int, "channels of the largest weight that is decoded"),
         ("--kernel", int, "its kernel"),
-        ("--channels", int, "channels of the sampled networks, in place of those of the space"),
+        ("--pool", int, "draw so many networks once and meet them again, in place of new ones in every step"),
         ("--max-nodes", int, "bound on the size of the networks of a step"),
         ("--epochs", int, "epochs"),
         ("--steps", int, "stop after so many steps"),
@@ -84,6 +89,12 @@ def _add_train(actions: Any) -> None:
         ("--seed", int, "seed (default: 0)"),
     ):
         made.add_argument(name, type=kind, metavar=name[2:3].upper(), help=text)
+    made.add_argument(
+        "--channels", type=int, nargs="+", metavar="C",
+        help="channels of the sampled networks, in place of those of the space; of several, one at random",
+    )  # fmt: skip
+    made.add_argument("--schedule", choices=("steps", "cosine"), help="of the learning rate")
+    made.add_argument("--warmup-epochs", type=int, metavar="W", help="epochs in which the rate of a cosine rises")
     made.add_argument("--precision", choices=("float32", "bfloat16", "float16"), help="of the sampled networks")
     made.add_argument("--devices", type=int, default=1, metavar="N", help="processes that share the networks of a step")
     made.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (default: cpu)")
@@ -99,11 +110,51 @@ def _add_eval(actions: Any) -> None:
     made.add_argument("file", metavar="FILE", help=_FILE)
     made.add_argument("--task", help="the data (default: those it was trained on)")
     made.add_argument("--part", default="valid", choices=("valid", "test"), help="part of the data (default: valid)")
-    made.add_argument("--split", default="test", help="split of DeepNets-1M (default: test)")
-    made.add_argument("--space", help="draw networks from another space")
+    _add_candidates(made, "test", 20)
     made.add_argument("--arch", metavar="I", type=int, help="only the network of that number")
-    made.add_argument("-n", type=int, default=20, help="how many networks (default: 20)")
-    made.add_argument("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    made.add_argument("--json", action="store_true", help="write JSON")
+    made.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_candidates(made: argparse.ArgumentParser, split: str, count: int) -> None:
+    """Which networks, and how many samples they see."""
+    splits = "train, val, test, wide, deep, dense, bnfree, predefined or search"
+    made.add_argument("--split", default=split, help=f"split of DeepNets-1M: {splits} (default: {split})")
+    made.add_argument("--space", help="draw networks from another space")
+    made.add_argument("-n", type=int, default=count, help=f"how many networks (default: {count:,})")
+    made.add_argument("--seed", type=int, default=0, help="seed of draws from a space (default: 0)")
+    made.add_argument("--channels", type=int, metavar="C", help="channels of the networks, in place of those of the split")
+    made.add_argument("--samples", type=int, metavar="S", help="look at so many samples at most")
+
+
+def _add_rank(actions: Any) -> None:
+    made = actions.add_parser(
+        "rank",
+        description="The best of many networks by the accuracy that they have with predicted parameters; none is trained.\n\n"
+        "With --out the same command goes on where it was stopped. A name that it prints is one that netloom train takes:\n"
+        "netloom train 'deepnets1m:search/12' --task cifar10 --recipe darts-600",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("file", metavar="FILE", help=_FILE)
+    made.add_argument("--task", help="the data (default: those it was trained on)")
+    made.add_argument("--part", default="valid", choices=("valid", "test"), help="part of the data (default: valid)")
+    _add_candidates(made, "search", 1000)
+    made.add_argument("--top", type=int, default=10, metavar="K", help="how many to print (default: 10)")
+    made.add_argument("--out", metavar="FILE", help="a .jsonl file, a line for every network, which a next run goes on with")
+    made.add_argument("--best", metavar="FILE", help="write the best network's graph (.json)")
+    made.add_argument("--json", action="store_true", help="write JSON")
+    made.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_reproduce(actions: Any) -> None:
+    made = actions.add_parser(
+        "reproduce",
+        description="The papers' tables beside what is measured here, with the hypernetworks and data that are at hand. What "
+        "is absent is marked, with the command that would close it on a machine with a graphics card.",
+    )
+    made.add_argument("file", metavar="FILE", nargs="*", help="measure these hypernetworks too: " + _FILE)
+    made.add_argument("--task", help="the data to measure on (default: those it was trained on)")
+    made.add_argument("-n", type=int, default=100, help="networks of each split (default: 100)")
     made.add_argument("--channels", type=int, metavar="C", help="channels of the networks, in place of those of the split")
     made.add_argument("--samples", type=int, metavar="S", help="look at so many samples at most")
     made.add_argument("--json", action="store_true", help="write JSON")

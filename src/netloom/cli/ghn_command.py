@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..errors import HypernetworkError
 def run(given: argparse.Namespace) -> int:
     """Do what the action says."""
     actions: dict[str, Callable[[argparse.Namespace], int]] = {
-        "train": _train, "eval": _eval, "predict": _predict, "view": _view, "embed": _embed, "convert": _convert, "list": _list,
+        "train": _train, "eval": _eval, "rank": _rank, "predict": _predict, "view": _view, "embed": _embed, "convert": _convert,
+        "list": _list, "reproduce": _reproduce,
     }  # fmt: skip
     return actions[given.action](given)
 
@@ -26,7 +27,7 @@ def run(given: argparse.Namespace) -> int:
 _SETTINGS = {"lr": "learning_rate"}
 _TRAINED = (
     "meta_batch", "virtual_edges", "normalize", "layernorm", "hypernet", "hid", "layers", "heads", "max_channels", "kernel",
-    "channels", "max_nodes", "epochs", "batch_size", "lr", "weight_decay", "precision",
+    "max_nodes", "pool", "epochs", "batch_size", "lr", "weight_decay", "schedule", "warmup_epochs", "precision",
 )  # fmt: skip
 
 
@@ -38,6 +39,8 @@ def _train(given: argparse.Namespace) -> int:
             "say where the hypernetwork goes: --out FILE.safetensors, or --checkpoint FOLDER to keep the state"
         )
     changes = {_SETTINGS.get(name, name): getattr(given, name) for name in _TRAINED if getattr(given, name) is not None}
+    if given.channels:
+        changes["channels"] = given.channels[0] if len(given.channels) == 1 else tuple(given.channels)
     if given.watched is not None:
         changes["watched"] = given.watched
     settings = {
@@ -94,7 +97,7 @@ def _eval(given: argparse.Namespace) -> int:
             "networks": len(found.top1), "mean": found.mean, "max": found.max, "standard_error": found.standard_error,
             "top1": found.top1, "top5": found.top5, "errors": found.errors,
         }  # fmt: skip
-        print(json.dumps({key: _plain(value) for key, value in document.items()}, indent=2))
+        print(json.dumps(_plain(document), indent=2))
     else:
         print(str(found) + (f"; top-5 {100 * sum(top5) / len(top5):.2f} %" if task.num_classes >= 20 and top5 else ""))
         for error in found.errors:
@@ -104,31 +107,72 @@ def _eval(given: argparse.Namespace) -> int:
 
 def _networks(given: argparse.Namespace, task: Any) -> list[Any]:
     """The networks that were asked for, made for the task."""
-    import numpy as np
+    candidates = _candidates(given, task)
+    numbers = [given.arch] if given.arch is not None else range(min(given.n, len(candidates)))
+    return list(candidates.among(numbers))
 
-    numbers = [given.arch] if given.arch is not None else list(range(given.n))
-    if given.space:
-        from ..spaces.loading import load
 
-        space = load(given.space, input_shape=task.train.shape, num_classes=task.num_classes)
-        return [space.sample(np.random.default_rng((given.seed, number))) for number in numbers]
-    from ..spaces.deepnets import DeepNets1M
-    from ..spaces.deepnets_network import network
-    from ..spaces.deepnets_splits import fixed_network, fixed_splits
+def _candidates(given: argparse.Namespace, task: Any) -> Any:
+    from ..ghn import Candidates
 
-    if given.split in fixed_splits():
-        numbers = [number for number in numbers if number < len(fixed_splits()[given.split].hashes) or given.arch is not None]
-        bases = [fixed_network(given.split, number) for number in numbers]
-    else:
-        space = DeepNets1M(given.split, task.num_classes, tuple(task.train.shape))
-        bases = [space.draw(np.random.default_rng((given.seed, number))) for number in numbers]
-    sizes = {"C": given.channels, "fc_dim": 4 * given.channels} if given.channels else {}
-    return [
-        network(replace(base, input_shape=tuple(task.train.shape), num_classes=task.num_classes, **sizes)) for base in bases
-    ]
+    return Candidates(task, given.split, given.space, given.channels, given.seed)
+
+
+# -- rank ----------------------------------------------------------------------------------------------------------------
+def _rank(given: argparse.Namespace) -> int:
+    from ..ghn import load, rank
+    from ..tasks import load as load_task
+
+    ghn = load(given.file)
+    task = load_task(given.task or str(ghn.about.get("task") or "digits"))
+    candidates = _candidates(given, task)
+    numbers = range(min(given.n, len(candidates)))
+    best = [-1.0]
+
+    def tell(done: int, row: Any) -> None:
+        best[0] = max(best[0], row.accuracy)
+        if not given.quiet:
+            end = "\n" if done == len(numbers) else ""
+            print(f"\r{done:,}/{len(numbers):,} networks, best {100 * best[0]:.2f} %  ", end=end, file=sys.stderr, flush=True)
+
+    try:
+        found = rank(
+            ghn, candidates, numbers, part=given.part, max_samples=given.samples, file=given.out, on_network=tell
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        told = f"the same command goes on in {given.out}" if given.out else "nothing was kept; give --out"
+        print(f"\nnetloom ghn: stopped; {told}", file=sys.stderr)
+        return 130
+    top = found[: given.top]
+    if given.best and top:
+        from .output import writer
+
+        with writer(given.best) as write:
+            write(candidates[top[0].number].to_json())
+    if given.json:
+        print(json.dumps({"networks": len(found), "top": [_plain(asdict(row)) for row in top]}, indent=2))
+        return 0
+    for place, row in enumerate(top, 1):
+        told = f"{100 * row.accuracy:6.2f} %" if not row.error else row.error
+        print(f"{place:>3}  {told}  {row.num_params:>11,} parameters  {row.name}")
+    if top and given.space is None:
+        print(f"train the best: netloom train '{top[0].name}' --task {task.spec or task.name} --recipe darts-600")
+    return 0
+
+
+# -- reproduce -----------------------------------------------------------------------------------------------------------
+def _reproduce(given: argparse.Namespace) -> int:
+    from ..ghn.reproducing import reproduce
+
+    told = None if given.quiet else lambda line: print(line, file=sys.stderr)
+    found = reproduce(given.file, task=given.task, count=given.n, samples=given.samples, channels=given.channels, tell=told)
+    print(json.dumps(_plain(found.to_dict()), indent=2) if given.json else found.to_markdown())
+    return 0
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -176,14 +220,15 @@ def _embed(given: argparse.Namespace) -> int:
     import numpy as np
 
     from ..ghn import embed, load
+    from ..ghn.ranking import digest
     from ..spaces.samples import read_samples
 
     ending = Path(given.out).suffix
     if ending not in (".npy", ".parquet"):
         raise HypernetworkError(f"--out {given.out!r}; expected a file that ends in .npy or .parquet")
     ghn, samples = load(given.file), read_samples(given.graphs)
-    digest = _digest(ghn)
-    known = _known_embeddings(given.out, ghn.config.hid, digest) if ending == ".parquet" else {}
+    weights = digest(ghn)
+    known = _known_embeddings(given.out, ghn.config.hid, weights) if ending == ".parquet" else {}
     hashes = list(samples.hashes)
     missing = [number for number, key in enumerate(hashes) if key not in known]
     for start in range(0, len(missing), 64):
@@ -199,19 +244,9 @@ def _embed(given: argparse.Namespace) -> int:
         import pandas as pd
 
         columns = {f"e{i}": table[:, i] for i in range(table.shape[1])}
-        pd.DataFrame({"hash": hashes, "hypernetwork": digest, **columns}).to_parquet(given.out, index=False)
+        pd.DataFrame({"hash": hashes, "hypernetwork": weights, **columns}).to_parquet(given.out, index=False)
     print(f"{given.out}: {table.shape[0]:,} networks × {table.shape[1]}; {len(hashes) - len(missing):,} were there already")
     return 0
-
-
-def _digest(ghn: Any) -> str:
-    """SHA-256 of the weights: embeddings of another hypernetwork are of no use."""
-    import hashlib
-
-    found = hashlib.sha256()
-    for name, tensor in sorted(ghn.state_dict().items()):
-        found.update(name.encode() + tensor.cpu().numpy().tobytes())
-    return found.hexdigest()
 
 
 def _known_embeddings(path: str, hid: int, digest: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Graph hypernetworks: which weights a network would have that nobody trained.
 
 `hyper_graph` is a network as a hypernetwork sees it. `GHN1`, `GHN2`, `MLP` and `GHN3` predict the parameters of networks;
-`load`
-reads one from a file, or a published one by name. `train` makes one, `evaluate` says how good the networks are that it fills,
-`embed` gives embeddings of networks. `adapt_to_small_images` makes ImageNet models fit 32 × 32 images.
+`load` reads one from a file, the one that comes with netloom, or a published one by name. `train` makes one, `evaluate` says
+how good the networks are that it fills, `rank` which of many would do best, `embed` gives embeddings of networks.
+`adapt_to_small_images` makes ImageNet models fit 32 × 32 images.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _LATER = {
     "adapt_to_small_images": "small_images",
     **dict.fromkeys(("Accuracies", "embed", "evaluate"), "evaluating"),
     **dict.fromkeys(("MetaResult", "train"), "meta_training"),
+    "Candidates": "candidates",
+    **dict.fromkeys(("Ranked", "rank"), "ranking"),
     **dict.fromkeys(("MetaRecipe", "PRESETS", "preset"), "presets"),
 }
 

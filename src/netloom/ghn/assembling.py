@@ -13,9 +13,18 @@ from ..building.network import Network, build
 from ..graph.graph import Graph
 
 
-def assembled(graph: Graph, tensors: Mapping[str, Tensor], generator: torch.Generator, device: Any = "cpu") -> Network:
-    """The network of ``graph`` that computes with ``tensors`` themselves; what is missing is fresh. In training mode."""
-    network = build(graph, device="meta")
+def assembled(
+    graph: Graph,
+    tensors: Mapping[str, Tensor],
+    generator: torch.Generator,
+    device: Any = "cpu",
+    network: Network | None = None,
+) -> Network:
+    """The network of ``graph`` that computes with ``tensors`` themselves; what is missing is fresh. In training mode.
+
+    ``network`` is one of the graph that may be used for it: making one takes about as long as running it once.
+    """
+    network = build(graph, device="meta") if network is None else network
     for key, entry in graph.tensors.items():
         name = entry.alias_of or key
         path, _, own = key.rpartition(".")

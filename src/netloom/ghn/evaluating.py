@@ -15,6 +15,7 @@ from ..errors import HypernetworkError, NetloomWarning
 from .assembling import assembled
 from .meta_learner import _first
 from .prediction import predict, view_of
+from .viewing import as_graph
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -59,7 +60,7 @@ class Accuracies:
 
 
 def evaluate(
-    ghn: Hypernetwork,
+    ghn: Hypernetwork | None,
     networks: Iterable[Any],
     task: Task | str,
     *,
@@ -71,7 +72,7 @@ def evaluate(
     """Accuracies of networks with predicted parameters, batch norms using statistics of batches of ``batch_size``.
 
     ``networks`` are graphs, Networks or modules (traced with a sample of the task). ``part`` of the task is ``"valid"`` or
-    ``"test"``.
+    ``"test"``. None for ``ghn`` is random initialisation, to compare with.
     Raises `HypernetworkError` where the hypernetwork was made for another number of classes, and warns where it was trained on
     data of another kind or normalisation.
     """
@@ -79,14 +80,15 @@ def evaluate(
         from ..tasks import load
 
         task = load(task)
-    check_task(ghn, task)
+    if ghn is not None:
+        check_task(ghn, task)
     if part not in ("train", "valid", "test"):
         raise HypernetworkError(f"part {part!r}; expected train, valid or test")
     data = task.read_test() if part == "test" else getattr(task, part)
     top1, top5, errors = [], [], []
     for number, network in enumerate(networks):
         try:
-            first, fifth = _accuracy(ghn, network, data, batch_size, max_samples)
+            first, fifth = accuracy(ghn, network, data, batch_size=batch_size, max_samples=max_samples)
         except Exception as error:  # whatever a network does: its failure is a result
             first = fifth = math.nan
             errors.append(f"network {number}: {type(error).__name__}: {error}")
@@ -98,16 +100,24 @@ def evaluate(
 
 
 @torch.no_grad()
-def _accuracy(ghn: Hypernetwork, network: Any, data: Any, batch_size: int, max_samples: int | None) -> tuple[float, float]:
+def accuracy(
+    ghn: Hypernetwork | None, network: Any, data: Any, *, batch_size: int = 64, max_samples: int | None = None
+) -> tuple[float, float]:
+    """Top-1 and top-5 accuracy of one network with predicted (None: random) parameters on a part of a task."""
     example = None if hasattr(network, "steps") or hasattr(network, "graph") else torch.zeros(2, *data.shape)
-    prediction = predict(ghn, [network], [example], warn=False)[0]
-    net = assembled(prediction.graph, prediction.tensors, torch.Generator().manual_seed(0), ghn.embed.weight.device)
+    generator = torch.Generator().manual_seed(0)
+    if ghn is None:
+        net = assembled(as_graph(network, example), {}, generator)
+    else:
+        prediction = predict(ghn, [network], [example], warn=False)[0]
+        net = assembled(prediction.graph, prediction.tensors, generator, ghn.embed.weight.device)
     batch_mode(net)
     right = fifth = seen = 0
     for x, y in data.batches(batch_size):
         if len(y) < 2 or (max_samples is not None and seen >= max_samples):
             break
-        best = _first(net(x)).topk(min(5, ghn.config.num_classes), dim=1).indices == y[:, None]
+        logits = _first(net(x))
+        best = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
         right, fifth, seen = right + int(best[:, 0].sum()), fifth + int(best.any(1).sum()), seen + len(y)
     if not seen:
         raise HypernetworkError("there are no two samples to evaluate on")

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..building.network import Network
 from ..errors import HypernetworkError, SpaceError
 from ..graph.graph import Graph
 from .assembling import assembled
 from .hypernetwork import Hypernetwork
+from .pool import Pool, Subject
 from .prediction import Prediction, predict
 from .presets import MetaRecipe
 from .several_processes import place, summed
@@ -47,15 +49,17 @@ class MetaLearner:
         self.last_loss = 0.0
         self.right = self.seen = 0
         self.device = next(ghn.parameters()).device
+        self.pool = Pool(self.drawn, ghn.config, recipe.pool, seed)
 
     # -- a step ----------------------------------------------------------------------------------------------------
     def step(self, batch: tuple[Tensor, Tensor]) -> float:
         """Learn from the images of a batch, seen by freshly sampled networks; gives the mean loss of those that count."""
         self._set_rate()
-        predictions = predict(self.ghn, self.graphs(), warn=False)
+        subjects = self.subjects()
+        predictions = predict(self.ghn, [(subject.graph, subject.view) for subject in subjects], warn=False)
         losses, roots, gradients = [], [], []
-        for number, prediction in enumerate(predictions):
-            found = self._through(prediction, batch, number, len(predictions))
+        for number, (subject, prediction) in enumerate(zip(subjects, predictions)):
+            found = self._through(prediction, subject.network, batch, number, len(predictions))
             if found is None:
                 self.skipped += 1
                 continue
@@ -76,13 +80,11 @@ class MetaLearner:
         self.last_loss = sum(losses) / len(losses) if losses else self.last_loss
         return self.last_loss
 
-    def graphs(self) -> list[Graph]:
+    def subjects(self) -> list[Subject]:
         """The networks of the coming step: this process's share, of at most ``max_nodes`` nodes together."""
         rank, world = place()
-        found: list[Graph] = []
-        for number in range(rank, self.recipe.meta_batch, world):
-            found.append(self.drawn(np.random.default_rng((_STREAM, self.seed, self.steps, number))))
-        return found
+        numbers = range(rank, self.recipe.meta_batch, world)
+        return [self.pool.take(np.random.default_rng((_STREAM, self.seed, self.steps, number))) for number in numbers]
 
     def drawn(self, rng: np.random.Generator) -> Graph:
         """A network that fits the images and is not too large; the others are drawn anew."""
@@ -100,7 +102,7 @@ class MetaLearner:
         raise HypernetworkError(f"no network could be drawn in {_TRIES} tries: {reason}; give another space, or more max_nodes")
 
     def _through(
-        self, prediction: Prediction, batch: tuple[Tensor, Tensor], number: int, count: int
+        self, prediction: Prediction, kept: Network | None, batch: tuple[Tensor, Tensor], number: int, count: int
     ) -> tuple[float, list[Tensor], list[Tensor]] | None:  # fmt: skip
         """Loss of one network, its predicted tensors and their gradients; None where any is not finite.
 
@@ -109,7 +111,7 @@ class MetaLearner:
         x, y = batch
         generator = torch.Generator(self.device).manual_seed(self.seed * 1_000_003 + self.steps * 1009 + number)
         held = {name: tensor.detach().requires_grad_() for name, tensor in prediction.tensors.items()}
-        network = assembled(prediction.graph, held, generator, self.device)
+        network = assembled(prediction.graph, held, generator, self.device, kept)
         with torch.random.fork_rng(devices=[]), self._autocast():
             torch.manual_seed(generator.initial_seed())
             given = network(x)

@@ -158,7 +158,6 @@ def _task(task: Task | str) -> Task:
         raise HypernetworkError(f"the task {task.name!r} is a regression; hypernetworks are trained on classification")
     if len(task.train.shape) != 3:
         given = "×".join(map(str, task.train.shape))
-        given = "×".join(map(str, task.train.shape))
         raise HypernetworkError(f"the task {task.name!r} has samples of {given}; expected images (channels, height, width)")
     return task
 
@@ -174,7 +173,14 @@ def _sampler(space: Any, task: Task, settings: MetaRecipe) -> Callable[[np.rando
         return sample
     from ..spaces.deepnets_network import network
 
-    return lambda rng: network(replace(space.draw(rng), C=channels, fc_dim=4 * channels))
+    choices = channels if isinstance(channels, tuple) else (channels,)
+
+    def sized(rng: np.random.Generator) -> Graph:
+        base = space.draw(rng)
+        chosen = choices[int(rng.integers(len(choices)))] if len(choices) > 1 else choices[0]
+        return network(replace(base, C=chosen, fc_dim=4 * chosen))
+
+    return sized
 
 
 def _watching(ghn: Hypernetwork, watch: list[Graph], task: Task) -> Callable[[], tuple[float, float]] | None:

@@ -45,7 +45,8 @@ class DeepNets1M:
     ``deep``, ``dense``, ``bnfree`` (500, 500 and 100 each, which come with netloom), or ``predefined`` (ResNet-50 and a vision
     transformer). ``space[i]`` is network i of the split; samples follow its rules and are new ones. Random numbers of
     different splits are independent, and nothing of ``train`` and ``search`` computes what an evaluation network computes.
-    Images of 96 pixels and more get the paper's networks for ImageNet. Raises `SpaceError`.
+    Images of 96 pixels and more get the paper's networks for ImageNet. ``channels`` makes all networks that narrow, and
+    ``max_cells`` those that are drawn no deeper: for small machines. Raises `SpaceError`.
 
     >>> import numpy
     >>> space = DeepNets1M(split="test")
@@ -59,8 +60,10 @@ class DeepNets1M:
     split: str = "train"
     num_classes: int = 10
     input_shape: tuple[int, int, int] = (3, 32, 32)
+    channels: int | None = None
+    max_cells: int | None = None
 
-    SETTINGS: ClassVar[tuple[str, ...]] = ("split", "num_classes", "input_shape")
+    SETTINGS: ClassVar[tuple[str, ...]] = ("split", "num_classes", "input_shape", "channels", "max_cells")
     READERS: ClassVar[dict[str, Any]] = {"split": ("the name of a split", str)}
 
     def __post_init__(self) -> None:
@@ -70,12 +73,27 @@ class DeepNets1M:
         except ValueError as error:
             raise SpaceError(f"deepnets1m space: {error}") from None
         Architecture(as_genotype("vit"), 1, 8, self.num_classes, input_shape=self.input_shape)  # says what is wrong
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        fixed = self.split == "predefined" or self.split in fixed_splits()
+        for name, step in (("channels", 8), ("max_cells", 1)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, int) or value < 1 or value % step:
+                expected = "a multiple of 8, for the heads of attention" if step == 8 else "a whole number from 1"
+                raise SpaceError(f"deepnets1m space: {name} = {value!r}; expected {expected}")
+            if self.split == "predefined" or (name == "max_cells" and fixed):
+                raise SpaceError(f"deepnets1m space: the networks of {self.split} are fixed; leave {name} out")
 
     @property
     def spec(self) -> str:
         """The text that `netloom.spaces.load` makes this space from."""
         size = "x".join(map(str, self.input_shape))
-        return f"deepnets1m?split={self.split}&num_classes={self.num_classes}&input_shape={size}"
+        text = f"deepnets1m?split={self.split}&num_classes={self.num_classes}&input_shape={size}"
+        given = {"channels": self.channels, "max_cells": self.max_cells}
+        return text + "".join(f"&{name}={value}" for name, value in given.items() if value is not None)
 
     # -- networks and architectures ------------------------------------------------------------------------------------
     @staticmethod
@@ -157,9 +175,10 @@ class DeepNets1M:
         if self.split in fixed_splits():
             found = fixed_network(self.split, index)
             wider = self.split == "wide" and max(self.input_shape[1:]) >= LARGE
-            return found.resized(
+            made = found.resized(
                 num_classes=self.num_classes, input_shape=self.input_shape, C=found.C // 2 if wider else found.C
             )  # fmt: skip
+            return made if self.channels is None else made.resized(C=self.channels, fc_dim=4 * self.channels)
         if not 0 <= index < len(self):
             raise SpaceError(f"deepnets1m split {self.split} has networks 0 to {len(self) - 1}, not {index}")
         return self.draw(_generator(_SEED, index))
@@ -175,7 +194,7 @@ class DeepNets1M:
         """The architecture of `sample`, without its graph; not of ``predefined``, which has a network without cells."""
         if self.split == "predefined":
             raise SpaceError("deepnets1m split predefined has no rules to draw by; take its networks by index")
-        return draw(self.split, rng, self.num_classes, self.input_shape)
+        return draw(self.split, rng, self.num_classes, self.input_shape, self.channels, self.max_cells)
 
     def contains(self, graph: Graph) -> bool:
         """Whether the rules of the split may give this network, whatever its nodes are called."""
@@ -184,7 +203,9 @@ class DeepNets1M:
             return False
         if self.split == "predefined":
             return any(graph.hash == known.hash for known in self)
-        return any(may_be_drawn(self.split, found, graph) for found in read_architectures(graph))
+        return any(
+            may_be_drawn(self.split, found, graph, self.channels, self.max_cells) for found in read_architectures(graph)
+        )  # fmt: skip
 
     # -- many, without their graphs ------------------------------------------------------------------------------------
     def describe(self, rng: numpy.random.Generator) -> Description:

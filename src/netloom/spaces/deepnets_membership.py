@@ -11,7 +11,6 @@ from .deepnets_sampling import (
     BASE_HIDDEN,
     CHANNEL_STEP,
     LEAST_PARAMS,
-    RULES,
     TRAIN_CHANNELS,
     TRAIN_HIDDEN,
     Rule,
@@ -19,23 +18,26 @@ from .deepnets_sampling import (
     count_params,
     is_small_enough,
     plausible,
+    rule_of,
     train_widths,
 )  # fmt: skip
 from .deepnets_splits import is_fixed
 
 
-def may_be_drawn(split: str, a: Architecture, graph: Graph) -> bool:
+def may_be_drawn(split: str, a: Architecture, graph: Graph, channels: int | None = None, max_cells: int | None = None) -> bool:
     """Whether the generator of a split may draw the network of ``graph``, read as the architecture ``a``.
+
+    ``channels`` are those that all networks have, where they are not those of the split; ``max_cells`` bounds their depth.
 
     Operations that nothing depends on are not in ``a``; what they may have been is allowed for.
     """
-    rule = RULES[split]
+    rule = rule_of(split, max_cells)
     dead = Dead(a, graph)
     return (
         _cells_fit(rule, a)
         and _settings_fit(rule, a, dead)
         and is_small_enough(based(a), rule)
-        and (_train_widths_fit(a, dead) if rule.widths == "few" else _evaluation_widths_fit(rule, a, dead))
+        and _widths_fit(rule, a, dead, channels)
         and not (rule.trains and is_fixed(based(a)))
     )
 
@@ -89,6 +91,12 @@ def _settings_fit(rule: Rule, a: Architecture, dead: Dead) -> bool:
     if rule.norms == "some" and a.norm is None:
         return a.n_cells <= rule.cells[0] + 1 and genotype.steps <= rule.deep_steps
     return (a.norm is None) == (rule.norms == "none")
+
+
+def _widths_fit(rule: Rule, a: Architecture, dead: Dead, channels: int | None) -> bool:
+    if channels is not None:
+        return a.C == channels and (a.fc_layers == 1 or a.fc_dim == 4 * channels)
+    return _train_widths_fit(a, dead) if rule.widths == "few" else _evaluation_widths_fit(rule, a, dead)
 
 
 def _train_widths_fit(a: Architecture, dead: Dead) -> bool:

@@ -27,11 +27,13 @@ def graph_of(text: str, input_shape: Shape | None = None, num_classes: int | Non
     """The network that the text names, for images of ``input_shape`` and so many classes where it does not say itself.
 
     ``deepnets1m:SPLIT/INDEX`` is a network of a split, of 32 pixels unless told otherwise; names are those of
-    `named_network`, of 224. ``?SETTING=VALUE&…`` sets input_shape, num_classes, and for ``darts`` and ``vit`` channels and
-    cells. Raises `SpaceError`.
+    `named_network`, of 224. ``?SETTING=VALUE&…`` sets input_shape, num_classes, channels, and for ``darts`` and ``vit`` cells.
+    Raises `SpaceError`.
 
     >>> graph_of("deepnets1m:predefined/1").num_params, graph_of("darts?channels=16&cells=8&input_shape=3x32x32").num_params
     (1012234, 246106)
+    >>> graph_of("deepnets1m:search/7?channels=8").num_params < graph_of("deepnets1m:search/7").num_params
+    True
     """
     name, _, rest = text.partition("?")
     given: dict[str, int] = {} if num_classes is None else {"num_classes": num_classes}
@@ -54,10 +56,11 @@ def graph_of(text: str, input_shape: Shape | None = None, num_classes: int | Non
     split, slash, index = name.removeprefix(PREFIX).partition("/")
     if not slash or not index.isdecimal():
         raise SpaceError(f"{text[:120]!r}: expected deepnets1m:SPLIT/INDEX, such as deepnets1m:test/12")
-    if given.keys() - {"num_classes"}:
-        raise SpaceError(f"{text[:120]!r}: networks of a split have the channels and cells that they have; leave those out")
+    if "cells" in given:
+        raise SpaceError(f"{text[:120]!r}: networks of a split have the cells that they have; leave that out")
     shape = input_shape or (3, 32, 32)
-    space = DeepNets1M(split, given.get("num_classes") or (1000 if max(shape[1:]) >= LARGE else 10), shape)
+    classes = given.get("num_classes") or (1000 if max(shape[1:]) >= LARGE else 10)
+    space = DeepNets1M(split, classes, shape, given.get("channels"))
     if int(index) >= len(space):
         raise SpaceError(f"{text[:120]!r}: the split {split} has networks 0 to {len(space) - 1}")
     return space[int(index)]

@@ -8,7 +8,7 @@ operations apart, so that what it keeps is an operation at random on two differe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -72,6 +72,19 @@ RULES: dict[str, Rule] = {
 }
 
 
+def rule_of(split: str, max_cells: int | None = None) -> Rule:
+    """The rule of a split, or of its networks of at most ``max_cells`` cells: where it has none so shallow, from 1 on.
+
+    >>> rule_of("train").cells, rule_of("train", 6).cells, rule_of("train", 2).cells
+    ((4, 18), (4, 6), (1, 2))
+    """
+    rule = RULES[split]
+    if max_cells is None:
+        return rule
+    low, high = rule.cells
+    return replace(rule, cells=(low if max_cells >= low else 1, min(high, max_cells)))
+
+
 class _Numbers:
     """Random choices out of a stream of numbers in [0, 1): the generator's, apart from those of every other ``stream``."""
 
@@ -103,9 +116,13 @@ class _Numbers:
         return self.number() > 0.5
 
 
-def draw(split: str, rng: numpy.random.Generator, num_classes: int, input_shape: Shape) -> Architecture:
+def draw(
+    split: str, rng: numpy.random.Generator, num_classes: int, input_shape: Shape, channels: int | None = None,
+    max_cells: int | None = None,
+) -> Architecture:  # fmt: skip
     """A random architecture of a split, sized as the split sizes its networks; a function of the generator's state alone.
 
+    ``channels`` gives all that many, and four times as many hidden units; ``max_cells`` bounds their depth.
     What the splits that networks are trained on give is never one of the fixed evaluation networks, of whatever width.
 
     >>> import numpy
@@ -113,13 +130,15 @@ def draw(split: str, rng: numpy.random.Generator, num_classes: int, input_shape:
     >>> found.n_cells in range(10, 37), found.C % 16
     (True, 0)
     """
-    rule, numbers = RULES[split], _Numbers(rng, RULES[split].stream)
+    rule = rule_of(split, max_cells)
+    numbers = _Numbers(rng, rule.stream)
     usual = input_shape in ((3, 32, 32), (3, 224, 224))
     for _ in range(100_000):
         base = _candidate(rule, numbers)
         if base is None or (rule.trains and is_fixed(base)):
             continue
-        found = _sized(rule, base, numbers).resized(num_classes=num_classes, input_shape=input_shape)
+        sized = _sized(rule, base, numbers) if channels is None else base.resized(C=channels, fc_dim=4 * channels)
+        found = sized.resized(num_classes=num_classes, input_shape=input_shape)
         if usual or _fits(found):
             return found
     raise SpaceError(f"deepnets1m space: no network fits input_shape = {input_shape}; use sizes such as (3, 32, 32)")
