@@ -40,6 +40,7 @@ SMALL: dict[str, Any] = {
     "predictor": lambda: PredictorSearch(initial=6, pool=16, rounds=2, predictor=Line()),
     "filtered": lambda: Filtered(initial=8, predictor=Line(), quantile=0.5),
     "cma-es": "cma-es?initial=4&population=4",
+    "generator": "generator?initial=5&steps=5&unlabelled=0&predictor=Trees&screen=2&growth=0.8",
 }
 OBJECTIVES = {"nsga2": ("score", "params")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Family:
             if given is None:
                 return Family(covering(graphs))
         own = notation_of(given)
-        return Family(covering(graphs), given, True) if own is None else Family(own, given)
+        return Family(own, given) if own is not None else Family(covering(graphs), given, True)
 
     def sequence(self, graph: Graph) -> list[int]:
         """The numbers of a network's tokens; `SpaceError` for a network of another family."""
@@ -125,6 +126,31 @@ def notation_of(space: Space) -> Sequences | None:
         return robust.of(space)
     except SpaceError:
         return None
+
+
+def insiders(given: Space | Sequences | str | None, graphs: list[Graph], scores: Any) -> tuple[list[Graph], Any]:
+    """Of graphs and scores (N,) those that a generator for ``given`` can learn from: that have sequences, and one input."""
+    kept = []
+    own = Family.of(given, graphs) if given is not None else None
+    shapes = Counter(_signature(graph) for graph in graphs)
+    usual = shapes.most_common(1)[0][0] if shapes else None
+    for i, graph in enumerate(graphs):
+        try:
+            if own is not None and not own.checks:
+                own.sequence(graph)
+            elif _signature(graph) == usual:
+                Notation.covering([graph]).encode(graph)
+            else:
+                continue
+        except NetloomError:
+            continue
+        kept.append(i)
+    return [graphs[i] for i in kept], scores[kept]
+
+
+def _signature(graph: Graph) -> str:
+    """Shapes of inputs and outputs."""
+    return str([node.shape[1:] for node in (*graph.inputs, *graph.outputs)])
 
 
 def covering(graphs: Sequence[Graph]) -> Notation:

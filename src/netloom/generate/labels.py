@@ -42,7 +42,7 @@ def checked(graphs: Iterable[Graph], scores: Any) -> tuple[list[Graph], Array, i
 def check_enough(scores: Array, dropped: int) -> None:
     """`GeneratorError` for too few scores, or scores that are all equal."""
     if len(scores) < FEWEST:
-        left_out = f" ({dropped} scores are NaN)" if dropped else ""
+        left_out = f" ({dropped} scores are NaN, or of graphs that were left out)" if dropped else ""
         raise GeneratorError(f"{len(scores)} graphs with a score{left_out}; a generator needs at least {FEWEST}")
     if np.ptp(scores) == 0:
         raise GeneratorError(f"all {len(scores)} scores are {scores[0]:g}; there is nothing to learn from equal scores")

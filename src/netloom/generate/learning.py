@@ -25,6 +25,8 @@ _WITHOUT_SCORE, _WITHOUT_COSTS = 0.1, 0.5
 _LEFT_OUT, _FEWEST = 0.1, 30
 #: Steps between two looks at what was left out.
 _BETWEEN = 50
+#: Batches that are sorted by length together: shorter ones then are short throughout.
+_SORTED = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,16 +66,18 @@ class Schedule:
 
 
 class SequenceLearner:
-    """Learns from rows of lessons; see `netloom.training.loop.Learner`."""
+    """Learns from rows of lessons; see `netloom.training.loop.Learner`.
 
-    def __init__(self, model: TokenTransformer, lessons: Lessons, schedule: Schedule, seed: int) -> None:
+    What is random comes from torch's global generator, as dropout has it: `train` lends it one.
+    """
+
+    def __init__(self, model: TokenTransformer, lessons: Lessons, schedule: Schedule) -> None:
         import torch
 
         tokens, lengths = lessons.padded()
         self.tokens, self.lengths = torch.from_numpy(tokens), torch.from_numpy(lengths)
         self.conditions = torch.from_numpy(lessons.conditions.astype(np.float32))
         self.model, self.schedule = model, schedule
-        self.generator = torch.Generator().manual_seed(seed)
         decayed = [value for value in model.parameters() if value.dim() > 1]
         other = [value for value in model.parameters() if value.dim() < 2]
         groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": other, "weight_decay": 0.0}]
@@ -97,18 +101,14 @@ class SequenceLearner:
 
         self.model.train()
         conditions = self.conditions[batch].clone()
-        unasked = torch.rand(conditions.shape, generator=self.generator)
+        unasked = torch.rand(conditions.shape)
         conditions[:, 0].masked_fill_(unasked[:, 0] < _WITHOUT_SCORE, math.nan)
         conditions[:, 1:].masked_fill_(unasked[:, 1:] < _WITHOUT_COSTS, math.nan)
-        with torch.random.fork_rng(devices=[]):
-            # Dropout has no generator of its own; this leaves everybody else's where it was.
-            torch.manual_seed(int(torch.randint(2**31, (1,), generator=self.generator)))
-            loss = self.loss(batch, conditions)
-            value = float(loss.detach())
-            if math.isfinite(value):
-                self.optimizer.zero_grad()
-                loss.backward()
+        loss = self.loss(batch, conditions)
+        value = float(loss.detach())
         if math.isfinite(value):
+            self.optimizer.zero_grad()
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.schedule.rate_at(self.steps)
@@ -134,15 +134,19 @@ class SequenceLearner:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
+        import torch
+
         return {
-            "model": self.snapshot(), "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+            "model": self.snapshot(), "optimizer": self.optimizer.state_dict(), "generator": torch.get_rng_state(),
             "steps": self.steps,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        import torch
+
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["generator"])
         self.steps = state["steps"]
 
 
@@ -152,6 +156,8 @@ def train(model: TokenTransformer, lessons: Lessons, schedule: Schedule, *, seed
     It ends early where what was left out is predicted no better; the best weights are kept. `GeneratorError` where training
     diverges.
     """
+    import torch
+
     from ..training.loop import OK, Limits, run_loop
     from ..training.progress import Display
 
@@ -159,21 +165,21 @@ def train(model: TokenTransformer, lessons: Lessons, schedule: Schedule, *, seed
     order = rng.permutation(len(lessons))
     num_out = round(_LEFT_OUT * len(lessons)) if len(lessons) >= _FEWEST else 0
     out, kept = order[:num_out], order[num_out:]
-    learner = SequenceLearner(model, lessons, schedule, seed)
+    learner = SequenceLearner(model, lessons, schedule)
     chances = lessons.weights[kept] / lessons.weights[kept].sum()
     per_epoch = min(_BETWEEN, schedule.steps)
     epochs = math.ceil(schedule.steps / per_epoch)
 
     def batches(epoch: int, first: int) -> Iterable[Array]:
-        drawn = np.random.default_rng([seed, epoch]).choice(kept, (per_epoch, schedule.batch_size), p=chances)
-        return list(drawn)[first:]
+        return _batches(lessons, kept, chances, per_epoch, schedule.batch_size, np.random.default_rng([seed, epoch]))[first:]
 
     def evaluate() -> tuple[float, float]:
         found = learner.surprise(out)
         return found, -found
 
     limits = Limits(epochs=epochs, patience=max(3, round(schedule.patience * epochs)) if num_out else None)
-    with Display(progress, epochs, per_epoch, "nats a token") as display:
+    with torch.random.fork_rng(devices=[]), Display(progress, epochs, per_epoch, "nats a token") as display:
+        torch.manual_seed(seed)
         ended = run_loop(
             learner, batches, evaluate if num_out else None, limits,
             on_step=display.on_step if display.shows_steps else None, on_epoch=display.on_epoch(None),
@@ -184,6 +190,17 @@ def train(model: TokenTransformer, lessons: Lessons, schedule: Schedule, *, seed
         model.load_state_dict(ended.best.state)
     model.eval()
     return -ended.best.score if ended.best is not None else math.nan
+
+
+def _batches(lessons: Lessons, rows: Array, chances: Array, count: int, size: int, rng: np.random.Generator) -> list[Array]:
+    """Batches of rows, each of sequences of much the same length, in random order."""
+    drawn = rng.choice(rows, count * size, p=chances)
+    lengths = np.array([len(lessons.sequences[row]) for row in drawn])
+    found = []
+    for part in np.array_split(np.arange(len(drawn)), max(count // _SORTED, 1)):
+        ordered = drawn[part][lengths[part].argsort(kind="stable")]
+        found += [ordered[i : i + size] for i in range(0, len(ordered), size)]
+    return [found[i] for i in rng.permutation(len(found))]
 
 
 def write(

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import GeneratorError, NetloomError
 from .conditions import costs_of
 from .drawing import Draws, Wish, draw
-from .families import Family
+from .families import Family, insiders
 from .fitting import Settings, learn, make_predictor
 from .labels import check_enough, checked
 from .learned import Known, Learned
@@ -79,13 +79,20 @@ class TokenGenerator:
         self._learned: Learned | None = None
 
     # -- learning ----------------------------------------------------------------------------------------------------
-    def fit(self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False) -> Self:
+    def fit(
+        self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False, strict: bool = True
+    ) -> Self:
         """Learn from graphs and their scores (N,), higher is better. Gives the generator itself.
 
-        Graphs whose score is NaN are left out and counted in ``dropped``. `GeneratorError` for fewer than 5 graphs, scores that
-        are all equal or infinite, and graphs of another space. ``progress`` prints a line for every look at what is left out.
+        Graphs whose score is NaN are left out and counted in ``dropped``, and so are, unless ``strict``, graphs of another
+        space and such that no notation writes. `GeneratorError` for fewer than 5 graphs, scores that are all equal or infinite,
+        and graphs of another space. ``progress`` prints a line for every look at what is left out.
         """
         listed, values, self.dropped = checked(graphs, scores)
+        if not strict:
+            count = len(listed)
+            listed, values = insiders(self.space, listed, values)
+            self.dropped += count - len(listed)
         check_enough(values, self.dropped)
         family = Family.of(self.space, listed)
         known = self._read(family, listed, values)

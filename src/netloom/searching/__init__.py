@@ -19,6 +19,7 @@ from .strategies.closed_loop import ClosedLoop
 from .strategies.cma_es import CMAES
 from .strategies.evolution import Evolution
 from .strategies.filtered import Filtered
+from .strategies.generator import GeneratorSearch
 from .strategies.genetic import Genetic
 from .strategies.guided import Guided
 from .strategies.hyperband import Hyperband
@@ -31,8 +32,8 @@ from .strategy import STRATEGIES, Strategy, make_strategy
 
 __all__ = [
     "ASHA", "Bandit", "BatchSizeMutation", "Best", "Budget", "CMAES", "ClosedLoop", "Combined", "Constraint", "Context",
-    "EXECUTORS", "Elite", "Evolution", "Filtered", "Fitness", "Genetic", "Guided", "Hyperband", "LearningRateMutation",
-    "LocalSearch", "MEASURES", "NSGA2", "OptimizerMutation", "PredictorSearch", "Proposal", "RandomSearch",
-    "RecipeMutation", "Result", "STRATEGIES", "SearchResult", "Selection", "Settings", "StochasticUniversal", "Strategy",
-    "SuccessiveHalving", "Tournament", "make_strategy", "resume", "search", "simulate",
+    "EXECUTORS", "Elite", "Evolution", "Filtered", "Fitness", "GeneratorSearch", "Genetic", "Guided", "Hyperband",
+    "LearningRateMutation", "LocalSearch", "MEASURES", "NSGA2", "OptimizerMutation", "PredictorSearch", "Proposal",
+    "RandomSearch", "RecipeMutation", "Result", "STRATEGIES", "SearchResult", "Selection", "Settings", "StochasticUniversal",
+    "Strategy", "SuccessiveHalving", "Tournament", "make_strategy", "resume", "search", "simulate",
 ]  # fmt: skip

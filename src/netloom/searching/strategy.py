@@ -89,6 +89,7 @@ _OWN = {
     "guided": "guided Guided",
     "predictor": "predictor_search PredictorSearch",
     "filtered": "filtered Filtered",
+    "generator": "generator GeneratorSearch",
     "loop": "closed_loop ClosedLoop",
 }
 
