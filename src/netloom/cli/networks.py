@@ -60,7 +60,7 @@ def load_graph(name: str, input: str | None = None) -> Graph:
 
 
 def load_for(name: str, task: Task) -> Graph:
-    """The graph that ``name`` means; one that netloom knows by name gets the task's inputs and classes, unless it says others."""
+    """The graph that ``name`` means; one that has a name gets the inputs and classes of the task, unless it says others."""
     if is_reference(name):
         return graph_of(name, task.input_shape, task.num_outputs)  # type: ignore[arg-type]
     return load_graph(name)

@@ -9,8 +9,12 @@ from typing import Any
 _DESCRIPTION = """\
 Train a network on a task: a line for every epoch, then seconds, training and validation score.
 
-NETWORK is a graph file (.json, .txt, .nl), which gets fresh weights from --seed, or MODULE:FUNCTION or a network saved as
-.safetensors, which go on with their own. A task is what 'netloom data' lists, with settings after '?'.
+NETWORK is a graph file (.json, .txt, .nl), a name (resnet50, vit, darts, convnext_base, deepnets1m:SPLIT/INDEX) or a hash in a
+store (nl1:… with --store, or URL#nl1:…), which get fresh weights from --seed; or MODULE:FUNCTION, a network saved as
+.safetensors, or zoo:FOLDER#NUMBER, which go on with their own. A task is what 'netloom data' lists, with settings after '?'.
+
+With --init the weights to start from are others: those that a hypernetwork predicts (ghn:FILE), or those of a file. Large
+predicted weights are tiled: --beta adds noise that tells copies apart, --orth makes the weights orthogonal.
 
 recipes (every field has a flag below that replaces it):
   express      AdamW, cosine, 10 epochs: enough to tell architectures apart
@@ -31,6 +35,8 @@ _EXAMPLES = """\
   netloom train small.json --task 'cifar10:/data/cifar10?valid=5000' --recipe ppuda-50 --epochs 8 --horizon-epochs 50 \\
                 --checkpoint runs/small --precision auto --channels-last
   netloom train my_models:net --task 'table:houses.csv?target=price' --optimizer sgd --nesterov --learning-rate 0.05
+  netloom train deepnets1m:test/12 --task digits --init ghn:digits --beta 3e-5       start from predicted weights
+  netloom train darts --task cifar10 --shots 100 --validate 200 --epochs 50 --init ghn:ghn2_cifar10 --recipe ppuda-50
   netloom train trained.safetensors --task digits --learning-rate 0.0003 --epochs 3     more of the same, from its weights
 """
 
@@ -67,18 +73,27 @@ RECIPE_FLAGS: dict[str, tuple[str, str]] = {
     "max_multiply_adds": ("N", "stop after N multiply–adds, backward passes included"),
     "max_seconds": ("S", "stop after S seconds"),
 }
+#: Other names of a flag.
+_SHORT = {"learning_rate": ("--lr",)}
 
 
 def add_train(commands: Any, command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser; ``command`` makes one."""
     usage = "train NETWORK --task TASK [--recipe RECIPE] [--epochs N] [--test] [-o FILE] [--checkpoint DIR] …"
     made = command(commands, "train", "train_command", usage, _DESCRIPTION, _EXAMPLES)
-    made.add_argument("network", metavar="NETWORK", help="a graph file, MODULE:FUNCTION, or a saved network")
+    made.add_argument("network", metavar="NETWORK", help="a graph file, a name, a hash, MODULE:FUNCTION, a saved network …")
     made.add_argument("--task", default="digits", help="the data, settings after '?' (default: digits)")
     made.add_argument("--data-dir", metavar="DIR", help="where fetched data are (default: the user's cache)")
     made.add_argument("--recipe", default="express", help="one of the above, or a .json file (default: express)")
     made.add_argument("--epochs", metavar="N", help="passes over the training part (default: the recipe's)")
     made.add_argument("--seed", type=int, default=0, help="draws weights, order, augmentation and dropout (default: 0)")
+    made.add_argument("--init", default="random", metavar="WHAT", help="start from random, ghn:FILE, or a file of weights")
+    made.add_argument("--orth", action="store_true", help="make the weights to start from orthogonal")
+    made.add_argument("--beta", metavar="B", help="add noise to them, B times the deviation of their rows' correlations")
+    made.add_argument("--from-layer", metavar="L", help="the first layer with weights, from 1, that --orth and --beta change")
+    made.add_argument("--image-size", metavar="S", help="scale images to S, or HxW (the task's setting size)")
+    made.add_argument("--shots", metavar="K", help="train on the first K samples of each class (the task's setting shots)")
+    made.add_argument("--validate", metavar="N", help="samples, or a share, held out of training (the task's setting valid)")
     made.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cpu)")
     made.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     made.add_argument("--checkpoint", metavar="DIR", help="keep the state in DIR, and go on from what is there")
@@ -95,6 +110,6 @@ def add_train(commands: Any, command: Callable[..., argparse.ArgumentParser]) ->
     for name, (metavar, told) in RECIPE_FLAGS.items():
         flag = f"--{name.replace('_', '-')}"
         if metavar:
-            fields.add_argument(flag, metavar=metavar, help=told)
+            fields.add_argument(flag, *_SHORT.get(name, ()), metavar=metavar, help=told)
         else:
             fields.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=told)

@@ -6,16 +6,19 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import FormatError, TrainingError
 from ..training import Recipe, TrainingResult, recipe
-from .networks import is_graph_file, load_for, load_model
+from .networks import is_graph_file
+from .stored_networks import is_hash
 from .train_arguments import RECIPE_FLAGS
+from .train_start import Start, start, task_spec
 
 if TYPE_CHECKING:
+    from ..graph.graph import Graph
     from ..tasks import Task
     from ..training import Evaluation
 
@@ -35,15 +38,16 @@ def run(given: argparse.Namespace) -> int:
             raise TrainingError(f"--threads {given.threads}: expected a whole number of at least 1")
         torch.set_num_threads(given.threads)
     settings = recipe(given.recipe, **_changes(given))
-    if given.store is not None and not is_graph_file(given.network):
-        raise TrainingError("--store files results under a graph and fresh weights; give NETWORK as a graph file")
-    task = load(given.task, data_dir=given.data_dir, progress=not given.quiet)
-    network = load_for(given.network, task) if is_graph_file(given.network) else load_model(given.network)[0]
+    if given.store is not None and not (is_graph_file(given.network) or is_hash(given.network)):
+        raise TrainingError("--store files results under a graph; give NETWORK as a graph file, a name, or a hash in the store")
+    task = load(task_spec(given), data_dir=given.data_dir, progress=not given.quiet)
+    begin = start(given, task)
+    first = _weights(begin) if given.store is not None and begin.has_weights else None
     if given.test and not task.num_test:
         raise TrainingError(f"--test: task {task.name!r} has no test part; give it one, as in '{given.task}?test=10%'")
     try:
         result = train(
-            network, task, settings, given.seed, device=given.device, checkpoint=given.checkpoint,
+            begin.network, task, settings, given.seed, device=given.device, checkpoint=given.checkpoint,
             every_steps=given.every_steps, resume=not given.anew, restore_best=given.best,
             progress=False if given.quiet else sys.stderr if given.json else sys.stdout,
         )  # fmt: skip
@@ -53,8 +57,9 @@ def run(given: argparse.Namespace) -> int:
         print(f"\nnetloom train: stopped; the same command goes on from {given.checkpoint}", file=sys.stderr)
         return 130
     test = _tested(result, task) if given.test else None
+    result = replace(result, remarks=(*begin.remarks, *result.remarks))
     print(_document(result, task, test) if given.json else _last_line(result, task, test, given.best))
-    _write(given, result, task)
+    _write(given, result, task, begin.graph, first)
     return int(result.status in _WRONG)
 
 
@@ -150,7 +155,14 @@ def _finite(value: Any) -> Any:
 
 
 # -- what is written -----------------------------------------------------------------------------------------------
-def _write(given: argparse.Namespace, result: TrainingResult, task: Task) -> None:
+def _weights(begin: Start) -> dict[str, Any]:
+    """Copies of the weights that the training begins with."""
+    return {key: value.detach().clone() for key, value in begin.network.state_dict().items()}
+
+
+def _write(
+    given: argparse.Namespace, result: TrainingResult, task: Task, graph: Graph | None, first: dict[str, Any] | None
+) -> None:  # fmt: skip
     told = sys.stderr if given.json else sys.stdout
     if given.plot is not None and result.curve:
         result.draw(given.plot, score_name=task.score_name, title=f"{given.network} on {task.name}")
@@ -158,8 +170,8 @@ def _write(given: argparse.Namespace, result: TrainingResult, task: Task) -> Non
     if given.out is not None and result.network is not None and result.status not in _WRONG:
         _save(result.network, task, given.out)
         print(f"network: {given.out}", file=told)
-    if given.store is not None:
-        _file(given, result, task)
+    if given.store is not None and graph is not None:
+        _file(given, result, task, graph, first)
         print(f"store: {given.store}", file=told)
 
 
@@ -174,20 +186,23 @@ def _save(network: Any, task: Task, path: str) -> None:
     network.save(path)
 
 
-def _file(given: argparse.Namespace, result: TrainingResult, task: Task) -> None:
-    """Record the result in a store, under the key that a search would look for it by."""
+def _file(
+    given: argparse.Namespace, result: TrainingResult, task: Task, graph: Graph, first: dict[str, Any] | None
+) -> None:  # fmt: skip
+    """Record the result in a store, under the key that a search would look for it by; with the weights it began with."""
     from ..store import EvaluationKey, EvaluationRecord, Store
 
     continued = [remark for remark in result.remarks if remark.startswith("continued")]
     if continued:
         raise TrainingError(f"--store: the result is not filed: {continued[0]}")
-    graph, settings = load_for(given.network, task), result.recipe
+    settings = result.recipe
     if settings is None:
         return
-    key = EvaluationKey.of(graph, task, settings, seed=given.seed)
     score = None if math.isnan(result.score) else result.score
     record = EvaluationRecord(result.status, score, result.seconds, result.error, result.curve)
     with Store(given.store) as store:
+        init = "random" if first is None else store.save_weights(first)
+        key = EvaluationKey.of(graph, task, settings, seed=given.seed, init=init)
         store.add_task(task)
         store.add_recipe(settings, "" if _changes(given) else given.recipe)
         store.record(graph, key, record)

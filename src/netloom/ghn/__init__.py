@@ -22,6 +22,8 @@ _LATER = {
     **dict.fromkeys(("Accuracies", "embed", "evaluate"), "evaluating"),
     **dict.fromkeys(("MetaResult", "train"), "meta_training"),
     "Candidates": "candidates",
+    "initialise": "initialising",
+    "prepare": "postprocessing",
     **dict.fromkeys(("Ranked", "rank"), "ranking"),
     **dict.fromkeys(("MetaRecipe", "PRESETS", "preset"), "presets"),
 }

@@ -99,8 +99,9 @@ def load(spec: str, *, data_dir: str | Path | None = None, progress: bool = True
     - ``regression:SEED``: a random regression task
 
     Settings of all: ``seed``, and ``valid``, ``test``, ``train``, each a share (``0.2``, ``20%``) or a number of samples
-    (``cifar10`` and ``imagenet`` have a test part already). Images: ``size`` (``64``, or ``48x64``: height × width),
-    ``channels`` (1 or 3), ``scaling`` (``train``, ``imagenet`` or ``none``), ``broken`` (``refuse`` or ``skip``), ``memory``
+    (``cifar10`` and ``imagenet`` have a test part already); ``shots``, so many training samples of each class. Images:
+    ``size`` (``64``, or ``48x64``: height × width), ``channels`` (1 or 3), ``scaling`` (``train``, ``imagenet`` or
+    ``none``), ``broken`` (``refuse`` or ``skip``), ``memory``
     (``8G``; images that decode to more are streamed). Tables: see `netloom.tasks.from_frame`. The path in ``spec`` of the
     result is absolute. ``progress`` shows bars on a terminal. Raises `TaskError` for what it does not know or cannot read.
 
@@ -117,7 +118,19 @@ def load(spec: str, *, data_dir: str | Path | None = None, progress: bool = True
         hint = f"did you mean {near[0]!r}? " if near else ""
         listing = f"there is: {'; '.join(FORMS.values())}; for your own data: nl.tasks.from_arrays(x, y)"
         raise TaskError(f"unknown task {parts.name[:80]!r}; {hint}{listing}")
-    return _LOADERS[parts.name](_absolute(parts), data_dir, progress)
+    shots = parts.settings.pop("shots", None)
+    task = _LOADERS[parts.name](_absolute(parts), data_dir, progress)
+    return task if shots is None else _with_shots(task, shots)
+
+
+def _with_shots(task: Task, shots: str) -> Task:
+    from .few_shot import few_shot
+
+    try:
+        count = whole(shots)
+    except ValueError:
+        raise TaskError(f"task {task.spec[:120]!r}: shots = {shots[:80]!r}; expected a whole number from 1") from None
+    return few_shot(task, count)
 
 
 def _absolute(spec: Spec) -> Spec:
