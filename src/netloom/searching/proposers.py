@@ -16,6 +16,7 @@ from .crossing import crossed
 from .offspring import TRIES, Breeding, finished, fresh
 from .proposal import Proposal, Result
 from .screening import sketch_of
+from .space_edits import has_own_edits
 
 if TYPE_CHECKING:
     import numpy
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .context import Context
 
 _log = logging.getLogger("netloom.search")
+
+#: Sequences that a generator writes for each idea at most; and how long it learns, which all candidates wait for.
+_ATTEMPTS, _UNLABELLED, _STEPS = 10, 300, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +163,10 @@ class FromGenerator(Proposer):
         from ..generate import TokenGenerator
 
         graphs, scores = [r.graph for r in results], [float(r.score or 0.0) for r in results]
+        # Edits lead out of most spaces: then the notation is the one that covers what was found.
+        space = self.context.space if has_own_edits(self.context.space) else None
         try:
-            return TokenGenerator(space=self.context.space).fit(graphs, scores, seed=self.context.seed)
+            return TokenGenerator(space, unlabelled=_UNLABELLED, steps=_STEPS).fit(graphs, scores, seed=self.context.seed)
         except NetloomError as error:
             _log.info("no generator of %d results: %s", len(results), error)
             return None
@@ -170,7 +176,9 @@ class FromGenerator(Proposer):
 
         wanted = float(np.quantile([r.score or 0.0 for r in self._results[: self._due]], self._QUANTILE))
         try:
-            made = self._generator.sample(count, score=wanted, seed=int(rng.integers(2**31)), exclude=self.context.known)
+            made = self._generator.draw(
+                count, score=wanted, seed=rng, exclude=self.context.known, screen=1, most_attempts=_ATTEMPTS * count
+            ).graphs  # fmt: skip
         except NetloomError as error:
             _log.info("the generator gave nothing: %s", error)
             return []

@@ -55,6 +55,8 @@ class Earlier:
 def task_features(task: Task) -> dict[str, float]:
     """Meta-features of the train part of a task: of its first 500 samples, images as 8 × 8 averages. Not those that are NaN.
 
+    Targets of a regression are three quantile classes, and ``nr_class`` is 0.
+
     >>> import netloom as nl
     >>> found = task_features(nl.tasks.load("digits"))
     >>> found["nr_class"], found["nr_attr"]
@@ -74,7 +76,8 @@ def task_features(task: Task) -> dict[str, float]:
     x, y = torch.cat(xs)[:_ROWS].cpu().numpy(), torch.cat(ys)[:_ROWS].cpu().numpy()
     kind = "classes" if task.num_classes else "quantiles"
     found = get_meta_features(x, y if y.ndim == 1 else y[:, 0], target=kind)
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    kept = {name: value for name, value in found.items() if math.isfinite(value)}
+    return kept if task.num_classes else {**kept, "nr_class": 0.0}
 
 
 def _few_columns(x: Any) -> Any:
@@ -108,7 +111,8 @@ def distances(own: Mapping[str, float], others: Mapping[str, tuple[str, Mapping[
     """
     import numpy as np
 
-    kinds = {hash: name_and for hash, name_and in others.items() if ("class_ent" in name_and[1]) == ("class_ent" in own)}
+    regression = own.get("nr_class") == 0
+    kinds = {hash: each for hash, each in others.items() if (each[1].get("nr_class") == 0) == regression}
     found = []
     everyone = [own, *(features for _, features in kinds.values())]
     for hash, (name, features) in kinds.items():
