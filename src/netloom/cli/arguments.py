@@ -12,6 +12,7 @@ from .metafeatures_arguments import add_metafeatures
 from .netformer_arguments import add_netformer
 from .predictor_arguments import add_predictor
 from .report_arguments import add_report
+from .sample_arguments import add_generator, add_sample
 from .search_arguments import add_search
 from .store_arguments import add_store
 from .tour_arguments import add_tour
@@ -23,7 +24,7 @@ def add_all(commands: Any) -> None:
     """Add every command to the parser."""
     add_tour(commands, _command)
     add_search(commands, _command)
-    _add_sample(commands)
+    add_sample(commands, _command)
     _add_trace(commands)
     _add_draw(commands)
     _add_diff(commands)
@@ -36,6 +37,7 @@ def add_all(commands: Any) -> None:
     add_report(commands, _command)
     add_store(commands, _command)
     add_predictor(commands, _command)
+    add_generator(commands, _command)
     add_zoo(commands, _command)
     add_ghn(commands, _command)
     add_metafeatures(commands, _command)
@@ -49,36 +51,6 @@ def _command(commands: Any, name: str, module: str, usage: str, description: str
     )  # fmt: skip
     made.set_defaults(module=module)
     return made
-
-
-def _add_sample(commands: Any) -> None:
-    made = _command(
-        commands,
-        "sample",
-        "sample_command",
-        "sample [--space SPACE] [-n N] [--max-params P] [--max-flops F] [--out FILE] …",
-        "Draw different networks of a space: a few to the screen, or as many as you like into a file.\n\n"
-        "The same command gives the same file, whatever the number of processes. Killed, it goes on where it was when it is\n"
-        "given again. Numbers may be written 100k, 2.5M, 1G. Exit code 1: the space has fewer networks than were asked for.",
-        "  netloom sample -n 3\n"
-        "  netloom sample --space conv -n 100k --max-params 1M --max-flops 10M --processes 2 --out nets.parquet\n"
-        "  netloom sample --space 'conv?input_shape=1x8x8&conv_num=2' -n 100 --out networks.jsonl\n"
-        "  netloom sample --space deepnets1m --split train -n 1M --processes 2 --out deepnets.parquet\n"
-        "  netloom sample --space my_spaces:tiny -n 10 --format json     a space of your own, JSON on the screen\n",
-    )
-    spaces = "conv, deepnets1m, mlp, nasbench201, MODULE:NAME"
-    made.add_argument("--space", default="conv", help=f"{spaces}; settings after '?' (default: conv)")
-    splits = "train, val, test, wide, deep, dense, bnfree, search, predefined"
-    made.add_argument("--split", metavar="SPLIT", help=f"of deepnets1m: {splits} (default: train)")
-    made.add_argument("-n", default="1", metavar="N", help="how many (default: 1)")
-    made.add_argument("--seed", default="0", help="seed of the draws (default: 0)")
-    made.add_argument("--max-params", metavar="P", help="no network of more than P parameters")
-    made.add_argument("--max-flops", metavar="F", help="no network of more than F FLOPs a sample (2 per multiply–accumulate)")
-    made.add_argument("--out", metavar="FILE", help="write a .parquet, .jsonl or .txt file instead of to the screen")
-    written = "how networks are written (default: text; json in .jsonl; in files of deepnets1m what makes them again)"
-    made.add_argument("--format", choices=("text", "json", "description"), help=written)
-    made.add_argument("--processes", default="1", metavar="N", help="how many processes draw (default: 1)")
-    made.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _add_trace(commands: Any) -> None:

@@ -34,6 +34,7 @@ commands:
   report   the HTML page of a finished search
   store    look into a store: runs, best networks; export, import, merge, check
   predictor   what networks will score, learned from those that were trained: fit, predict, evaluate, explain
+  generator   writes new networks that are to score high, learned from those that were trained: fit, evaluate, sample
   zoo      thousands of trained networks in a folder, with their tasks: make, show, check
   ghn      hypernetworks: parameters of networks that nobody trained: predict, train, eval, embed
   metafeatures   numbers that describe a data set

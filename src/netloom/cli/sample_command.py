@@ -17,8 +17,18 @@ def run(given: argparse.Namespace) -> int:
     if _number(given, "n") == 0:
         raise SpaceError(f"-n {given.n}: expected at least one network")
     numbers: dict[str, Any] = {name: _number(given, name) for name in ("n", "seed", "processes", "max_params", "max_flops")}
+    if given.generator is not None or given.predictor is not None:
+        from . import chosen_samples
+
+        if given.generator is None:
+            given.space = _space(given)
+        elif given.split is not None:
+            raise SpaceError(f"--split {given.split} does not go with --from: a generator knows its space")
+        return chosen_samples.run(given, {**numbers, **{name: _number(given, name) for name in ("screen", "most_draws")}})
+    _check_alone(given)
     try:
-        samples = sample_many(_space(given), **numbers, out=given.out, form=given.format, progress=not given.quiet)
+        given.space = _space(given)
+        samples = sample_many(given.space, **numbers, out=given.out, form=given.format, progress=not given.quiet)
     except KeyboardInterrupt:
         if given.out is not None:
             print(f"netloom sample: stopped; the same command goes on from {given.out}.parts", file=sys.stderr)
@@ -37,9 +47,21 @@ def run(given: argparse.Namespace) -> int:
     return int(samples.is_short)
 
 
+def _check_alone(given: argparse.Namespace) -> None:
+    """`SpaceError` for settings of a predictor's choice, or of a generator, without one."""
+    for name, needed in (
+        ("min_score", "--predictor"), ("min_quantile", "--predictor"), ("most_draws", "--predictor or --from"),
+        ("score", "--from"), ("temperature", "--from"), ("screen", "--from"),
+    ):  # fmt: skip
+        if getattr(given, name) is not None:
+            raise SpaceError(f"--{name.replace('_', '-')} needs {needed} FILE")
+    if given.json:
+        raise SpaceError("--json tells what came of --predictor or --from; networks as JSON come with --format json")
+
+
 def _space(given: argparse.Namespace) -> str:
     """The space with the split in its spec."""
-    space: str = given.space
+    space: str = given.space or "conv"
     if given.split is None:
         return space
     if space.partition("?")[0] != "deepnets1m" or "split=" in space:

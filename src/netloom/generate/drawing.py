@@ -31,6 +31,13 @@ _PER_NETWORK, _BEYOND = 20, 1000
 Write = Callable[[int, float], list[list[int]]]
 
 
+def check_caps(max_params: Any, max_flops: Any) -> None:
+    """`GeneratorError` for caps that are no numbers."""
+    for name, cap in (("max_params", max_params), ("max_flops", max_flops)):
+        if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int | float) or not cap >= 0):
+            raise GeneratorError(f"{name} = {cap!r}; expected a number ≥ 0, or None for no cap")
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """``n`` networks that score ``score`` (None: as high as can be), within caps, none of ``exclude``, no two alike."""
@@ -49,10 +56,7 @@ class Wish:
         for name, value, least in (("n", self.n, 1), ("screen", self.screen, 1), ("most_attempts", self.most_attempts, 1)):
             if value is not None and (type(value) is not int or value < least):
                 raise GeneratorError(f"{name} = {value!r}; expected an integer ≥ {least}")
-        for name in ("max_params", "max_flops"):
-            cap = getattr(self, name)
-            if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int | float) or not cap >= 0):
-                raise GeneratorError(f"{name} = {cap!r}; expected a number ≥ 0, or None for no cap")
+        check_caps(self.max_params, self.max_flops)
         if self.score is not None and not math.isfinite(self.score):
             raise GeneratorError(f"score = {self.score!r}; expected a number, or None for as high as can be")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 VERSION = 1
-_MODEL, _GUIDE = "model.", "predictor."
+_MODEL, _GUIDE = "model.", "guide."
 #: The largest number in the text of a space that a file may ask for: each would be worked out before anything is checked.
 _LARGEST = 10_000_000_000
 _MOST_PARTS = 1000
@@ -51,10 +51,10 @@ def write(generator: TokenGenerator, path: str | os.PathLike[str]) -> Path:
     document: dict[str, Any] = {
         "generator": VERSION, "family": learned.family.as_data(), "hashes": known.hashes,
         "settings": asdict(generator.settings), "most_tokens": learned.most_tokens,
-        "surprise": None if np.isnan(generator.surprise) else generator.surprise, "predictor": None,
+        "surprise": None if np.isnan(generator.surprise) else generator.surprise, "guide": None,
     }  # fmt: skip
     if learned.guide is not None:
-        own, document["predictor"] = predictor_data(learned.guide)
+        own, document["guide"] = predictor_data(learned.guide)
         arrays |= {_GUIDE + name: array for name, array in own.items()}
     target = Path(path)
     beside = target.with_name(target.name + ".part")
@@ -98,9 +98,9 @@ def _from_data(arrays: dict[str, Array], document: dict[str, Any], space: Space 
     _check_text(str(document["family"]["space"]) if space is None else "")
     family = Family.from_data(document["family"], space)
     guide = None
-    if document["predictor"] is not None:
+    if document["guide"] is not None:
         own = {name.removeprefix(_GUIDE): array for name, array in arrays.items() if name.startswith(_GUIDE)}
-        guide = predictor_of(own, document["predictor"])
+        guide = predictor_of(own, document["guide"])
     made = TokenGenerator(
         family.space if family.space is not None else family.notation,
         predictor=None if guide is None else type(guide).__name__, **document["settings"],

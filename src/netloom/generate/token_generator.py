@@ -79,9 +79,7 @@ class TokenGenerator:
         self._learned: Learned | None = None
 
     # -- learning ----------------------------------------------------------------------------------------------------
-    def fit(
-        self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False, strict: bool = True
-    ) -> Self:
+    def fit(self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False, strict: bool = True) -> Self:
         """Learn from graphs and their scores (N,), higher is better. Gives the generator itself.
 
         Graphs whose score is NaN are left out and counted in ``dropped``, and so are, unless ``strict``, graphs of another
@@ -101,16 +99,22 @@ class TokenGenerator:
         )  # fmt: skip
         return self
 
-    def refit(self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False) -> Self:
+    def refit(
+        self, graphs: Iterable[Graph], scores: Any, *, seed: int = 0, progress: bool = False, strict: bool = True
+    ) -> Self:
         """Learn from more graphs and scores beside those learned before, going on from where the transformer stands.
 
         Gives the generator itself. Errors as those of `fit`; before `fit` it is `fit`.
         """
         before = self._learned
         if before is None:
-            return self.fit(graphs, scores, seed=seed, progress=progress)
+            return self.fit(graphs, scores, seed=seed, progress=progress, strict=strict)
         listed, values, self.dropped = checked(graphs, scores)
         known, family = before.known, before.family
+        if not strict:
+            count = len(listed)
+            listed, values = insiders(self.space, listed, values)
+            self.dropped += count - len(listed)
         every = [*map(family.notation.decode, known.sequences), *listed]
         every_score = np.concatenate([known.scores, values])
         try:
@@ -242,6 +246,12 @@ class TokenGenerator:
         if guide is None:
             raise GeneratorError("this generator has no predictor; make it with predictor='Ensemble'")
         return guide.predict(graphs)
+
+    def evaluate(self, n: int = 100, *, seed: int = 0) -> dict[str, Any]:
+        """What ``n`` sequences for each of some wishes come to; see `netloom.generate.evaluated`."""
+        from .evaluating import evaluated
+
+        return evaluated(self, n, seed)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted generator to a safetensors file, which `netloom.generate.load` reads back."""

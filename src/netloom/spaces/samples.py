@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Columns of numbers and hash, beside the one that holds the network in one of the `FORMS`.
 COLUMNS = ("index", "hash", "num_params", "flops", "num_nodes", "depth")
 FORMS = ("text", "json", "description")
+#: A column that samples have which a predictor chose; ``settings["predicted"]`` says so.
+PREDICTED = "predicted"
 ENDINGS = (".parquet", ".jsonl", ".txt")
 #: Rows of a group of a Parquet file: what a reader takes into memory at once.
 _GROUP = 10_000
@@ -34,20 +36,19 @@ class Samples(Sequence[Graph]):
 
     ``settings`` says how they were drawn (space, seed, caps, versions); ``records`` are the columns: ``index`` (of the draw),
     ``hash``, ``num_params``, ``flops``, ``num_nodes`` (calls, inputs not counted), ``depth`` (calls on the longest path) and
-    ``text``, ``json`` or ``description``.
+    ``text``, ``json`` or ``description``; also ``predicted`` where a predictor chose them.
     """
 
     def __init__(self, settings: Mapping[str, Any], records: Mapping[str, Sequence[Any]]) -> None:
         self.settings, self.records = dict(settings), dict(records)
-        missing = [name for name in (*COLUMNS, self.form) if name not in self.records]
+        missing = [name for name in _names(self.settings) if name not in self.records]
         if missing:
-            raise FormatError(f"samples without the column {missing[0]!r}; expected {', '.join((*COLUMNS, self.form))}")
+            raise FormatError(f"samples without the column {missing[0]!r}; expected {', '.join(_names(self.settings))}")
 
     @property
     def form(self) -> str:
         """``"text"``, ``"json"`` or ``"description"``: how the networks are written."""
-        form = self.settings.get("form")
-        return form if form in FORMS else "text"
+        return _form(self.settings)
 
     @property
     def is_short(self) -> bool:
@@ -59,10 +60,10 @@ class Samples(Sequence[Graph]):
         return list(self.records["hash"])
 
     def frame(self) -> pandas.DataFrame:
-        """The columns as a DataFrame (N, 7)."""
+        """The columns as a DataFrame (N, 7), or (N, 8) with ``predicted``."""
         import pandas
 
-        return pandas.DataFrame({name: list(self.records[name]) for name in (*COLUMNS, self.form)})
+        return pandas.DataFrame({name: list(self.records[name]) for name in _names(self.settings)})
 
     def __len__(self) -> int:
         return len(self.records["hash"])
@@ -97,6 +98,16 @@ class Samples(Sequence[Graph]):
 
     def __repr__(self) -> str:
         return f"<Samples: {len(self):,} networks of {self.settings.get('space')}>"
+
+
+def _form(settings: Mapping[str, Any]) -> str:
+    form = settings.get("form")
+    return form if form in FORMS else "text"
+
+
+def _names(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of samples with these settings."""
+    return (*COLUMNS, *([PREDICTED] if settings.get(PREDICTED) else []), _form(settings))
 
 
 def ending(path: str | os.PathLike[str]) -> str:
@@ -154,8 +165,8 @@ def _write_parquet(path: str, settings: Mapping[str, Any], tables: Iterable[Mapp
     import pyarrow.parquet as pq
 
     form = settings["form"]
-    types = {"hash": pa.string(), form: pa.string()}
-    fields = [pa.field(name, types.get(name, pa.int64()), nullable=False) for name in (*COLUMNS, form)]
+    types = {"hash": pa.string(), form: pa.string(), PREDICTED: pa.float64()}
+    fields = [pa.field(name, types.get(name, pa.int64()), nullable=False) for name in _names(settings)]
     schema = pa.schema(fields, metadata={"netloom": json.dumps(settings, ensure_ascii=False)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         waiting: list[Any] = []
@@ -189,7 +200,7 @@ def _write_lines(path: str, settings: Mapping[str, Any], tables: Iterable[Mappin
     form = settings["form"]
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps({"netloom_samples": settings}, ensure_ascii=False) + "\n")
-        for record in _rows(tables, form):
+        for record in _rows(tables, settings):
             if form == "json":
                 record["json"] = json.loads(record["json"])
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -202,7 +213,7 @@ def _read_lines(file: Iterable[str], path: str) -> Samples:
         raise FormatError(f"{path!r} is no file of samples: its first line does not say how they were drawn")
     settings = head["netloom_samples"]
     records = [json.loads(line) for line in lines if line.strip()]
-    columns = {name: [record[name] for record in records] for name in (*COLUMNS, settings["form"])}
+    columns = {name: [record[name] for record in records] for name in _names(settings)}
     if settings["form"] == "json":
         columns["json"] = [json.dumps(document) for document in columns["json"]]
     return Samples(settings, columns)
@@ -212,25 +223,27 @@ def _read_lines(file: Iterable[str], path: str) -> Samples:
 def _write_text(path: str, settings: Mapping[str, Any], tables: Iterable[Mapping[str, Sequence[Any]]]) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(_HEAD + json.dumps(settings, ensure_ascii=False) + "\n")
-        for record in _rows(tables, "text"):
-            file.write(f"\n# network {json.dumps({name: record[name] for name in COLUMNS})}\n{record['text']}")
+        for record in _rows(tables, settings):
+            text = record.pop("text")
+            file.write(f"\n# network {json.dumps(record)}\n{text}")
 
 
 def _read_text(file: Any, path: str) -> Samples:
     head, *parts = file.read().split("\n\n# network ")
     if not head.startswith(_HEAD):
         raise FormatError(f"{path!r} is no file of samples: its first line does not say how they were drawn")
-    columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "text")}
+    settings = json.loads(head.removeprefix(_HEAD))
+    columns: dict[str, list[Any]] = {name: [] for name in _names(settings)}
     for part in parts:
         numbers, _, text = part.partition("\n")
         record = {**json.loads(numbers), "text": text.rstrip("\n") + "\n"}
         for name, values in columns.items():
             values.append(record[name])
-    return Samples(json.loads(head.removeprefix(_HEAD)), columns)
+    return Samples(settings, columns)
 
 
-def _rows(tables: Iterable[Mapping[str, Sequence[Any]]], form: str) -> Iterator[dict[str, Any]]:
-    names = (*COLUMNS, form)
+def _rows(tables: Iterable[Mapping[str, Sequence[Any]]], settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    names = _names(settings)
     for table in tables:
         for values in zip(*(table[name] for name in names)):
             yield dict(zip(names, values))
