@@ -15,6 +15,7 @@ from ..graph.graph import Graph
 from ..training.batches import batches_of
 from ..training.loop import Epoch, Limits, run_loop
 from ..training.progress import Display
+from ..training.recipes import batches_per_epoch
 from ..training.recipes import recipe as find_recipe
 from ..training.saving import Saving
 from .evaluating import Accuracies, evaluate
@@ -88,7 +89,7 @@ def train(
         cutout=0,
     )
     batches = batches_of(task.train, fitted, seed)
-    steps_per_epoch = max(1, len(task.train) // batch_size)
+    steps_per_epoch = batches_per_epoch(len(task.train), batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         ghn = (start or fresh(settings, task)).to(device).train()
@@ -106,7 +107,7 @@ def train(
             result = run_loop(
                 learner, lambda epoch, first: _moved(batches(epoch, first), device), _watching(ghn, watch, task), limits,
                 saving=saving,
-                on_step=display.on_step, on_epoch=display.on_epoch(on_epoch),
+                on_step=display.on_step if display.shows_steps else None, on_epoch=display.on_epoch(on_epoch),
             )  # fmt: skip
     finally:
         if saving is not None:
