@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netloom.encode.segment_sequences import sequences
 from netloom.encode.segment_statistics import COUNTED
 from netloom.encode.signal_flow import Segment
-from netloom.encode.vocabulary import HEAVY, KINDS, LABELS, MAIN, POOLS
+from netloom.encode.vocabulary import HEAVY, KINDS, LABELS, MAIN, NONLINEAR, POOLS
 
 _HEAVY, _POOLS = COUNTED.index("heavy"), COUNTED.index("pools")
 
@@ -30,21 +30,21 @@ def _counted(label: int) -> NDArray[Any]:
     found = np.zeros(len(COUNTED))
     if name in MAIN:
         found[MAIN.index(name)] = 1
-    found[_HEAVY], found[_POOLS], found[_POOLS + 1], found[_POOLS + 2] = name in HEAVY, name in POOLS, reach, 1
+    found[_HEAVY:] = name in HEAVY, name in POOLS, reach, 1, name in NONLINEAR
     return found
 
 
 class _Place:
     """What holds of all paths from the segment's entry to one call."""
 
-    __slots__ = ("longest", "shortest", "mean", "log_paths", "flow", "variance")
+    __slots__ = ("longest", "shortest", "mean", "log_paths", "flow", "least_part", "mean_part", "variance")
 
     def __init__(
         self, longest: NDArray[Any], shortest: NDArray[Any], mean: NDArray[Any], log_paths: float, flow: NDArray[Any],
-        variance: float,
+        least_part: NDArray[Any], mean_part: NDArray[Any], variance: float,
     ) -> None:  # fmt: skip
         self.longest, self.shortest, self.mean, self.log_paths = longest, shortest, mean, log_paths
-        self.flow, self.variance = flow, variance
+        self.flow, self.least_part, self.mean_part, self.variance = flow, least_part, mean_part, variance
 
 
 def statistics(segment: Segment) -> NDArray[Any]:
@@ -54,7 +54,7 @@ def statistics(segment: Segment) -> NDArray[Any]:
     counts by the variance it brings at initialisation. *skips* are edges that reach a sum with no main call on the way.
     """
     nothing = np.zeros(len(COUNTED))
-    places = [_Place(nothing, nothing, nothing, 0.0, nothing, 1.0)]
+    places = [_Place(nothing, nothing, nothing, 0.0, nothing, nothing, nothing, 1.0)]
     skipping = [True]
     live = np.zeros(len(KINDS))
     fan_out: Counter[int] = Counter()
@@ -76,7 +76,7 @@ def statistics(segment: Segment) -> NDArray[Any]:
         max(fan_out.values(), default=0), float(end.shortest[_HEAVY] == 0 < end.longest[_HEAVY]),
         float(end.shortest[_POOLS] > 0), math.log(max(end.variance, 1e-6)), _log_gradient(segment, places),
     )  # fmt: skip
-    return np.concatenate([live, end.longest, end.shortest, end.mean, end.flow, scalars])
+    return np.concatenate([live, end.longest, end.shortest, end.mean, end.flow, end.least_part, end.mean_part, scalars])
 
 
 def _is_main(label: int) -> bool:
@@ -87,7 +87,7 @@ def _passed(label: int, sources: list[_Place]) -> _Place:
     """Where paths are after one more call."""
     first, here = sources[0], _counted(label)
     longest, shortest, mean, log_paths = first.longest, first.shortest, first.mean, first.log_paths
-    flow, variance = first.flow, first.variance
+    flow, variance, least, parts = first.flow, first.variance, first.least_part, first.mean_part
     if len(sources) > 1:
         longest = np.max([place.longest for place in sources], axis=0)
         shortest = np.min([place.shortest for place in sources], axis=0)
@@ -100,8 +100,13 @@ def _passed(label: int, sources: list[_Place]) -> _Place:
         flow = np.sum([place.variance / variance * place.flow for place in sources], axis=0)
         if KINDS[LABELS[label].kind] == "cat":
             variance /= len(sources)
+            least = np.min([place.least_part for place in sources], axis=0)
+            parts = np.mean([place.mean_part for place in sources], axis=0)
+        else:
+            least = np.max([place.least_part for place in sources], axis=0)
+            parts = np.max([place.mean_part for place in sources], axis=0)
     variance = min(variance * _gain(label, variance), _LARGEST)
-    return _Place(longest + here, shortest + here, mean + here, log_paths, flow + here, variance)
+    return _Place(longest + here, shortest + here, mean + here, log_paths, flow + here, least + here, parts + here, variance)
 
 
 _LARGEST = 1e100

@@ -15,6 +15,7 @@ import numpy as np
 from ..graph.garbage import no_collection
 from . import segment_statistics, size_features
 from .neighbourhood_hashes import neighbourhood_hashes
+from .region_hashes import Calls, region_hashes
 from .segment_sequences import joined_sequences
 from .segment_statistics import statistics
 from .signal_batches import AT_ONCE, Segments, Signals, signals
@@ -47,18 +48,19 @@ class Counted(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Graphs as predictors read them: features (N, F) in the order of `NAMES`, counts of paths and of neighbourhoods.
+    """Graphs as predictors read them: features (N, F) in the order of `NAMES`, counts of paths, neighbourhoods and regions.
 
-    Paths are tuples of labels, neighbourhoods numbers that are the same in every process.
+    Paths are tuples of labels, neighbourhoods and regions numbers that are the same in every process.
     """
 
     features: Array
     paths: Counted
     neighbours: Counted
+    regions: Counted
 
     def some(self, rows: Any) -> Encoded:
         """What is known of some of the graphs."""
-        return Encoded(self.features[rows], self.paths.some(rows), self.neighbours.some(rows))
+        return Encoded(self.features[rows], self.paths.some(rows), self.neighbours.some(rows), self.regions.some(rows))
 
 
 def encoded(graphs: Iterable[Graph]) -> Encoded:
@@ -68,7 +70,7 @@ def encoded(graphs: Iterable[Graph]) -> Encoded:
     with no_collection():  # each look for cycles would walk all graphs in memory
         rows = [known.rows(graphs[begin : begin + AT_ONCE]) for begin in range(0, len(graphs), AT_ONCE)]
         features = np.vstack(rows) if rows else np.zeros((0, len(NAMES)))
-        return Encoded(features, known.paths(), known.neighbours())
+        return Encoded(features, known.paths(), known.counted(known.neighbourhoods), known.counted(known.regions))
 
 
 class _Known:
@@ -82,8 +84,9 @@ class _Known:
         #: By chain: numbers of segments, of different ones, of units, of different ones, and whether there is none.
         self.chain_numbers: list[tuple[int, int, int, int, int]] = []
         self.chain_units: list[list[int]] = []
-        #: Neighbourhoods of chains, by part: chain, hash, count.
+        #: Neighbourhoods and regions of chains, by part: chain, hash, count.
         self.neighbourhoods: list[tuple[Array, Array, Array]] = []
+        self.regions: list[tuple[Array, Array, Array]] = []
         self.chain_of_graph: list[Array] = []
 
     def rows(self, graphs: Sequence[Graph]) -> Array:
@@ -92,7 +95,7 @@ class _Known:
         self.table = np.vstack([self.table, statistics(self.segments.found[len(self.table) :])])
         num_chains = len(self.chains)
         chains = np.array([self._chain(found, i) for i in range(len(graphs))])
-        self._count_neighbourhoods(found, chains, num_chains)
+        self._count_hashes(found, chains, num_chains)
         self.chain_of_graph.append(chains)
         numbers = np.array(self.chain_numbers, dtype=np.float64)[chains]
         dead = np.diff(found.bounds) - np.diff(found.live_bounds)
@@ -121,30 +124,34 @@ class _Known:
             self.chain_numbers.append((len(chain), len(set(chain)), len(parts), len(set(parts)), not chain))
         return number
 
-    def _count_neighbourhoods(self, found: Signals, chains: Array, num_known: int) -> None:
-        """Those of one graph for each new chain: graphs of one chain are alike."""
+    def _count_hashes(self, found: Signals, chains: Array, num_known: int) -> None:
+        """Neighbourhoods and regions of one graph for each new chain: graphs of one chain are alike."""
         different, first = np.unique(chains, return_index=True)
         new = np.zeros(len(chains), dtype=bool)
         new[first[different >= num_known]] = True
-        graph = np.repeat(np.arange(len(chains)), np.diff(found.live_bounds))
+        sizes = np.diff(found.live_bounds)
+        graph = np.repeat(np.arange(len(chains)), sizes)
         live = new[graph]
+        if not live.any():
+            return
         number = np.cumsum(live) - 1
         used = live[found.target]
-        labels = found.labels[found.live[live]]
-        chain = chains[graph[live]]
-        for hashes in neighbourhood_hashes(labels, number[found.target[used]], number[found.source[used]]):
-            known, column = np.unique(hashes, return_inverse=True)
-            pairs, counts = np.unique(chain.astype(np.int64) * len(known) + column, return_counts=True)
-            if len(known):
-                self.neighbourhoods.append((pairs // len(known), known[pairs % len(known)], counts))
+        target, source = number[found.target[used]], number[found.source[used]]
+        labels, chain = found.labels[found.live[live]], chains[graph[live]]
+        for hashes in neighbourhood_hashes(labels, target, source):
+            self.neighbourhoods.append(_counts(chain, hashes))
+        position = (np.arange(len(graph)) - found.live_bounds[graph])[live]
+        calls = Calls(labels, position, position == sizes[graph[live]] - 1, target, source)
+        hashes, ends = region_hashes(calls)
+        self.regions.append(_counts(chain[ends], hashes))
 
-    def neighbours(self) -> Counted:
-        """Counts of the neighbourhoods of all calls of the graphs so far."""
+    def counted(self, parts: list[tuple[Array, Array, Array]]) -> Counted:
+        """Counts of all graphs so far from those of their chains."""
         from scipy.sparse import csr_matrix
 
-        if not self.neighbourhoods:
+        if not parts:
             return Counted(csr_matrix((sum(map(len, self.chain_of_graph)), 0)), [])
-        chain, hashes, counts = (np.concatenate(column) for column in zip(*self.neighbourhoods))
+        chain, hashes, counts = (np.concatenate(column) for column in zip(*parts))
         known, column = np.unique(hashes, return_inverse=True)
         matrix = csr_matrix((counts.astype(np.float64), (chain, column)), shape=(len(self.chains), len(known)))
         return Counted(matrix[np.concatenate(self.chain_of_graph)], known.tolist())
@@ -164,6 +171,13 @@ class _Known:
         of_chain = csr_matrix((np.ones(len(used)), used, bounds), shape=(len(self.chains), len(of_each))) @ of_unit
         rows = np.concatenate(self.chain_of_graph) if self.chain_of_graph else np.zeros(0, dtype=np.intp)
         return Counted(of_chain[rows], list(vocabulary))
+
+
+def _counts(chain: Array, hashes: Array) -> tuple[Array, Array, Array]:
+    """Chains, hashes, and how often each pair is there."""
+    known, column = np.unique(hashes, return_inverse=True)
+    pairs, counts = np.unique(chain.astype(np.int64) * max(len(known), 1) + column, return_counts=True)
+    return pairs // max(len(known), 1), known[pairs % max(len(known), 1)], counts
 
 
 def features(graphs: Graph | Sequence[Graph]) -> pandas.DataFrame:

@@ -25,13 +25,18 @@ def _label_hash(kind: int, name: str, reach: int) -> int:
     return int.from_bytes(blake2b(f"{name} {reach}".encode(), digest_size=8).digest(), "little")
 
 
+def label_hashes(labels: Array) -> Array:
+    """A number of 64 bits for every label (C,)."""
+    different, number = np.unique(labels, return_inverse=True)
+    return np.array([_label_hash(*LABELS[label]) for label in different.tolist()], dtype=np.uint64)[number]
+
+
 def neighbourhood_hashes(labels: Array, target: Array, source: Array) -> list[Array]:
     """For each radius from 0 to `RADIUS` a number of 64 bits for every call (C,).
 
     ``target`` and ``source`` (E,) are the calls that edges lead to and come from, in the order of ``target``.
     """
-    different, number = np.unique(labels, return_inverse=True)
-    found = [np.array([_label_hash(*LABELS[label]) for label in different.tolist()], dtype=np.uint64)[number]]
+    found = [label_hashes(labels)]
     starts = np.flatnonzero(np.diff(target, prepend=-1))
     for _ in range(RADIUS):
         own = found[-1]

@@ -16,12 +16,14 @@ import numpy as np
 
 from .segment_sequences import sequences
 from .signal_flow import Segment
-from .vocabulary import HEAVY, KINDS, LABELS, MAIN, POOLS
+from .vocabulary import HEAVY, KINDS, LABELS, MAIN, NONLINEAR, POOLS
 
 Array = np.ndarray[Any, Any]
 
-#: What is counted along a path: the kinds in `MAIN`, then their sums.
-COUNTED = (*MAIN, "heavy", "pools", "reach", "calls")
+#: What is counted along a path: the kinds in `MAIN`, then their sums, and nonlinearities.
+COUNTED = (*MAIN, "heavy", "pools", "reach", "calls", "nonlinear")
+#: Statistics of each: over all paths, and over the parts that concatenations put side by side.
+_OVER = ("longest", "shortest", "mean", "flow", "least_part", "mean_part")
 _SCALARS = (
     "paths.log", "paths.log_distinct", "edges", "skips", "fan_out.first", "fan_in.last", "fan_out.largest", "bypassed",
     "always_pooled", "signal.log_variance", "signal.log_gradient",
@@ -29,7 +31,7 @@ _SCALARS = (
 #: Names of the columns of `statistics`.
 NAMES = (
     *(f"live.{kind}" for kind in KINDS),
-    *(f"{which}.{counted}" for which in ("longest", "shortest", "mean", "flow") for counted in COUNTED),
+    *(f"{which}.{counted}" for which in _OVER for counted in COUNTED),
     *_SCALARS,
 )
 _HEAVY, _POOLS = COUNTED.index("heavy"), COUNTED.index("pools")
@@ -43,7 +45,8 @@ def statistics(segments: Sequence[Segment]) -> Array:
     """A row for each segment (S, F), a column for each of `NAMES`.
 
     *longest*, *shortest* and *mean* are over all paths through the segment; *flow* is the mean in which each path into a sum
-    counts by the variance it brings at initialisation. *skips* are edges that reach a sum with no main call on the way.
+    counts by the variance it brings at initialisation. *least_part* and *mean_part* are over what concatenations put side by
+    side, the longest path counting everywhere else. *skips* are edges that reach a sum with no main call on the way.
     """
     if not segments:
         return np.zeros((0, len(NAMES)))
@@ -61,7 +64,7 @@ def statistics(segments: Sequence[Segment]) -> Array:
         (shortest[:, _HEAVY] == 0) & (longest[:, _HEAVY] > 0), shortest[:, _POOLS] > 0,
         np.log(np.maximum(passed.variance[end], 1e-6)), np.log(np.maximum(_gradient(calls, passed)[calls.entry], 1e-6)),
     ])  # fmt: skip
-    return np.hstack([live, longest, shortest, passed.mean[end], passed.flow[end], scalars])
+    return np.hstack([live, *(field[end] for field in passed[: len(_OVER)]), scalars])
 
 
 class _Places(NamedTuple):
@@ -129,14 +132,16 @@ class _Passed(NamedTuple):
     shortest: Array
     mean: Array
     flow: Array
+    least_part: Array
+    mean_part: Array
     log_paths: Array
     variance: Array
 
 
 def _passed(calls: _Places) -> _Passed:
     count = len(calls.kind)
-    longest, shortest, mean, flow = (np.zeros((count, len(COUNTED))) for _ in range(4))
-    found = _Passed(longest, shortest, mean, flow, np.zeros(count), np.ones(count))
+    zeros = [np.zeros((count, len(COUNTED))) for _ in _OVER]
+    found = _Passed(zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], zeros[5], np.zeros(count), np.ones(count))
     added = _counted(calls.label)
     gains = _Gains(calls.kind)
     is_cat = calls.kind == KINDS.index("cat")
@@ -149,10 +154,10 @@ def _passed(calls: _Places) -> _Passed:
             for field, joined in zip(before, _joined(calls, found, places[joins], is_cat)):
                 field[joins] = joined
         here = added[places]
-        for field, values in zip(found[:4], before[:4]):
+        for field, values in zip(found[: len(_OVER)], before):
             field[places] = values + here
-        found.log_paths[places] = before[4]
-        found.variance[places] = np.minimum(before[5] * gains(places, before[5]), _LARGEST)
+        found.log_paths[places] = before[-2]
+        found.variance[places] = np.minimum(before[-1] * gains(places, before[-1]), _LARGEST)
     return found
 
 
@@ -172,7 +177,11 @@ def _joined(calls: _Places, found: _Passed, joins: Array, is_cat: Array) -> tupl
     variance = np.where(is_cat[joins], variance / counts, variance)
     longest = np.maximum.reduceat(found.longest[source], starts)
     shortest = np.minimum.reduceat(found.shortest[source], starts)
-    return longest, shortest, mean, flow, largest + np.log(total), variance
+    least, parts = found.least_part[source], found.mean_part[source]
+    keeps_parts = is_cat[joins][:, None]
+    least_part = np.where(keeps_parts, np.minimum.reduceat(least, starts), np.maximum.reduceat(least, starts))
+    mean_part = np.where(keeps_parts, np.add.reduceat(parts, starts) / counts[:, None], np.maximum.reduceat(parts, starts))
+    return longest, shortest, mean, flow, least_part, mean_part, largest + np.log(total), variance
 
 
 def _counted(labels: Array) -> Array:
@@ -181,7 +190,7 @@ def _counted(labels: Array) -> Array:
     for row, (kind, _, reach) in zip(table, LABELS):
         if kind < len(MAIN):
             row[kind] = 1
-        row[_HEAVY], row[_POOLS], row[_POOLS + 1], row[_POOLS + 2] = KINDS[kind] in HEAVY, KINDS[kind] in POOLS, reach, 1
+        row[_HEAVY:] = KINDS[kind] in HEAVY, KINDS[kind] in POOLS, reach, 1, KINDS[kind] in NONLINEAR
     found: Array = table[labels]
     return found
 

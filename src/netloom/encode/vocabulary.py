@@ -21,6 +21,7 @@ HEAVY = (
     "matmul", "attention", "recurrent", "embedding",
 )  # fmt: skip
 POOLS = ("avg_pool", "max_pool", "global_pool")
+NONLINEAR = ("relu", "gelu", "silu", "tanh", "sigmoid", "leaky_relu", "softmax")
 #: Kinds that paths are described by.
 MAIN = (*HEAVY, *POOLS, "resize")
 KINDS = (

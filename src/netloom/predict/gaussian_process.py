@@ -43,7 +43,8 @@ class GaussianProcess(Predictor):
 
     def _seen(self, batch: Batch) -> tuple[Array, ...]:
         """Views (N, D_i) that have a kernel each, the first with a length for each column."""
-        features, paths, blurred, neighbours = batch.seen_through(self._views)
+        features, paths, blurred, neighbours, regions = batch.seen_through(self._views)
+        features = np.hstack([features, regions])
         chosen: tuple[Array, ...] = (features, paths, blurred, neighbours)
         if self.views == "joined":
             chosen = (np.hstack([features, _BLURRED * blurred / self._scale]), paths, neighbours)

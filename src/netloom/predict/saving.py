@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .predictor import Predictor
 
-VERSION = 2
+VERSION = 3
 #: Entry points of other packages' predictors, by kind.
 PLUGINS = "netloom.predictors"
 _TARGETS = ("targets.values", "targets.learned")

@@ -1,4 +1,4 @@
-"""What graphs are compared by: scaled features, path counts, path counts blurred over similar paths, and neighbourhoods."""
+"""What graphs are compared by: scaled features, path counts plain and blurred, neighbourhoods, regions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..encode.named_features import NAMES, Encoded
+from ..encode.named_features import NAMES, Counted, Encoded
 from ..encode.vocabulary import KINDS, LABELS, NUMBER, Label, place_of
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +19,8 @@ _LINEAR_UP_TO = 64.0
 _MOST_PATHS = 768
 #: Neighbourhoods that are counted, of those that so many of the training graphs have.
 _MOST_NEIGHBOURS, _FEWEST_GRAPHS = 1024, 2
+#: First and last regions that are told apart, of those that such a share of the training graphs have.
+_MOST_REGIONS, _SHARE = 64, 0.1
 #: Columns that agree to this correlation are one.
 _SAME = 0.9999
 
@@ -70,13 +72,15 @@ class Seen(NamedTuple):
 
     *features* (N, D); *paths* (N, V + 1): counts of the training graphs' paths and the length of all others; *blurred* (N, B):
     the same counts in a space where paths with similar numbers of the same calls are near, other paths included;
-    *neighbours* (N, W): logarithms of one more than the counts of neighbourhoods.
+    *neighbours* (N, W): logarithms of one more than the counts of neighbourhoods; *regions* (N, R): the same of regions, to one
+    scale with the features.
     """
 
     features: Array
     paths: Array
     blurred: Array
     neighbours: Array
+    regions: Array
 
     def some(self, rows: Any) -> Seen:
         """Some of the rows."""
@@ -91,6 +95,8 @@ class Views:
     paths: dict[Path, int]
     blur: Array
     neighbours: dict[int, int]
+    regions: dict[int, int]
+    region_columns: Columns
 
     @staticmethod
     def of(batch: Encoded) -> Views:
@@ -102,13 +108,10 @@ class Views:
         similar = _similarity(frequent, frequent)
         values, vectors = np.linalg.eigh(similar) if frequent else (np.zeros(0), np.zeros((0, 0)))
         strong = values > 1e-6 * max(values.max(initial=0.0), 1e-12)
-        having = np.asarray((batch.neighbours.counts > 0).sum(0)).ravel()
-        mean = np.asarray(batch.neighbours.counts.mean(0)).ravel()
-        varied = np.asarray(batch.neighbours.counts.power(2).mean(0)).ravel() > mean**2 * (1 + 1e-9)
-        told = np.flatnonzero((having >= _FEWEST_GRAPHS) & varied).tolist()
-        told = sorted(told, key=lambda i: (-having[i], batch.neighbours.vocabulary[i]))[:_MOST_NEIGHBOURS]
-        neighbours = {batch.neighbours.vocabulary[i]: column for column, i in enumerate(told)}
-        return Views(columns, paths, vectors[:, strong] / np.sqrt(values[strong]), neighbours)
+        neighbours = _told(batch.neighbours, _FEWEST_GRAPHS, _MOST_NEIGHBOURS)
+        regions = _told(batch.regions, max(_FEWEST_GRAPHS, _SHARE * len(batch.features)), _MOST_REGIONS)
+        region_columns = Columns.of(_logarithms(batch.regions, regions), np.arange(len(regions)))
+        return Views(columns, paths, vectors[:, strong] / np.sqrt(values[strong]), neighbours, regions, region_columns)
 
     def __call__(self, batch: Encoded) -> Seen:
         given = batch.paths.counts.copy()
@@ -124,14 +127,8 @@ class Views:
             unseen = given[:, other]
             counts[:, -1] = np.sqrt(np.asarray(unseen.multiply(unseen).sum(1)).ravel())
             blurred += unseen @ (_similarity([batch.paths.vocabulary[i] for i in other], known) @ self.blur)
-        return Seen(self.columns(batch.features), counts, blurred, self._neighbours(batch))
-
-    def _neighbours(self, batch: Encoded) -> Array:
-        places = np.array([self.neighbours.get(number, -1) for number in batch.neighbours.vocabulary], dtype=np.intp)
-        known = np.flatnonzero(places >= 0)
-        found = np.zeros((len(batch.features), len(self.neighbours)))
-        found[:, places[known]] = batch.neighbours.counts[:, known].toarray()
-        return np.log1p(found, out=found)
+        regions = self.region_columns(_logarithms(batch.regions, self.regions))
+        return Seen(self.columns(batch.features), counts, blurred, _logarithms(batch.neighbours, self.neighbours), regions)
 
     def as_data(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and JSON data that `from_data` makes the views of again, in any process."""
@@ -139,24 +136,49 @@ class Views:
         labels = [[KINDS[LABELS[label].kind], LABELS[label].name, LABELS[label].reach] for label in used]
         number = {label: i for i, label in enumerate(used)}
         columns = {name: getattr(self.columns, name) for name in Columns.__dataclass_fields__}
+        columns |= {f"region.{name}": getattr(self.region_columns, name) for name in Columns.__dataclass_fields__}
         paths = [[number[i] for i in path] for path in self.paths]
         # JSON has no whole numbers of 64 bits that every reader takes.
-        neighbours = [str(number) for number in self.neighbours]
-        return {**columns, "blur": self.blur}, {"labels": labels, "paths": paths, "neighbours": neighbours}
+        numbers = {"neighbours": list(map(str, self.neighbours)), "regions": list(map(str, self.regions))}
+        return {**columns, "blur": self.blur}, {"labels": labels, "paths": paths, **numbers}
 
     @staticmethod
     def from_data(arrays: dict[str, Array], data: dict[str, Any]) -> Views:
         places = [place_of(Label(NUMBER[kind], name, reach)) for kind, name, reach in data["labels"]]
         columns = Columns(*(arrays[name] for name in Columns.__dataclass_fields__))
         paths = {tuple(places[i] for i in path): column for column, path in enumerate(data["paths"])}
-        neighbours = {int(number): column for column, number in enumerate(data["neighbours"])}
-        return Views(columns, paths, arrays["blur"], neighbours)
+        region_columns = Columns(*(arrays[f"region.{name}"] for name in Columns.__dataclass_fields__))
+        neighbours, regions = (
+            {int(number): column for column, number in enumerate(data[name])} for name in ("neighbours", "regions")
+        )
+        return Views(columns, paths, arrays["blur"], neighbours, regions, region_columns)
 
 
 def candidates(num_columns: int) -> Array:
     """Columns of a table of features, and of what was appended to it, that tell something of a graph's signal."""
     named = np.array([i for i, name in enumerate(NAMES) if not name.startswith("all.")])
     return np.concatenate([named, np.arange(len(NAMES), num_columns)])
+
+
+def _told(counted: Counted, fewest: float, most: int) -> dict[int, int]:
+    """What is counted, by column: of what so many graphs have and not all alike, that of most graphs."""
+    having = np.asarray((counted.counts > 0).sum(0)).ravel()
+    mean = np.asarray(counted.counts.mean(0)).ravel() if counted.counts.shape[0] else having
+    varied = np.asarray(counted.counts.power(2).mean(0)).ravel() > mean**2 * (1 + 1e-9)
+    told = np.flatnonzero((having >= fewest) & varied).tolist()
+    told = sorted(told, key=lambda i: (-having[i], counted.vocabulary[i]))[:most]
+    return {counted.vocabulary[i]: column for column, i in enumerate(told)}
+
+
+def _logarithms(counted: Counted, columns: dict[int, int]) -> Array:
+    """Logarithms of one more than the counts (N, V), by column."""
+    places = np.array([columns.get(number, -1) for number in counted.vocabulary], dtype=np.intp)
+    known = np.flatnonzero(places >= 0)
+    chosen = counted.counts[:, known].tocsr()
+    rows = np.repeat(np.arange(chosen.shape[0]), np.diff(chosen.indptr))
+    found = np.zeros((chosen.shape[0], len(columns)))
+    found[rows, places[known][chosen.indices]] = np.log1p(chosen.data)
+    return found
 
 
 def _similarity(some: list[Path], others: list[Path]) -> Array:
