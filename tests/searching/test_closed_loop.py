@@ -309,3 +309,24 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([*words, "--init", "inherited"]) == 2 and "did you mean 'inherit'" in capsys.readouterr().err
     assert main(["search", "--resume", store.run_ids()[0], "--store", url, "--init", "random"]) == 2
     assert "--init cannot be changed" in capsys.readouterr().err
+
+
+def test_a_predictor_made_in_python_scores(digits: nl.tasks.Task) -> None:
+    strategy = ClosedLoop("space", [Sizes()], initial=3, after=3, screen=4)
+    result = nl.search(SPACE, digits, strategy, 6, recipe=TINY, progress=False)
+    assert list(result.store.proposals(result.run_id)["scored_by"]).count("Sizes") == 3 and result.settings.strategy == ""
+    with pytest.raises(SearchError, match="expected an object with fit"):
+        ClosedLoop(score=[3])
+
+
+def test_a_warm_start_goes_on_without_its_store(table: nl.tasks.Task, tmp_path: Path) -> None:
+    old = tmp_path / "old.db"
+    other = nl.tasks.from_arrays(np.random.default_rng(3).standard_normal((120, 4)), np.arange(120) % 2, name="other")
+    nl.search("mlp?widths=8,16", other, "random", 5, recipe=TINY, progress=False, store=f"sqlite:///{old}")
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    space = nl.spaces.load("mlp?widths=8,16", input_shape=(5,), num_classes=2)
+    first = nl.search(space, table, "random", 5, recipe=TINY, progress=False, store=url, warm_start=f"sqlite:///{old}")
+    old.unlink()
+    rest = resume(first.run_id, url, task=table, budget=7, progress=False)
+    names = list(rest.store.proposals(rest.run_id)["proposed_by"])
+    assert names.count("warm start") == 1 and rest.evaluations["graph_hash"].nunique() == 7

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError, SearchError
@@ -147,15 +148,29 @@ class Initialising:
         return Arm(learned.name, weights, _planned(proposal))
 
     def _automatic(self, proposal: Proposal, rng: numpy.random.Generator) -> Proposal:
-        found = [Arm(RANDOM, None, _planned(proposal)), self._own(proposal)]
-        found += [self._filled(learned, proposal) for learned in self._learned]
-        arms = {arm.name: arm for arm in found if arm is not None}
-        earlier = self._chosen.get(proposal.graph.hash)
-        if earlier in arms:  # a rung further on goes on from the weights of the first one
-            return arms[earlier].of(proposal)
-        if len(arms) > 1 and min(self._races.get(name, 0) for name in arms if name != RANDOM) < RACES:
-            return self._raced(proposal, arms)
-        return arms[self._credits.choose(sorted(arms), rng)].of(proposal)
+        makers: dict[str, Callable[[], Arm | None]] = {
+            learned.name: partial(self._filled, learned, proposal) for learned in reversed(self._learned)
+        }
+        makers[RANDOM] = lambda: Arm(RANDOM, None, _planned(proposal))
+        if proposal.weights is not None:
+            makers[proposal.lineage.initialised_by] = lambda: self._own(proposal)
+        earlier = self._chosen.get(proposal.graph.hash, "")
+        if earlier in makers:  # a rung further on goes on from the weights of the first one
+            arm = makers[earlier]()
+            if arm is not None:
+                return arm.of(proposal)
+        if any(self._races.get(name, 0) < RACES for name in makers if name != RANDOM):
+            arms = {name: arm for name, maker in makers.items() if (arm := maker()) is not None}
+            new = [name for name in arms if name != RANDOM and self._races.get(name, 0) < RACES]
+            if new:
+                return self._raced(proposal, arms)
+        names = sorted(makers)
+        while True:
+            chosen = self._credits.choose(names, rng)
+            arm = makers[chosen]()
+            if arm is not None:
+                return arm.of(proposal)
+            names.remove(chosen)  # outside its family
 
     # -- races -----------------------------------------------------------------------------------------------------
     def _raced(self, proposal: Proposal, arms: Mapping[str, Arm]) -> Proposal:

@@ -60,7 +60,8 @@ def resume(
         seed=settings.seed,
     )
     if settings.warm_start:
-        warmed(context, settings.warm_start, settings.incumbents)
+        here = settings.warm_start == opened.shown_url
+        warmed(context, opened if here else settings.warm_start, settings.incumbents)
     executes = make_executor(task.without_test(), settings)
     return run(run_id, context, make_strategy(strategy or settings.strategy), settings, executes, progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NetloomError, SearchError
+from ..errors import NetloomError, SearchError, StoreError
 from ..store import Store
 from ..training import Recipe
 from ..training import recipe as find_recipe
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from ..graph.graph import Graph
     from ..spaces import Space
     from ..tasks import Task
+
+
+_log = logging.getLogger("netloom.search")
 
 
 def search(
@@ -208,17 +212,26 @@ def warmed(context: Context, given: Store | str, hashes: Sequence[str] | None) -
 
     ``hashes`` are those of a run that is resumed: it goes on with the very same ones.
     """
-    store, task, own = given if isinstance(given, Store) else Store(given, must_exist=True), context.task, context.store
+    task, own = context.task, context.store
     assert task is not None and own is not None
+    if hashes is not None:
+        context.incumbents = as_proposals(tuple(own.graph(hash) for hash in hashes))
+    try:
+        store = given if isinstance(given, Store) else Store(given, must_exist=True)
+    except StoreError as error:
+        if hashes is None:
+            raise
+        _log.warning("the store of the warm start is not there any more; what it taught is left out: %s", error)
+        return tuple(hashes)
     earlier = distances(task_features(task), described_tasks(store))
-    graphs = incumbents_for(context, store, earlier) if hashes is None else tuple(own.graph(hash) for hash in hashes)
-    context.incumbents = as_proposals(graphs)
+    if hashes is None:
+        context.incumbents = as_proposals(incumbents_for(context, store, earlier))
     if store.shown_url == own.shown_url:  # what it has of this very task a predictor begins with anyway
         earlier = tuple(each for each in earlier if each.hash != task.hash)
     context.earlier = earlier_scores(context, store, earlier)
-    for graph in graphs:
-        own.add_graph(graph)
-    return tuple(graph.hash for graph in graphs)
+    for proposal in context.incumbents:
+        own.add_graph(proposal.graph)
+    return tuple(proposal.graph.hash for proposal in context.incumbents)
 
 
 def _name(strategy: Strategy) -> str:

@@ -187,8 +187,8 @@ def _remembered(known: dict[str, float | None], graph: Graph, value: Any) -> flo
     return known[graph.hash]
 
 
-def read_scorers(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Names of scorers, checked, from text such as ``"predictor+synflow"`` or a list; empty for ``"none"``.
+def read_scorers(given: Any) -> tuple[Any, ...]:
+    """Scorers, checked, from text such as ``"predictor+synflow"`` or a list of names and predictors; empty for ``"none"``.
 
     >>> read_scorers("predictor+synflow"), read_scorers("none")
     (('predictor', 'synflow'), ())
@@ -196,9 +196,14 @@ def read_scorers(given: str | Sequence[str]) -> tuple[str, ...]:
     from ..measure import PROXIES
     from ..predict import KINDS
 
-    words = tuple(given.split("+")) if isinstance(given, str) else tuple(given)
+    words = tuple(given.split("+")) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (given,)
     if words in ((), (NONE,), ("",)):
         return ()
+    given = [word for word in words if not isinstance(word, str)]
+    if given:
+        for predictor in given:
+            make_predictor(predictor)  # says what is wrong with it
+        return (*read_scorers([word for word in words if isinstance(word, str)]), *given)
     predictors = [kind.__name__ for kind in KINDS.values()]
     known = [NONE, PREDICTOR, "ghn:FILE", *predictors, *PROXIES]
     for word in words:
@@ -218,8 +223,10 @@ def read_scorers(given: str | Sequence[str]) -> tuple[str, ...]:
     return words
 
 
-def make_scorer(name: str, *, after: int, width: float, warm: bool) -> Scorer:
-    """The scorer of a name."""
+def make_scorer(name: Any, *, after: int, width: float, warm: bool) -> Scorer:
+    """The scorer of a name, or of a predictor."""
+    if not isinstance(name, str):
+        return FromPredictor(name, after, width, warm)
     from ..measure import PROXIES
 
     kind, colon, where = name.partition(":")

@@ -35,7 +35,9 @@ _MACS_AN_EPOCH, _MACS = 2e8, (50_000, 5_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What a tour came to. ``page`` is the HTML page, ``report`` that of the search that ``best_step`` names.
+    """What a tour came to. ``page`` is the HTML page, ``report`` that of the best search whose networks have ancestors.
+
+    ``best_step`` is the search that found the best network.
 
     ``score`` is that of the best network on the validation part, ``test_score`` on the test part, which was read for it and its
     ``rivals`` once; ``correlation`` the rank correlation of predictions with what came out, over ``predictions`` of them.
@@ -155,6 +157,8 @@ def _ended(so_far: Finish, limits: Budget, begun: float, tell: Callable[[str], o
     task, ablation = so_far.task, so_far.ablation
     best = max(ablation.runs, key=lambda run: run.best[-1])
     step = next(step for step in STEPS if step.name == best.step)
+    evolving = {each.name for each in STEPS if "mutation" in each.propose}
+    shown = max((run for run in ablation.runs if run.step in evolving), key=lambda run: run.best[-1], default=best)
     with store_of(so_far.runs, step, so_far.seed) as store:
         result = resume(best.run_id, store, task=task, progress=False)
         incumbent = result.best
@@ -166,7 +170,8 @@ def _ended(so_far: Finish, limits: Budget, begun: float, tell: Callable[[str], o
         longer = train(further, task, "thorough", so_far.seed, max_seconds=seconds)
         if longer.score > score:
             network, score = longer.network, float(longer.score)
-        page = report(result, so_far.folder / "report")
+    with store_of(so_far.runs, next(each for each in STEPS if each.name == shown.step), so_far.seed) as store:
+        page = report(store, so_far.folder / "report", run=shown.run_id)  # only what evolves has a lineage to play
     test_score = float(evaluate(network, task.test).score)
     others = rivals(task)
     tell(f"5 of 5  the best network: {score:.4f} on the validation part, {test_score:.4f} on the test part, read once")

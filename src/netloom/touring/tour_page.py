@@ -197,7 +197,7 @@ def _finale(tour: Tour) -> str:
         f"the test part of {tour.task.num_test:,} samples was read for this table alone.</p>{table}</div>"
         '<div class="card"><h2>How it came to be</h2><p>Every candidate is in a store with its parents, the edits that made '
         "it, and which part proposed, scored and initialised it. The report shows all of them, and plays the incumbent’s "
-        f'lineage step by step.</p><p class="go"><a href="{link}">The report of the search</a>'
+        f'lineage step by step.</p><p class="go"><a href="{link}">The report of the best evolving search</a>'
         f'<a href="{link}#lineage-card">Its lineage</a></p></div></section>'
     )
 

@@ -44,7 +44,7 @@ class ClosedLoop(Strategy):
     name: ClassVar[str] = "loop"
 
     propose: str | Sequence[str] = "space+mutation+crossover"
-    score: str | Sequence[str] = "predictor"
+    score: str | Sequence[Any] | Any = "predictor"
     screen: int = 20
     initial: int | None = None
     after: int = 10
@@ -59,7 +59,8 @@ class ClosedLoop(Strategy):
 
     def __post_init__(self) -> None:
         self.propose = "+".join(read_proposers(self.propose))
-        self.score = "+".join(read_scorers(self.score)) or "none"
+        scorers = read_scorers(self.score)
+        self.score = ("+".join(scorers) or "none") if all(isinstance(each, str) for each in scorers) else scorers
         check_counts(
             self.name, screen=self.screen, initial=self.initial, after=self.after, population=self.population,
             sample=self.sample,
