@@ -168,10 +168,9 @@ def document(learned: dict[str, Learned], truth: Any, without: Any, with_filter:
         ),
     }
     body = "".join(f"<h2>{escape(title)}</h2>{svg}" for title, svg in panels.items())
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Predicting networks</title><style>body{font:15px '
-        f"system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}}</style><p>{escape(said)}</p>{body}</html>\n"
-    )  # fmt: skip
+    css = "body{font:15px system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Predicting networks</title><style>{css}</style>'
+    return f"{head}<p>{escape(said)}</p>{body}</html>\n"
 
 
 def axes(
