@@ -21,7 +21,8 @@ NAMES = {
     "train", "train_many",
 }  # fmt: skip
 ROOMS = {
-    "building", "errors", "generate", "ghn", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store", "tasks",
+    "building", "errors", "generate", "ghn", "graph", "measure", "mutate", "ops", "reporting", "searching", "spaces", "store",
+    "tasks",
     "touring", "tracing", "training", "zoo",
 }  # fmt: skip
 
