@@ -158,17 +158,15 @@ class ClosedLoop(Strategy):
         if result.repeated:
             return
         self._told += 1
-        self._credits.tell(_proposer_of(result), float(self._paying.of(result.score if self.context.keeps(result) else None)))
+        paid = float(self._paying.of(result.score if self.context.keeps(result) else None))
+        if self._told > self._initial():  # the first ones had no rivals to be better than
+            self._credits.tell(result.lineage.proposed_by, paid)
         if not self.context.keeps(result):
             return
         self._population.alive.append(result)
         edit = result.lineage.edit
         for name, place in (edit.get(PLACES) or {}).items() if isinstance(edit, dict) else ():
             self._said.setdefault(name, []).append((float(place), float(result.score or 0.0)))
-
-
-def _proposer_of(result: Result) -> str:
-    return result.lineage.proposed_by
 
 
 def _places(values: Sequence[float | None]) -> list[float]:
