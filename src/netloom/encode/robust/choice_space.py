@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...errors import SpaceError
+from ...errors import NetloomError, SpaceError
 from ...spaces.choices import Choose, Domain, Rejected
 from .sequences import Sequences
 from .table import SEPARATOR
@@ -99,6 +99,10 @@ def _choices_of_run(space: FunctionSpace, decide: Callable[[str, Domain], Any]) 
         space.function(choose, **space.settings)
     except Rejected:
         return None
+    except NetloomError:
+        raise
+    except Exception as error:  # whatever a function of somebody's own does
+        raise SpaceError(f"{space.name}: {type(error).__name__}: {error} (choices so far: {choose.values})") from error
     return choose
 
 
