@@ -4,7 +4,7 @@
 
 Five splits (seeds 0 to 4), half of the networks learned from and half predicted, the same for all. ``GHN embeddings`` is the
 recipe of Knyazev et al., NeurIPS 2021: a support vector regression on the mean state of a network's nodes, its C, gamma and
-epsilon by a 5-fold search. Compared with: the number of parameters (up or down, as the learned half says), and the accuracy with
+epsilon by a 5-fold search. Compared with: the number of parameters (up or down, as the learned half says), and accuracy with
 parameters that ``--ghn`` predicts, where it was trained on CIFAR-10. Prints mean τ over the splits and a 95 % interval of the
 mean (Student's t), then per property whether TokenTransformer beats NeuralPredictor, from paired differences.
 """
