@@ -60,7 +60,7 @@ class Credits:
         self._told: dict[str, float] = {}
 
     def tell(self, name: str, paid: float, weight: float = 1.0) -> None:
-        """A result of a part: ``paid`` from 0 to 1."""
+        """A result of a part: ``paid`` from 0 to 1; it counts as ``weight`` results."""
         for counts in (self._paid, self._told):
             for known in counts:
                 counts[known] *= self._kept

@@ -57,6 +57,8 @@ class Proposer(ABC):
     name: ClassVar[str]
     #: What it does, in a line for people.
     about: ClassVar[str]
+    #: How often its candidates are expected to be among the best fifth, before any of them is known.
+    expected: ClassVar[float] = 0.4
 
     def begin(self, context: Context, population: Population, how: Breeding) -> None:
         """Take up work; `SearchError` where it is of no use for this search."""
@@ -80,6 +82,7 @@ class FromSpace(Proposer):
 
     name: ClassVar[str] = "space"
     about: ClassVar[str] = "samples of the space, or random walks from the start"
+    expected: ClassVar[float] = 0.15
 
     def propose(self, count: int, rng: numpy.random.Generator) -> list[Idea]:
         return _new(self.context, (self._sample(rng) for _ in range(count)))
@@ -94,6 +97,7 @@ class FromMutation(Proposer):
 
     name: ClassVar[str] = "mutation"
     about: ClassVar[str] = "edits of the best of a random handful, with the weights that survive"
+    expected: ClassVar[float] = 0.5
 
     def ready(self) -> bool:
         return bool(self.population.alive)
@@ -135,6 +139,7 @@ class FromGenerator(Proposer):
 
     name: ClassVar[str] = "generator"
     about: ClassVar[str] = "a transformer over the robust notation, fitted on the results, asked for a high score"
+    expected: ClassVar[float] = 0.5
     #: Results that it needs, and the growth of their number after which it is fitted again.
     _LEAST: ClassVar[int] = 30
     _GROWTH: ClassVar[float] = 1.5

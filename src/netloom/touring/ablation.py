@@ -64,7 +64,10 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One search of an ablation: the best score so far, ``best[i]``, after ``spent[i]`` of the budget's unit."""
+    """One search of an ablation: the best score so far, ``best[i]``, after ``spent[i]`` of the budget's unit.
+
+    ``seconds`` is how long it took, what predictors and hypernetworks computed among it.
+    """
 
     step: str
     seed: int
@@ -72,6 +75,7 @@ class Run:
     spent: tuple[float, ...]
     best: tuple[float, ...]
     test_score: float | None = None
+    seconds: float = field(default=0.0, compare=False)
 
     def at(self, amounts: Any) -> numpy.ndarray:
         """The best score after each of these amounts; NaN before the first candidate."""
@@ -198,12 +202,12 @@ def _run(
 
 
 def unit_of(limits: Budget) -> str:
-    """What a budget is counted in; of several the first of seconds, multiply–adds, epochs, candidates."""
-    if limits.seconds is not None:
-        return "seconds"
+    """What a budget is counted in; of several the first of epochs, multiply–adds, seconds, candidates."""
+    if limits.epochs is not None:
+        return "epochs of training"
     if limits.multiply_adds is not None:
         return "multiply–adds"
-    return "epochs of training" if limits.epochs is not None else "candidates"
+    return "seconds" if limits.seconds is not None else "candidates"
 
 
 def curve_of(step: str, seed: int, result: SearchResult, limits: Budget, task: Task | None = None) -> Run:
@@ -226,4 +230,4 @@ def curve_of(step: str, seed: int, result: SearchResult, limits: Budget, task: T
     if not best:
         raise SearchError(f"none of the {len(rows)} candidates of run {result.run_id} has a score")
     test = None if task is None else evaluate(result.best.network, task.test).score
-    return Run(step, seed, result.run_id, tuple(spent), tuple(best), test)
+    return Run(step, seed, result.run_id, tuple(spent), tuple(best), test, round(result.seconds, 1))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _SIZES, _SEARCHES, _FINAL = 0.06, 0.76, 0.1
 #: Seconds for each of those where the budget is no time.
 _SECONDS = 5.0
+#: The share of a search that its training may take as the first network trains, and the bounds of epochs.
+_TRAINING, _EPOCHS = 0.25, (30, 400)
 _SPACES = {3: "conv?max_macs={macs}", 1: "mlp?widths=4,8,16,32,64&activations=relu,tanh,sigmoid"}
 #: Multiply–adds of the images' networks: so many in all of an epoch, within these bounds.
 _MACS_AN_EPOCH, _MACS = 2e8, (50_000, 5_000_000)
@@ -113,7 +115,7 @@ def tour(
     settings = recipe if recipe is not None else {"epochs": 5}
     allowed = _SECONDS if limits.seconds is None else _SIZES * limits.seconds / 2
     longer = recipe if recipe is not None else "express"
-    trained = _trained(model if model is not None else graph, loaded, longer, seed, allowed)
+    trained, epoch_seconds = _trained(model if model is not None else graph, loaded, longer, seed, allowed)
     sized = grown_and_pruned(trained, loaded, longer, allowed, seed)
     for size in sized:
         change = "" if size.change is None else f", outputs change by {size.change:.2g} at most"
@@ -121,9 +123,9 @@ def tour(
     steps = [step for step in STEPS if not step.without(loaded)]
     each_budget = str(limits)
     if limits.seconds is not None:
-        each_budget = f"{max(1.0, round(_SEARCHES * limits.seconds / len(steps), 1)):g}s"
+        each_budget = _equal(_SEARCHES * limits.seconds / len(steps), epoch_seconds)
+    runs, each_budget = _runs_folder(folder, loaded, graph, str(limits), each_budget, seed)
     tell(f"4 of 5  {len(steps)} searches, {each_budget} each: {', '.join(step.name for step in steps)}")
-    runs = _runs_folder(folder, loaded, graph, each_budget, seed)
     ablation = ablate(
         loaded, spec, runs, budget=each_budget, seeds=[seed], recipe=settings, progress=progress, start=graph,
         tell=lambda text: tell(f"4 of 5  {text}"),
@@ -200,15 +202,26 @@ def _first(model: Any, task: Task, spec: str, seed: int) -> Graph:
     return found.graph
 
 
-def _trained(model: Any, task: Task, recipe: Any, seed: int, seconds: float) -> Any:
-    """A network of netloom with the model's weights, trained for a while."""
+def _equal(seconds: float, epoch_seconds: float) -> str:
+    """A budget in epochs that a search is done with in so many seconds, and those seconds.
+
+    Epochs of training are what is equal: what parts compute beside it stands in the table. Beyond toys, where training takes
+    minutes, that is next to nothing; here it is about as much again.
+    """
+    epochs = min(max(int(_TRAINING * seconds / max(epoch_seconds, 1e-3)) // 10 * 10, _EPOCHS[0]), _EPOCHS[1])
+    return f"{epochs} epochs, {max(1.0, round(seconds, 1)):g}s"
+
+
+def _trained(model: Any, task: Task, recipe: Any, seed: int, seconds: float) -> tuple[Any, float]:
+    """A network of netloom with the model's weights, trained for a while; and the seconds that an epoch took."""
     from ..building.network import build
     from ..training import train
 
     found = start_of(model, task)
     assert found is not None
     network = build(found.graph, seed=seed) if found.weights is None else build(found.graph, weights=found.weights)
-    return train(network, task, recipe, seed, max_seconds=seconds).network
+    result = train(network, task, recipe, seed, max_seconds=seconds)
+    return result.network, result.seconds / max(len(result.curve), 1)
 
 
 def _space_of(task: Task) -> str:
@@ -221,21 +234,27 @@ def _space_of(task: Task) -> str:
     return kind.format(macs=int(macs))
 
 
-def _runs_folder(folder: Path, task: Task, graph: Graph, budget: str, seed: int) -> Path:
-    """Where the searches of this tour are; those of another one that were there are removed."""
+def _runs_folder(folder: Path, task: Task, graph: Graph, budget: str, each: str, seed: int) -> tuple[Path, str]:
+    """Where the searches of this tour are, and what each may spend; those of another tour that were there are removed.
+
+    A tour that goes on keeps to what it allowed each search at first, however fast the machine is now.
+    """
     place = folder / "runs"
     about = {"task": task.hash, "network": graph.hash, "budget": budget, "seed": seed}
     mark = place / "tour.json"
     try:
-        same = json.loads(mark.read_text(encoding="utf-8")) == about
-    except (OSError, ValueError):
-        same = False
-    if not same:
+        known = json.loads(mark.read_text(encoding="utf-8"))
+        kept, same = str(known.pop("each")), known == about
+    except (OSError, ValueError, KeyError, AttributeError):
+        kept, same = "", False
+    if same:
+        each = kept
+    else:
         if mark.exists():  # a folder of ours, and of no one else's
             shutil.rmtree(place)
         place.mkdir(parents=True, exist_ok=True)
-        mark.write_text(json.dumps(about), encoding="utf-8")
-    return place
+        mark.write_text(json.dumps({**about, "each": each}), encoding="utf-8")
+    return place, each
 
 
 def _predictions(ablation: Ablation, runs: Path, seed: int) -> tuple[int, float | None]:

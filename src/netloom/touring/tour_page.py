@@ -138,14 +138,16 @@ def _ablation(tour: Tour) -> str:
     rows: list[list[str | tuple[str, str]]] = []
     for step in STEPS:
         if step.name in ablation.left_out:
-            rows.append([step.name, step.about, "left out", (ablation.left_out[step.name], "muted"), ""])
+            rows.append([step.name, step.about, "left out", (ablation.left_out[step.name], "muted"), "", ""])
             continue
         runs, gain = ablation.of(step.name), ablation.gain(step.name)
         final = sum(ablation.final(step.name)) / len(runs)
         kind = "muted" if gain is None or abs(gain[0]) < 0.002 else "good" if gain[0] > 0 else "bad"
         told = ("the baseline", "muted") if gain is None else (_gain(gain), kind)
-        rows.append([step.name, step.about, f"{final:.4f}", told, f"{sum(len(run.best) for run in runs):,}"])
-    head = ("Step", "What is new", f"Best validation {ablation.score_name}", "Against the step above", "Candidates")
+        seconds = sum(run.seconds for run in runs)
+        count = sum(len(run.best) for run in runs)
+        rows.append([step.name, step.about, f"{final:.4f}", told, f"{count:,}", f"{seconds:.0f} s"])
+    head = ("Step", "What is new", f"Best validation {ablation.score_name}", "Against the step above", "Candidates", "Time")
     words = _verdict(ablation)
     if tour.correlation is not None:
         words += (
@@ -155,7 +157,7 @@ def _ablation(tour: Tour) -> str:
     return (
         f'<section class="card"><h2>4 · What each part buys, at equal budget</h2><p>{escape(words)}</p>'
         f'<div class="wide">{chart(ablation)}</div><div class="narrow">{chart(ablation, narrow=True)}</div>'
-        f'<div class="scroll">{_table(head, rows, numbers=(2, 4))}</div>'
+        f'<div class="scroll">{_table(head, rows, numbers=(2, 4, 5))}</div>'
         '<p class="hint">One search for each step says little about differences of a point or two; '
         "<code>benchmarks/ablation.py</code> does the same with several seeds.</p></section>"
     )
@@ -167,7 +169,7 @@ def _verdict(ablation: Ablation) -> str:
     paid = [f"{step[2:]} {gain:+.3f}" for step, gain in gains.items() if gain >= 0.002]
     lost = [f"{step[2:]} {gain:+.3f}" for step, gain in gains.items() if gain < -0.002]
     even = [step[2:] for step, gain in gains.items() if abs(gain) < 0.002]
-    each = f"{ablation.budget} candidates" if ablation.unit == "candidates" else ablation.budget
+    each = f"{ablation.budget} candidates" if ablation.unit == "candidates" else ablation.budget.split(", ")[-1]
     parts = [f"{len(ablation.steps)} searches of {each} each, every one with one part more."]
     if paid:
         parts.append(f"Gains here: {', '.join(paid)}.")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What is believed of a scorer before anything came of it: a rank correlation, and candidates that it counts as.
 _BELIEF, _BELIEF_COUNT = 0.4, 8
+#: Candidates that the expectation of a proposer counts as.
+_EXPECTED_COUNT = 5.0
 #: Where a candidate's lineage keeps what every scorer said of it: its place in the pool, from 0 to 1.
 PLACES = "places"
 
@@ -87,6 +89,8 @@ class ClosedLoop(Strategy):
         for scorer in self._scorers:
             scorer.begin(context)
         self._credits, self._paying = Credits(floor=self.floor), Paying()
+        for proposer in self._proposers:
+            self._credits.tell(proposer.name, proposer.expected, _EXPECTED_COUNT)
         self._said: dict[str, list[tuple[float, float]]] = {}
         self._told = 0
 
