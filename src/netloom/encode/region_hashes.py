@@ -41,50 +41,63 @@ def region_hashes(calls: Calls) -> tuple[Array, Array]:
         return np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.intp)
     kinds = np.array([label.kind for label in LABELS])[calls.labels]
     ends = np.isin(kinds, [KINDS.index(kind) for kind in NONLINEAR]) | calls.is_last
-    code, least, most = _forward(calls, kinds, ends)
+    levels = _levels(calls)
+    code, least, most = _forward(calls, levels, kinds, ends)
     # Nothing before, or one region that itself has nothing before.
     begins = least == _NONE
     alone = least == most
     one = np.flatnonzero(~begins & alone)
     is_first = begins.copy()
     is_first[one] = begins[least[one]]
-    first, last = np.flatnonzero(ends & is_first), np.flatnonzero(ends & _read_by_the_end(calls, ends))
+    first, last = np.flatnonzero(ends & is_first), np.flatnonzero(ends & _read_by_the_end(calls, levels, ends))
     return np.concatenate([mixed(code[first] ^ _FIRST), mixed(code[last] ^ _LAST)]), np.concatenate([first, last])
 
 
-def _levels(calls: Calls) -> list[tuple[Array, Array, Array]]:
-    """Edges by the position of their target: which edges, the targets, and where each target's begin among the edges."""
+#: Edges whose targets have one position in their graphs: which, the targets, and where each target's begin among the edges.
+Level = tuple[Array, Array, Array]
+
+
+def _levels(calls: Calls) -> list[Level]:
     at = calls.position[calls.target]
-    order = np.argsort(at, kind="stable")
-    found = []
-    for edges in np.split(order, np.flatnonzero(np.diff(at[order])) + 1) if len(order) else []:
-        target = calls.target[edges]
-        starts = np.flatnonzero(np.diff(target, prepend=-1))
-        found.append((edges, target[starts], starts))
-    return found
+    # Sorting numbers of 16 bits takes one pass.
+    order = np.argsort(at.astype(np.uint16) if len(at) and at.max() < 65536 else at, kind="stable")
+    target = calls.target[order]
+    starts = np.flatnonzero(np.diff(target, prepend=-1))
+    bounds = np.flatnonzero(np.diff(at[order], prepend=-1))
+    begins = np.append(np.searchsorted(starts, bounds), len(starts)).tolist()
+    ends = [*bounds[1:].tolist(), len(order)]
+    return [
+        (order[edge:end], target[starts[begin:until]], starts[begin:until] - edge)
+        for edge, end, begin, until in zip(bounds.tolist(), ends, begins, begins[1:])
+    ]
 
 
-def _forward(calls: Calls, kinds: Array, ends: Array) -> tuple[Array, Array, Array]:
+def _forward(calls: Calls, levels: list[Level], kinds: Array, ends: Array) -> tuple[Array, Array, Array]:
     """The number of what leads to each call, and the first and last end that is met going back from it (`_NONE`, −1: none)."""
     own = label_hashes(calls.labels)
     ordered = ~np.isin(kinds, [KINDS.index(kind) for kind in _ORDERLESS])
     code = mixed(own)
     least, most = np.full(len(own), _NONE), np.full(len(own), -1)
-    for edges, target, starts in _levels(calls):
-        source = calls.source[edges]
-        nth = np.arange(len(edges)) - np.repeat(starts, np.diff(np.append(starts, len(edges))))
-        brought = np.where(ends[source], _BEGIN, code[source])
-        brought = mixed(brought + np.where(ordered[calls.target[edges]], nth, 0).astype(np.uint64) * _PLACE)
-        code[target] = mixed(own[target] ^ mixed(np.add.reduceat(brought, starts)))
-        least[target] = np.minimum.reduceat(np.where(ends[source], source, least[source]), starts)
-        most[target] = np.maximum.reduceat(np.where(ends[source], source, most[source]), starts)
+    nth = np.zeros(len(calls.target), dtype=np.uint64)
+    for edges, _, starts in levels:
+        nth[edges] = np.arange(len(edges)) - np.repeat(starts, np.diff(np.append(starts, len(edges))))
+    place = np.where(ordered[calls.target], nth, np.uint64(0)) * _PLACE
+    is_end = ends[calls.source]
+    for edges, target, starts in levels:
+        source, at_end = calls.source[edges], is_end[edges]
+        brought = mixed(np.where(at_end, _BEGIN, code[source]) + place[edges])
+        first, last = np.where(at_end, source, least[source]), np.where(at_end, source, most[source])
+        if len(starts) < len(edges):
+            brought = np.add.reduceat(brought, starts)
+            first, last = np.minimum.reduceat(first, starts), np.maximum.reduceat(last, starts)
+        code[target], least[target], most[target] = mixed(own[target] ^ mixed(brought)), first, last
     return code, least, most
 
 
-def _read_by_the_end(calls: Calls, ends: Array) -> Array:
+def _read_by_the_end(calls: Calls, levels: list[Level], ends: Array) -> Array:
     """Which calls no end reads but the last call of the graph."""
     other = np.zeros(len(ends), dtype=bool)
-    for edges, _, _ in reversed(_levels(calls)):
+    for edges, _, _ in reversed(levels):
         source, target = calls.source[edges], calls.target[edges]
         reads = np.where(ends[target], ~calls.is_last[target], other[target])
         other[source[reads]] = True

@@ -7,6 +7,7 @@ is all that goes on: into *segments*, the same few in most graphs of a space.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..graph.tree import edges
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 #: A segment: for every call its label and how many calls before it the calls stand that it reads; in order.
 Segment = tuple[tuple[int, ...], ...]
+
+
+#: Segments of the longest run that counts as one unit.
+_LONGEST = 12
 
 
 class Signal(NamedTuple):
@@ -113,14 +118,27 @@ def _cut(
     return Signal(tuple(segments), everything, [origin[i] for i in kept])
 
 
-def units(segments: tuple[int, ...], longest: int = 12) -> list[tuple[int, ...]]:
-    """Segments, by number, with repeated runs of up to ``longest`` taken together: the cells of a stack of cells.
+def units(segments: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Segments, by number, with repeated runs of up to 12 taken together: the cells of a stack of cells.
 
     The run that is repeated most often comes first, then what is left on either side.
 
     >>> units((0, 1, 2, 1, 2, 1, 2, 3))
     [(0,), (1, 2), (1, 2), (1, 2), (3,)]
     """
+    number: dict[int, int] = {}
+    found: list[tuple[int, ...]] = []
+    begin = 0
+    # Only what is equal to what matters, so that most networks of a space are divided alike.
+    for length in _lengths(tuple([number.setdefault(segment, len(number)) for segment in segments])):
+        found.append(segments[begin : begin + length])
+        begin += length
+    return found
+
+
+@lru_cache(maxsize=50_000)
+def _lengths(segments: tuple[int, ...]) -> tuple[int, ...]:
+    """Lengths of the units of segments that are numbered in the order of their first places."""
     before: dict[int, int] = {}
     periods: set[int] = set()
     for i, segment in enumerate(segments):
@@ -128,10 +146,10 @@ def units(segments: tuple[int, ...], longest: int = 12) -> list[tuple[int, ...]]
             periods.add(i - before[segment])
         before[segment] = i
     if not periods or periods == {1}:
-        return [(segment,) for segment in segments]
+        return (1,) * len(segments)
     found: list[tuple[int, ...]] = []
-    _divide(segments, 0, len(segments), sorted(p for p in periods if p <= longest), found)
-    return found
+    _divide(segments, 0, len(segments), sorted(p for p in periods if p <= _LONGEST), found)
+    return tuple(map(len, found))
 
 
 def _divide(segments: tuple[int, ...], start: int, stop: int, periods: list[int], found: list[tuple[int, ...]]) -> None:

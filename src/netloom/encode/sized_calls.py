@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,13 +107,14 @@ def _forms(types: list[tuple[TensorType, ...]], places: Array, last: Array) -> A
     some = list(map(types.__getitem__, places.tolist()))
     ids = np.fromiter(map(id, some), np.int64, len(some))
     _, first, number = np.unique(ids * 2 + last, return_index=True, return_inverse=True)
-    found = [_form(some[i], bool(last[i])) for i in first.tolist()]
+    found = [_form(some[i][0].shape, bool(last[i])) for i in first.tolist()]
     return np.array(found, dtype=np.float64).reshape(-1, 3)[number]
 
 
-def _form(types: tuple[TensorType, ...], last: bool) -> Form:
+@lru_cache(maxsize=50_000)
+def _form(sizes: tuple[Any, ...], last: bool) -> Form:
     """Channels come last after a linear layer and in sequences (N, T, C)."""
-    shape = [size if isinstance(size, int) else 1 for size in types[0].shape]
+    shape = [size if isinstance(size, int) else 1 for size in sizes]
     width, space = (shape[-1], shape[1:-1]) if last or len(shape) == 3 else (shape[1] if len(shape) > 1 else 1, shape[2:])
     return (math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1))
 
