@@ -73,9 +73,7 @@ def learn(
     guide = _fitted(make_predictor(predictor), graphs, known.scores, int(rng.integers(2**31)))
     more: list[Written] = []
     if guide is not None and settings.unlabelled:
-        more = unlabelled(
-            family, known.sequences, known.ranks, known.hashes, settings.unlabelled, settings.max_tokens, rng
-        )  # fmt: skip
+        more = unlabelled(family, known.sequences, known.ranks, settings.unlabelled, settings.max_tokens, rng)
     longest = max(map(len, [*known.sequences, *[sequence for _, sequence in more]]))
     again = before is not None and before.most_tokens >= longest
     most_tokens = family.notation.max_length or min(longest + longest // 4 + 8, 2 * settings.max_tokens)
@@ -104,15 +102,17 @@ def _train(learned: Learned, more: Sequence[Written], schedule: Schedule, rng: n
 
 def _own(learned: Learned, more: Sequence[Written], count: int, rng: np.random.Generator) -> list[Written]:
     """The networks without a score of their own, with such as are written when the best is asked for."""
-    found = {graph.hash: (graph, sequence) for graph, sequence in more}
-    known = set(learned.known.hashes)
-    for sequence in learned.write(learned.asked(None, None, None, count, rng), 1.0, rng):
+    found = {tuple(sequence): (graph, sequence) for graph, sequence in more}
+    known = set(map(tuple, learned.known.sequences))
+    sequences = learned.write(learned.asked(None, None, None, count, rng), 1.0, rng)
+    for sequence in {tuple(sequence): sequence for sequence in sequences}.values():
         try:
             made = written(learned.family, sequence)
         except NetloomError:
             continue
-        if made[0].hash not in known and len(made[1]) <= learned.most_tokens:
-            found.setdefault(made[0].hash, made)
+        key = tuple(made[1])
+        if key not in known and len(key) <= learned.most_tokens:
+            found.setdefault(key, made)
     return list(found.values())
 
 

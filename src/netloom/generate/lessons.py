@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,15 +24,15 @@ _TRIES = 3
 
 
 def unlabelled(
-    family: Family, sequences: Sequence[list[int]], ranks: Array, known: Iterable[str], count: int, most_tokens: int,
-    rng: np.random.Generator,
-) -> list[Written]:  # fmt: skip
-    """Up to ``count`` networks none of which is known: half of them samples, half edits of ``sequences``, good ones more often.
+    family: Family, sequences: Sequence[list[int]], ranks: Array, count: int, most_tokens: int, rng: np.random.Generator
+) -> list[Written]:
+    """Up to ``count`` networks with other sequences: half of them samples, half edits of ``sequences``, good ones more often.
 
     ``ranks`` (N,) go from 0 (worst) to 1 (best). Where the family cannot be sampled all are edits.
     """
-    found: dict[str, Written] = {}
-    left_out = set(known)
+    # Told apart by their sequences: hashes of large networks would take longer than all that is learned from them.
+    found: dict[tuple[int, ...], Written] = {}
+    left_out = set(map(tuple, sequences))
     vocabulary, fixed = len(family.notation.vocabulary), family.notation.max_length
     chances = np.exp(3.0 * ranks)
     chances /= chances.sum()
@@ -47,8 +47,8 @@ def unlabelled(
         except NetloomError:  # a network that the notation writes and cannot read
             continue
         graph, sequence = sampled
-        if len(sequence) <= most_tokens and graph.hash not in left_out:
-            found.setdefault(graph.hash, (graph, sequence))
+        if len(sequence) <= most_tokens and tuple(sequence) not in left_out:
+            found.setdefault(tuple(sequence), (graph, sequence))
     return list(found.values())
 
 
