@@ -26,7 +26,7 @@ def main(budget: str | int = "4m", directory: str = "demo-report") -> Tour:
     print(f"  {'netloom (' + format(found.best_graph.num_params, ',') + ' parameters)':<34}{found.test_score:.4f}")
     for rival in found.rivals:
         print(f"  {rival.name:<34}{rival.score:.4f}")
-    print("\nwhat each part bought, best validation accuracy after equal time:")
+    print("\nwhat each part bought, best validation accuracy after equally many epochs of training:")
     for step in found.ablation.steps:
         gain = found.ablation.gain(step)
         print(f"  {step:<34}{found.ablation.final(step)[0]:.4f}  {'' if gain is None else f'{gain[0]:+.4f}'}")

@@ -25,7 +25,7 @@ _STYLE = """
 @media(max-width:700px){table.words,table.words tbody,table.words tr,table.words td{display:block}
 table.words thead{display:none}
 table.words tr{padding:8px 0;border-bottom:1px solid var(--grid)}
-table.words td,table.words td.number{border:0;padding:1px 0;text-align:left;white-space:normal}
+table.words.plain td,table.words.plain td.number{border:0;padding:1px 0;text-align:left;white-space:normal}
 table.words td:empty{display:none}
 table.words td[data-title]:not([data-title=""])::before{content:attr(data-title) ": ";color:var(--muted)}}
 .card p{margin:8px 0;max-width:78ch}.good{color:var(--good)}.bad{color:var(--bad)}.muted{color:var(--muted)}
@@ -146,7 +146,8 @@ def _ablation(tour: Tour) -> str:
         told = ("the baseline", "muted") if gain is None else (_gain(gain), kind)
         seconds = sum(run.seconds for run in runs)
         count = sum(len(run.best) for run in runs)
-        rows.append([step.name, step.about, f"{final:.4f}", told, f"{count:,}", f"{seconds:.0f} s"])
+        spent = f"{seconds:.0f} s{_cut_short(ablation, step.name)}"
+        rows.append([step.name, step.about, f"{final:.4f}", told, f"{count:,}", spent])
     head = ("Step", "What is new", f"Best validation {ablation.score_name}", "Against the step above", "Candidates", "Time")
     words = _verdict(ablation)
     if tour.correlation is not None:
@@ -161,6 +162,13 @@ def _ablation(tour: Tour) -> str:
         '<p class="hint">One search for each step says little about differences of a point or two; '
         "<code>benchmarks/ablation.py</code> does the same with several seeds.</p></section>"
     )
+
+
+def _cut_short(ablation: Ablation, step: str) -> str:
+    """What is said of searches that the clock ended before they had spent what others had."""
+    most = max(run.spent[-1] for run in ablation.runs)
+    least = min(run.spent[-1] for run in ablation.of(step))
+    return "" if least >= 0.9 * most else f", stopped by the clock at {least:.0f} of {most:.0f} {ablation.unit.split()[0]}"
 
 
 def _verdict(ablation: Ablation) -> str:
