@@ -24,7 +24,9 @@ _log = logging.getLogger("netloom.search")
 
 #: Races that every initialiser takes part in before results decide, and the share of a training that a race is, at most so many
 #: steps.
-RACES, _RACE_SHARE, _RACE_STEPS = 4, 0.25, 60
+RACES, _RACE_SHARE, _RACE_STEPS = 3, 0.2, 60
+#: The share of candidates that every initialiser keeps, random weights among them, whatever is believed of it.
+_FLOOR = 0.06
 #: Marks the generator that draws initialisers, so that a strategy's own draws stay what they are.
 _DRAWS = 0x1217
 RANDOM, INHERIT, AUTO = "random", "inherit", "auto"
@@ -80,7 +82,7 @@ class Initialising:
     """Gives every proposal of a search its first weights, as ``spec`` (see `read_init`) has it; "" leaves proposals alone.
 
     ``"auto"`` never trusts anyone: each initialiser races `RACES` times, on the same graph, with the same batches, for a
-    quarter of a training at most, and has to beat random weights by more than the standard error of a score. Afterwards a
+    fifth of a training at most, and has to beat random weights by more than the standard error of a score. Afterwards a
     bandit (`Credits`) is paid for candidates among the best fifth, and keeps a floor for all, random weights among them. What
     it knows it knows from results: a search that is resumed comes back to where it was.
     """
@@ -90,7 +92,7 @@ class Initialising:
     _learned: list[Learned] = field(default_factory=list, init=False)
     _races: dict[str, int] = field(default_factory=dict, init=False)
     _chosen: dict[str, str] = field(default_factory=dict, init=False)
-    _credits: Credits = field(default_factory=Credits, init=False)
+    _credits: Credits = field(default_factory=lambda: Credits(floor=_FLOOR), init=False)
     _paying: Paying = field(default_factory=Paying, init=False)
 
     def __post_init__(self) -> None:
