@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 import numpy as np
 
-from ..encode.named_features import Encoded, encoded
+from ..encode.known_encodings import KnownEncodings
+from ..encode.named_features import Encoded
 from ..errors import PredictorError
 from ..graph.graph import Graph
 from ..graph.tree import edges
@@ -32,6 +33,10 @@ EXAMPLES = 200
 _AT_ONCE = 10_000
 #: Fewer labels than this say nothing about an architecture.
 FEWEST = 5
+
+
+#: What all predictors encode by: a search that fits a model anew looks at much of its pool again.
+encoded = KnownEncodings()
 
 
 class Batch:
