@@ -4,7 +4,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.ghn_digits --datasheet FILE [--networks 50] [--samples 256]
 
 Two stages. Chains of three to five convolutions come first: a step over eight of them takes a tenth of a second, and what a
-convolution, a norm and a classifier look like is learned there. Then DeepNets-1M of eight channels: six cells, with batch norm.
+convolution, a norm and a classifier look like is learned there. Then as many networks of DeepNets-1M besides: eight channels,
+at most six cells, with batch norm.
 ``--datasheet`` prints accuracies of predicted parameters beside random initialisation, on new chains and every split.
 """
 
@@ -50,6 +51,21 @@ class Chains:
         return True
 
 
+class Mixed:
+    """A chain, or a network of DeepNets-1M with eight channels, at most six cells, and batch norm."""
+
+    spec = "chains, and deepnets1m?split=search&channels=8&max_cells=6"
+
+    def __init__(self) -> None:
+        self.chains, self.cells = Chains(), nl.spaces.DeepNets1M("search", 10, SHAPE, CHANNELS, 6)
+
+    def sample(self, rng: np.random.Generator) -> nl.Graph:
+        return self.chains.sample(rng) if rng.random() < 0.5 else self.cells.sample(rng)
+
+    def contains(self, graph: nl.Graph) -> bool:
+        return self.chains.contains(graph) or self.cells.contains(graph)
+
+
 def train(given: argparse.Namespace) -> None:
     begin = time.process_time()
     first = nl.ghn.train(
@@ -60,8 +76,8 @@ def train(given: argparse.Namespace) -> None:
     if not given.cells:
         return
     second = nl.ghn.train(
-        "digits", "ghn2", "deepnets1m?split=search&channels=8&max_cells=6", **SETTINGS, meta_batch=4, pool=300, epochs=given.cells,
-        watched=8, start=first.ghn, checkpoint=given.folder / "cells", on_epoch=told,
+        "digits", "ghn2", Mixed(), **{**SETTINGS, "learning_rate": 2e-3}, meta_batch=4, pool=400, epochs=given.cells, watched=8,
+        start=first.ghn, checkpoint=given.folder / "cells", on_epoch=told,
     )  # fmt: skip
     second.ghn.about["channels"] = CHANNELS
     second.ghn.save(given.out)
@@ -92,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/ghn_digits"))
     parser.add_argument("--chains", type=int, default=20)
-    parser.add_argument("--cells", type=int, default=40)
+    parser.add_argument("--cells", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("ghn_digits.safetensors"))
     parser.add_argument("--datasheet", metavar="FILE")
     parser.add_argument("--networks", type=int, default=50)
