@@ -140,7 +140,7 @@ class Initialising:
 
     def _filled(self, learned: Learned, proposal: Proposal) -> Arm | None:
         """The arm of a learned part; None for a candidate outside its family."""
-        if proposal.lineage.initialised_by == learned.name:
+        if proposal.weights is not None and proposal.lineage.initialised_by == learned.name:
             return self._own(proposal)
         try:
             weights = learned.weights(proposal.graph, self.context.seed)
