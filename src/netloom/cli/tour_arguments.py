@@ -14,8 +14,9 @@ compete, each with one part more: random, + filter, + inheritance, + predicted w
 network meets classifiers that need no search. DIR/index.html shows all of it, gains and losses alike, with the
 report of the best search, in which the lineage of its network can be played step by step.
 
-SUBJECT is data (digits, a table with --target, a folder of images by class, a task such as cifar10:FOLDER) or a network of
-your own (MODULE:FUNCTION, a graph file, a saved network), which then is what the tour is about; --task says on what.
+SUBJECT is data (digits, a table with --target, a folder of images by class, a task such as cifar10:FOLDER) or a
+network of your own (MODULE:FUNCTION, a graph file, a saved network), which then is what the tour is about; --task
+says on what.
 Stopped and called again, it goes on with its searches.
 """
 _EXAMPLES = """\
