@@ -18,7 +18,7 @@ own that evolves.
 strategies (settings after '?', as in 'evolution?population=50&sample=10'):
   evolution    children of the best, which begin with their parents' trained weights
   random       independent samples: what every other has to beat
-  loop         made of parts: --propose makes candidates, --score chooses among them before training; both are credited
+  loop         made of parts: --propose makes candidates, --score chooses among them before training, both credited
   others       'netloom search --strategy help' lists them
 
 --init says what every candidate's first weights are: those of its parents, random ones, or what a hypernetwork or
