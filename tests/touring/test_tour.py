@@ -123,3 +123,27 @@ def test_whatever_comes_from_outside_is_escaped(found: Tour) -> None:
     task = replace(found.task, name="<b>digits</b>")
     text = page(replace(found, task=task))
     assert "<b>digits" not in text and "&lt;b&gt;digits" in text
+
+
+def test_a_hypernetwork_that_comes_with_netloom_takes_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as one is shipped for a task, the step of predicted weights is there, and the tour shows what it predicts."""
+    from netloom.ghn import loading
+    from netloom.touring.stages import predicted_weights
+
+    ghn = nl.ghn.GHN2(max_shape=(16, 16, 7, 7), num_classes=10, hid=8)
+    ghn.about["task"] = "digits"
+    ghn.save(tmp_path / "digits.safetensors")
+    monkeypatch.setattr(loading, "SHIPPED", tmp_path)
+    digits = nl.tasks.load("digits")
+    assert STEPS[3].without(digits) == "" and STEPS[3].without(nl.tasks.load("regression:3"))
+    found = ablate(
+        digits, "conv?max_macs=20000", tmp_path / "runs", budget=9, steps=[STEPS[3]], recipe={"epochs": 2, "batch_size": 128}
+    )  # fmt: skip
+    with nl.Store(f"sqlite:///{tmp_path / 'runs' / 'predicted-weights-0.db'}") as store:
+        rows = store.proposals(found.runs[0].run_id)
+    raced = [edit["race"] for edit in rows["edit"] if isinstance(edit, dict) and "race" in edit]
+    assert raced and all("ghn" in race for race in raced)
+    x = nl.input(1, 8, 8)
+    graph = nl.Graph(x, nl.linear(nl.flatten(nl.relu(nl.conv2d(x, 8, kernel=3))), 10))
+    first = predicted_weights(graph, digits, 0)[0]
+    assert first.part == "hypernetwork" and not first.why and 0 < first.seconds < 5 and first.num_params == graph.num_params

@@ -108,11 +108,6 @@ class Initialising:
             given = {learned.key for learned in self._learned}
             self._learned += [learned for learned in shipped_for(task) if learned.key not in given]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The learned initialisers that take part."""
-        return tuple(learned.key for learned in self._learned)
-
     # -- asking ----------------------------------------------------------------------------------------------------
     def apply(self, index: int, proposal: Proposal) -> Proposal:
         """The proposal with the weights that it is to begin with."""

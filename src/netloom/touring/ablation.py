@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +156,8 @@ def ablate(
     hears a line for each run; ``test`` also reads the task's test part, once for each run, with the best network. ``options``
     are further ones of `nl.search`.
     """
+    from ..training import evaluate
+
     left_out = {step.name: why for step in steps if (why := step.without(task))}
     limits = Budget.of(budget)
     runs = []
@@ -166,7 +168,8 @@ def ablate(
                 continue
             own = {**options, "progress": progress}
             result = _run(task, space, store_of(folder, step, seed), step, budget, seed, recipe, executor, own)
-            run = curve_of(step.name, seed, result, limits, task if test else None)
+            score = float(evaluate(result.best.network, task.test).score) if test else None
+            run = replace(curve_of(step.name, seed, result, limits, len(task.train)), test_score=score)
             runs.append(run)
             result.store.close()
             tell(f"{step.name}, seed {seed}: {run.best[-1]:.4f} after {len(run.best)} candidates, {result.seconds:.0f} s")
@@ -210,17 +213,15 @@ def unit_of(limits: Budget) -> str:
     return "seconds" if limits.seconds is not None else "candidates"
 
 
-def curve_of(step: str, seed: int, result: SearchResult, limits: Budget, task: Task | None = None) -> Run:
-    """The best score so far over what was spent, of a search; with a task also the test score of its best network."""
-    from ..training import evaluate
-
+def curve_of(step: str, seed: int, result: SearchResult, limits: Budget, num_train: int) -> Run:
+    """The best score so far over what was spent, of a search on so many training samples."""
     unit = unit_of(limits)
     rows = result.store.proposals(result.run_id)
     spent, best, spent_so_far, best_so_far = [], [], 0.0, float("-inf")
     for count, row in enumerate(rows.itertuples(), 1):
         raced = row.edit.get("race_epochs", 0.0) if isinstance(row.edit, dict) else 0.0
         epochs = 0.0 if row.reused else float(row.fidelity) + float(raced)
-        cost = {"seconds": row.elapsed - spent_so_far, "multiply–adds": epochs * row.flops * 1.5 * len(result._task.train)}
+        cost = {"seconds": row.elapsed - spent_so_far, "multiply–adds": epochs * row.flops * 1.5 * num_train}
         spent_so_far += cost.get(unit, epochs if unit != "candidates" else count - spent_so_far)
         if row.score == row.score:
             best_so_far = max(best_so_far, float(row.score))
@@ -229,5 +230,4 @@ def curve_of(step: str, seed: int, result: SearchResult, limits: Budget, task: T
             best.append(best_so_far)
     if not best:
         raise SearchError(f"none of the {len(rows)} candidates of run {result.run_id} has a score")
-    test = None if task is None else evaluate(result.best.network, task.test).score
-    return Run(step, seed, result.run_id, tuple(spent), tuple(best), test, round(result.seconds, 1))
+    return Run(step, seed, result.run_id, tuple(spent), tuple(best), seconds=round(result.seconds, 1))
