@@ -44,8 +44,8 @@ class PredictorSearch(Strategy):
     name: ClassVar[str] = "predictor"
 
     predictor: str | Any = "Ensemble"
-    initial: int = 10
-    pool: int = 300
+    initial: int = 7
+    pool: int = 500
     rounds: int = 3
     acquisition: str = "ei"
     width: float = 1.0
