@@ -6,7 +6,7 @@
 
 Each way has the same number of labels (200-epoch test accuracy on CIFAR-10): random cells, or those that evolution asked for
 first. *Random* and *random, screened* are new random cells, the latter the 100 best of 400 by the default predictor on the
-same labels; *evolution* goes on for 100; *generator* writes 100 new ones: with its predictor choosing among 4 for each (the
+same labels; *evolution* goes on for 100; *generator* writes 100 new ones: with its predictor choosing among 8 for each (the
 default), without that choice (``screen=1``), and without a predictor at all. Reported is the mean true accuracy of the 100, and
 the best. Results go to results/generator.jsonl, one line for each seed and number of labels; what is there is not run again.
 ``--cells 1`` has one cell a stage instead of five, which is faster; the table's numbers are the same.

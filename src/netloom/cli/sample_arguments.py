@@ -30,7 +30,7 @@ _SAMPLE_EXAMPLES = """\
 
 def add_sample(commands: Any, command: Callable[..., Any]) -> None:
     """Add ``netloom sample`` to the parser; ``command`` makes one."""
-    usage = "sample [--space SPACE | --from FILE] [-n N] [--max-params P] [--max-flops F] [--predictor FILE] [--out FILE] …"
+    usage = "sample [--space SPACE | --from FILE] [-n N] [--max-params P] [--max-flops F] [--out FILE] …"
     made = command(commands, "sample", "sample_command", usage, _SAMPLE, _SAMPLE_EXAMPLES)
     spaces = "conv, deepnets1m, mlp, nasbench201, MODULE:NAME"
     made.add_argument("--space", help=f"{spaces}; settings after '?' (default: conv)")
@@ -57,7 +57,7 @@ def add_sample(commands: Any, command: Callable[..., Any]) -> None:
     written.add_argument("--from", dest="generator", metavar="FILE", help="a generator that 'netloom generator fit' wrote")
     written.add_argument("--score", type=float, metavar="S", help="what they are to score (default: as high as can be)")
     written.add_argument("--temperature", type=float, metavar="T", help="boldness: 1 as learned, below likelier (default: 0.8)")
-    written.add_argument("--screen", metavar="K", help="write K for each, keep those predicted best (default: 4; 1: keep all)")
+    written.add_argument("--screen", metavar="K", help="write K for each, keep those predicted best (default: 8; 1: keep all)")
 
 
 _GENERATOR = """\
@@ -126,7 +126,7 @@ def add_generator(commands: Any, command: Callable[..., Any]) -> None:
     sample.add_argument("--max-params", metavar="P", help="no network of more than P parameters")
     sample.add_argument("--max-flops", metavar="F", help="no network of more than F FLOPs a sample")
     sample.add_argument("--temperature", type=float, metavar="T", help="boldness: 1 as learned, below likelier (default: 0.8)")
-    sample.add_argument("--screen", metavar="K", help="write K for each, keep those predicted best (default: 4; 1: keep all)")
+    sample.add_argument("--screen", metavar="K", help="write K for each, keep those predicted best (default: 8; 1: keep all)")
     sample.add_argument("--most-draws", metavar="N", help="sequences after which it ends with fewer")
     sample.add_argument("--space", help="the space, where the generator was fitted in one of your own (MODULE:NAME)")
     sample.add_argument("--seed", default="0", help="seed of the draws (default: 0)")

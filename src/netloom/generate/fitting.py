@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ Array = np.ndarray[Any, Any]
 _FAVOUR = 2.0
 #: How often a network with a score of its own is learned from, compared with one whose score is predicted.
 _OWN = 3.0
+#: Which quantile of what was learned from counts as the best: of the very best there are too few to write more like them.
+_BEST = 0.95
 #: The rate of learning at first, and of going on.
 _RATE, _LATER = 2e-3, 1e-3
 
@@ -81,14 +83,22 @@ def learn(
         model, most_tokens = before.model, before.most_tokens
     else:
         model = _fresh(settings, len(family.notation.vocabulary), most_tokens, int(rng.integers(2**31)))
-    learned = Learned(family, known, conditions, model, most_tokens, guide)
+    learned = Learned(family, known, conditions, model, most_tokens, guide, 0.0)
+    learned = replace(learned, best=_best(learned, more))
     steps = settings.steps_for(len(known) + len(more))
     schedule = Schedule(max(steps // 2, 1), rate=_LATER) if again else Schedule(steps, rate=_RATE)
     surprise = _train(learned, more, schedule, rng, progress)
     for _ in range(settings.rounds if more else 0):
         more = _own(learned, more, max(settings.unlabelled // 2, 1), rng)
         surprise = _train(learned, more, Schedule(max(steps // 3, 1), rate=_LATER), rng, progress)
+        learned = replace(learned, best=_best(learned, more))
     return learned, surprise
+
+
+def _best(learned: Learned, more: Sequence[Written]) -> float:
+    """What the best networks score, known or predicted, on the scale that scores are learned on."""
+    scores = learned.rows(more)[:, 0]
+    return float(min(np.quantile(scores, _BEST), scores[: len(learned.known)].max()))
 
 
 def _train(learned: Learned, more: Sequence[Written], schedule: Schedule, rng: np.random.Generator, progress: bool) -> float:

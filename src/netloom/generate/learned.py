@@ -50,7 +50,8 @@ class Known:
 class Learned:
     """The networks that are written, what was known of them, the maps of wishes to numbers, the transformer, the predictor.
 
-    A sequence has ``most_tokens`` at most.
+    A sequence has ``most_tokens`` at most. ``best`` is what is asked for where no score is wanted, on the scale that scores are
+    learned on: so high that enough of the networks that were learned from are about as good.
     """
 
     family: Family
@@ -59,6 +60,7 @@ class Learned:
     model: TokenTransformer
     most_tokens: int
     guide: Predictor | None
+    best: float
 
     def rows(self, more: Sequence[Written]) -> Array:
         """Conditions (N + M, 3) of the networks known and of ``more``, whose scores are predicted."""
@@ -75,7 +77,10 @@ class Learned:
         conditions, costs = self.conditions, self.known.costs
         scaled = conditions.targets.scaled(self.known.scores)
         low, high = float(scaled.min()) - _BEYOND, float(scaled.max()) + _BEYOND
-        wanted = scaled.max() + _SPREAD * rng.standard_normal(count) if score is None else conditions.targets.scaled(score)
+        if score is None or score >= self.known.scores.max():
+            wanted = self.best + _SPREAD * rng.standard_normal(count)
+        else:
+            wanted = np.full(count, conditions.targets.scaled(score))
         rows = np.full((count, COUNT), np.nan)
         rows[:, 0] = np.clip(wanted, low, high)
         if max_params is None and max_flops is None:
@@ -83,7 +88,7 @@ class Learned:
         caps = np.array([np.inf if max_params is None else max_params, np.inf if max_flops is None else max_flops])
         fitting = (costs <= caps).all(1)
         if fitting.any():
-            near = np.exp(-np.abs(scaled[fitting] - rows[0, 0]))
+            near = np.exp(-np.abs(scaled[fitting] - rows[:, 0].mean()))
             chosen = costs[fitting][rng.choice(int(fitting.sum()), count, p=near / near.sum())]
         else:
             chosen = np.where(np.isfinite(caps), caps, np.nan) * rng.uniform(_SHARE_OF_CAPS, 1.0, (count, 1))

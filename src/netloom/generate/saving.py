@@ -50,7 +50,7 @@ def write(generator: TokenGenerator, path: str | os.PathLike[str]) -> Path:
     }  # fmt: skip
     document: dict[str, Any] = {
         "generator": VERSION, "family": learned.family.as_data(), "hashes": known.hashes,
-        "settings": asdict(generator.settings), "most_tokens": learned.most_tokens,
+        "settings": asdict(generator.settings), "most_tokens": learned.most_tokens, "best": learned.best,
         "surprise": None if np.isnan(generator.surprise) else generator.surprise, "guide": None,
     }  # fmt: skip
     if learned.guide is not None:
@@ -111,7 +111,7 @@ def _from_data(arrays: dict[str, Array], document: dict[str, Any], space: Space 
         raise GeneratorError("the generator's sequences, hashes, scores and costs are not equally many")
     conditions = Conditions(Targets.of(known.scores), arrays["means"], arrays["deviations"])
     model = _model(arrays, made.settings, vocabulary, document["most_tokens"])
-    made._learned = Learned(family, known, conditions, model, document["most_tokens"], guide)
+    made._learned = Learned(family, known, conditions, model, document["most_tokens"], guide, float(document["best"]))
     made.surprise = float("nan") if document["surprise"] is None else float(document["surprise"])
     return made
 

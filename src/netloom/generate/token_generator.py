@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 #: Networks that are drawn for each that is asked for, where there is a predictor to choose among them.
-SCREEN = 4
+SCREEN = 8
 #: Below 1: what is likely is what was learned, the rest is mostly what was not learned yet.
 TEMPERATURE = 0.8
 
@@ -163,7 +163,7 @@ class TokenGenerator:
         """``n`` new networks, those that suit best first.
 
         ``score`` is what they are to score (None: as high as can be; beyond what was learned it is held near the best). None
-        has more than ``max_params`` parameters and ``max_flops`` FLOPs. ``screen`` networks are drawn for each one asked for (4
+        has more than ``max_params`` parameters and ``max_flops`` FLOPs. ``screen`` networks are drawn for each one asked for (8
         where there is a predictor), and the predictor keeps those that it expects nearest to ``score``, or highest where that
         is none or no less than the best known; 1 keeps what is drawn. ``exclude`` are hashes or graphs not wanted; with
         ``new`` those that were learned from are not either, and with ``distinct`` no two are alike. ``temperature`` above
