@@ -1,6 +1,6 @@
 """An open table of DeepNets-1M networks with four properties, made through a store; killed, the same command goes on.
 
-    NETLOOM_DATA=/path/to/data OMP_NUM_THREADS=1 python -m benchmarks.properties [--networks 300] [--store sqlite:///properties.db]
+    NETLOOM_DATA=/path/to/data OMP_NUM_THREADS=1 python -m benchmarks.properties [--networks 300] [--train 1000] [--store sqlite:///properties.db]
 
 Several of these may run at once on one store: each takes the networks that nobody has. Networks ``val/0`` to ``val/N-1`` of
 netloom's fixed split with 8 channels; CIFAR-10 in 16 × 16 pixels, as many training images as ``--train`` says, 1,000 held out;
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--size", type=int, default=16)
-    parser.add_argument("--train", type=int, default=2000)
+    parser.add_argument("--train", type=int, default=1000)
     parser.add_argument("--split", default="val")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no network after so many CPU seconds")
     return parser.parse_args()
