@@ -53,7 +53,11 @@ def predicted_weights(graph: Graph, task: Task, seed: int) -> list[Predicted]:
     found = []
     names = shipped_hypernetworks(task)
     if names:
-        found.append(_predicted("hypernetwork", hypernetwork_weights(names[0], task), graph, "this network", task, seed))
+        learned = hypernetwork_weights(names[0], task)
+        found.append(_predicted("hypernetwork", learned, graph, "this network", task, seed))
+        kind = _of_its_kind(task, seed)
+        if kind is not None:
+            found.append(_predicted("hypernetwork", learned, kind, "a chain of four convolutions", task, seed))
     else:
         found.append(Predicted("hypernetwork", "this network", why=f"none that comes with netloom was trained on {task.name}"))
     try:
@@ -66,6 +70,26 @@ def predicted_weights(graph: Graph, task: Task, seed: int) -> list[Predicted]:
         found.append(Predicted("Netformer", "this network", why=own.why))
         own = _predicted("Netformer", written, small, "a perceptron of two hidden layers", task, seed)
     return [*found, own]
+
+
+def _of_its_kind(task: Task, seed: int) -> Graph | None:
+    """A chain of four convolutions with batch norms, as hypernetworks for small images learn from; None for other tasks."""
+    import numpy as np
+
+    from ..graph.builder import call, input
+    from ..graph.graph import Graph
+
+    if len(task.input_shape) != 3 or min(task.input_shape[1:]) < 4:
+        return None
+    rng = np.random.default_rng([seed, 0x71])
+    x = value = input(*task.input_shape)
+    for place in range(4):
+        kernel = int(rng.choice([3, 5]))
+        value = call("conv2d", value, int(rng.choice([8, 16])), kernel=kernel, padding=kernel // 2)
+        value = call("relu", call("batch_norm", value))
+        if place in (1, 2):
+            value = call("max_pool2d", value, 2)
+    return Graph(x, call("linear", call("flatten", call("adaptive_avg_pool2d", value, 1)), task.num_outputs))
 
 
 def _predicted(part: str, learned: Learned, graph: Graph, subject: str, task: Task, seed: int) -> Predicted:
