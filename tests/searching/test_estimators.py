@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import time
 import warnings
 from typing import Any
 
@@ -21,6 +22,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import netloom as nl
 from netloom.errors import SearchError
+from netloom.searching.refitting import joined
+from netloom.training import recipe as find_recipe
 
 QUICK = {"epochs": 4, "batch_size": 32}
 
@@ -61,10 +64,30 @@ def test_it_classifies_and_the_networks_predict_together() -> None:
     proba = model.predict_proba(X[400:])
     assert proba.shape == (169, 2) and np.allclose(proba.sum(1), 1)
     assert set(model.predict(X)) == {"malignant", "benign"} and list(model.classes_) == ["benign", "malignant"]
-    assert len(model.networks_) == len(model.shares_) <= 8 and sum(model.shares_) == pytest.approx(1)
+    assert len(model.networks_) == len(model.shares_) <= 16 and sum(model.shares_) == pytest.approx(1)
     assert model.best_graph_.hash == model.search_.best.graph.hash and model.best_score_ == model.search_.best.score
-    alone = nl.Classifier(budget=8, seed=1, blended=1).fit(X[:400], labels[:400])
+    alone = nl.Classifier(budget=8, seed=1, blended=1, refit=False).fit(X[:400], labels[:400])
     assert len(alone.networks_) == 1 and alone.best_graph_ == model.best_graph_
+
+
+def test_networks_are_joined_by_such_that_learned_from_all_samples() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    model = nl.Regressor(budget=3, recipe=QUICK, seed=5, blended=2).fit(X, y)
+    found, refitted = model.networks_[:2], model.networks_[2:]
+    assert [n.graph.hash for n in found] == [n.graph.hash for n in refitted] and len(refitted) == 2
+    assert model.shares_[:2] == model.shares_[2:] and sum(model.shares_) == pytest.approx(1)
+    task = model._task(X, y)
+    whole = joined(task)
+    assert len(whole.train) == 442 and len(task.train) < 442 and whole.num_outputs == 1
+    again = nl.train(refitted[0].graph, whole, find_recipe(QUICK), seed=5).network.double().eval()
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), refitted[0].parameters()))
+
+
+def test_a_budget_in_time_holds_refitting_too() -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    begun = time.perf_counter()
+    model = nl.Classifier(budget="6s", recipe=QUICK, seed=0).fit(X, y)
+    assert time.perf_counter() - begun < 20 and model.score(X, y) > 0.9
 
 
 def test_the_same_seed_gives_the_same_predictions() -> None:

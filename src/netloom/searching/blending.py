@@ -12,14 +12,18 @@ if TYPE_CHECKING:
 
 #: Candidates, best first, that may take part, and rounds of the selection.
 _CANDIDATES, _ROUNDS = 30, 25
+#: With so many validation samples their verdict counts as much as that all networks are alike.
+_SAMPLES_OF_DOUBT = 200
 
 
 def blend(result: SearchResult, task: Task, most: int) -> tuple[list[Any], tuple[float, ...]]:
     """Networks in float64 and their shares: those that together do best on the validation part.
 
     Networks are added one by one, the same ones again too, as long as the loss of the mean of their predictions falls: ensemble
-    selection (R. Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004). At most ``most`` different ones of
-    the search's best; with ``most`` = 1 the incumbent alone.
+    selection (R. Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004). The best of the others join until
+    there are ``most``, as far as they are nearer to the best than to knowing nothing, and shares are shrunk towards equal ones,
+    the more the fewer samples have spoken: on 24 samples one network that is right by luck would speak for all. With ``most``
+    = 1 it is the incumbent alone.
     """
     import torch
 
@@ -50,9 +54,22 @@ def blend(result: SearchResult, task: Task, most: int) -> tuple[list[Any], tuple
             break
         best, total = lowest, total + said[i]
         counts[i] += 1
-    taken = [(network, count) for network, count in zip(networks, counts) if count]
-    whole = sum(count for _, count in taken)
-    return [network for network, _ in taken], tuple(count / whole for _, count in taken)
+    trust = len(y) / (len(y) + _SAMPLES_OF_DOUBT)
+    losses_alone = [loss(output) for output in said]
+    enough = (min(losses_alone) + loss(_knowing_nothing(y, said[0]))) / 2
+    able = [i for i in range(len(networks)) if counts[i] or losses_alone[i] <= enough]
+    taken = sorted(sorted(able, key=lambda i: (counts[i] == 0, losses_alone[i], i))[:most])
+    shares = (trust * counts[i] / sum(counts) + (1 - trust) / len(taken) for i in taken)
+    return [networks[i] for i in taken], tuple(shares)
+
+
+def _knowing_nothing(y: Any, like: Any) -> Any:
+    """What a network would say that knows the targets alone: shares of the classes, or means; the same for every sample."""
+    import torch
+
+    if y.is_floating_point():
+        return y.double().mean(0).expand_as(like)
+    return (torch.bincount(y, minlength=like.shape[1]).double() / len(y)).expand_as(like)
 
 
 def _trained(result: SearchResult) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +13,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from ..errors import SearchError
+from ..training import recipe as find_recipe
 from .blending import blend
+from .budget import Budget
+from .refitting import refitted
 from .run import search
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ Array = np.ndarray[Any, Any]
 _FEWEST = 10
 #: Optimiser steps of one training that suit most tables, and the epochs that they may take.
 _STEPS, _EPOCHS = 1200, (8, 120)
+#: The share of a budget in time that the search has, where networks are refitted afterwards.
+_SEARCHED = 0.8
 #: Rows that predictions are made for at a time.
 _ROWS = 4096
 
@@ -50,6 +57,7 @@ class _Searched(BaseEstimator):  # type: ignore[misc]
         recipe: Any = None,
         valid: float = 0.2,
         blended: int = 8,
+        refit: bool = True,
         executor: str = "inprocess",
         store: Any = None,
         seed: int = 0,
@@ -61,6 +69,7 @@ class _Searched(BaseEstimator):  # type: ignore[misc]
         self.recipe = recipe
         self.valid = valid
         self.blended = blended
+        self.refit = refit
         self.executor = executor
         self.store = store
         self.seed = seed
@@ -70,16 +79,33 @@ class _Searched(BaseEstimator):  # type: ignore[misc]
     def _search(self, X: Any, y: Array) -> Self:
         if isinstance(self.blended, bool) or not isinstance(self.blended, int) or self.blended < 1:
             raise SearchError(f"blended = {self.blended!r}; expected how many networks predict together, an integer ≥ 1")
+        if not isinstance(self.refit, bool | np.bool_):
+            raise SearchError(f"refit = {self.refit!r}; expected True or False: whether networks learn from all samples too")
+        begun = time.perf_counter()
         task = self._task(X, y)
+        budget, recipe = Budget.of(self.budget), find_recipe(self._recipe(task))
+        again = self.refit and len(y) >= _FEWEST
+        seconds = budget.seconds if again else None
         self.search_ = search(
-            self._space(task), task, self.strategy, self.budget, recipe=self._recipe(task), executor=self.executor,
-            store=self.store, seed=self.seed, progress=self.progress,
+            self._space(task), task, self.strategy, budget if seconds is None else replace(budget, seconds=_SEARCHED * seconds),
+            recipe=recipe, executor=self.executor, store=self.store, seed=self.seed, progress=self.progress,
         )  # fmt: skip
         best = self.search_.best
         self.best_graph_, self.best_score_ = best.graph, best.score
         self.networks_, self.shares_ = blend(self.search_, task, self.blended)
+        if again:
+            left = None if seconds is None else seconds - (time.perf_counter() - begun)
+            self._add_refitted(refitted([n.graph for n in self.networks_], task, recipe, seed=self.seed, seconds=left))
         self._preprocessing = task.preprocessing
         return self
+
+    def _add_refitted(self, networks: list[Any]) -> None:
+        """Each network shares its part with the one of its architecture that learned from all samples, if there is one."""
+        pairs = list(zip(self.networks_, networks, self.shares_))
+        halved = [(new, share / 2) for _, new, share in pairs if new is not None]
+        kept = [(old, share if new is None else share / 2) for old, new, share in pairs]
+        self.networks_ = [network for network, _ in (*kept, *halved)]
+        self.shares_ = tuple(share for _, share in (*kept, *halved))
 
     def _task(self, X: Any, y: Array) -> Task:
         from .. import tasks
@@ -148,10 +174,11 @@ class Classifier(ClassifierMixin, _Searched):  # type: ignore[misc]
 
     X (N, features), a DataFrame with columns of any kind, or images (N, C, H, W). ``budget`` is that of `nl.search`;
     ``valid`` the share of the samples that networks are compared on; the ``blended`` best-suited of them predict together
-    (Caruana et al. 2004), 1 for the incumbent alone. ``space``, ``strategy``, ``recipe``, ``executor`` and ``store`` are those
-    of `nl.search`; by default perceptrons for tables and convolutional networks for images, with as many epochs as the number
-    of samples suggests. Afterwards ``best_graph_`` and ``best_score_`` are the incumbent's, ``search_`` is the `SearchResult`
-    (lost when pickled), ``classes_`` the labels.
+    (Caruana et al. 2004), 1 for the incumbent alone. With ``refit`` each is joined by one of its architecture that learns
+    anew from all samples, the compared ones included; a budget in time keeps a fifth for that. ``space``, ``strategy``,
+    ``recipe``, ``executor`` and ``store`` are those of `nl.search`; by default perceptrons for tables and convolutional
+    networks for images, with as many epochs as the number of samples suggests. Afterwards ``best_graph_`` and ``best_score_``
+    are the incumbent's, ``search_`` is the `SearchResult` (lost when pickled), ``classes_`` the labels.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
