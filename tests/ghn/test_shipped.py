@@ -57,6 +57,11 @@ def test_commands_know_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "tensors predicted" in capsys.readouterr().out
 
 
+def test_networks_of_a_split_are_as_narrow_as_those_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ghn", "rank", "digits", "--split", "val", "-n", "1", "--samples", "64", "--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["top"][0]["name"] == "deepnets1m:val/0?channels=8"
+
+
 def test_the_example_is_the_notebook() -> None:
     from benchmarks.notebook import SCRIPT, cells
 

@@ -123,7 +123,10 @@ def _add_candidates(made: argparse.ArgumentParser, split: str, count: int) -> No
     made.add_argument("--space", help="draw networks from another space")
     made.add_argument("-n", type=int, default=count, help=f"how many networks (default: {count:,})")
     made.add_argument("--seed", type=int, default=0, help="seed of draws from a space (default: 0)")
-    made.add_argument("--channels", type=int, metavar="C", help="channels of the networks, in place of those of the split")
+    made.add_argument(
+        "--channels", type=int, metavar="C",
+        help="channels of the networks (default: those the hypernetwork was trained on, if it says so, else the split's)",
+    )  # fmt: skip
     made.add_argument("--samples", type=int, metavar="S", help="look at so many samples at most")
 
 

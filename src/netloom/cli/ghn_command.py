@@ -84,7 +84,7 @@ def _eval(given: argparse.Namespace) -> int:
 
     ghn = load(given.file)
     task = load_task(given.task or str(ghn.about.get("task") or "digits"))
-    networks = _networks(given, task)
+    networks = _networks(given, task, ghn)
 
     def tell(number: int, accuracy: float) -> None:
         if not given.quiet:
@@ -105,17 +105,21 @@ def _eval(given: argparse.Namespace) -> int:
     return 0 if not found.errors else 1
 
 
-def _networks(given: argparse.Namespace, task: Any) -> list[Any]:
+def _networks(given: argparse.Namespace, task: Any, ghn: Any) -> list[Any]:
     """The networks that were asked for, made for the task."""
-    candidates = _candidates(given, task)
+    candidates = _candidates(given, task, ghn)
     numbers = [given.arch] if given.arch is not None else range(min(given.n, len(candidates)))
     return list(candidates.among(numbers))
 
 
-def _candidates(given: argparse.Namespace, task: Any) -> Any:
+def _candidates(given: argparse.Namespace, task: Any, ghn: Any) -> Any:
+    """Networks of the split or space; as narrow as those that the hypernetwork was trained on, where it says so."""
     from ..ghn import Candidates
 
-    return Candidates(task, given.split, given.space, given.channels, given.seed)
+    channels = given.channels
+    if channels is None and given.space is None and given.split != "predefined" and ghn.about.get("channels"):
+        channels = int(ghn.about["channels"]) * (4 if given.split == "wide" else 1)
+    return Candidates(task, given.split, given.space, channels, given.seed)
 
 
 # -- rank ----------------------------------------------------------------------------------------------------------------
@@ -125,7 +129,7 @@ def _rank(given: argparse.Namespace) -> int:
 
     ghn = load(given.file)
     task = load_task(given.task or str(ghn.about.get("task") or "digits"))
-    candidates = _candidates(given, task)
+    candidates = _candidates(given, task, ghn)
     numbers = range(min(given.n, len(candidates)))
     best = [-1.0]
 
