@@ -15,6 +15,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _sign(values: np.ndarray, scores: np.ndarray) -> float:
 def _predictor(name: str, graphs: Sequence[nl.Graph]) -> Method:
     def run(known: np.ndarray, scores: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
         kind = getattr(nl.predict, name)
-        made = kind(seed=seed)
+        made = kind(seed=seed) if "seed" in signature(kind).parameters else kind()
         made.fit([graphs[row] for row in known], scores)
         return np.asarray(made.predict([graphs[row] for row in asked]))
 
