@@ -8,6 +8,7 @@ import pytest
 
 import netloom as nl
 from netloom.errors import PredictorError
+from netloom.predict.additive_kernel import factored, matern, squared_distances
 from netloom.predict.saving import VERSION
 
 KINDS = [nl.predict.GaussianProcess, nl.predict.Trees, nl.predict.Ensemble]
@@ -34,6 +35,25 @@ def test_predicts_unseen_networks(kind, data):
     assert (deviation > 0).all() and np.array_equal(mean, predictor.predict(graphs[90:]))
     # A standard deviation that means something: most errors lie within two of them.
     assert (np.abs(mean - scores[90:]) < 2 * deviation).mean() > 0.75
+
+
+@pytest.mark.parametrize("kind", [nl.predict.GaussianProcess, nl.predict.Ensemble])
+def test_scores_that_follow_exactly_from_a_feature_are_learned(kind):
+    """Noise goes to nothing then, lengths become short, and rounding makes the covariance indefinite."""
+    space = nl.spaces.NASBench201(num_classes=10)
+    graphs = [space.sample(np.random.default_rng([0, i])) for i in range(100)]
+    scores = [graph.num_params + i for i, graph in enumerate(graphs)]
+    assert kind().fit(graphs[:80], scores[:80]).score(graphs[80:], scores[80:])["kendall_tau"] > 0.85
+
+
+def test_a_covariance_that_rounding_made_indefinite_is_given_noise():
+    rows = np.array([[0.0], [0.0], [1.0]])
+    covariance = matern(squared_distances(rows, rows))
+    covariance[0, 1] = covariance[1, 0] = 1 + 1e-9
+    factor = factored(covariance.copy(), 1.0)
+    assert np.abs(factor @ factor.T - covariance).max() < 1e-5
+    with pytest.raises(PredictorError, match="no covariance"):
+        factored(-np.eye(2), 1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

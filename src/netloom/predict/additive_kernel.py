@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import PredictorError
+
 Array = np.ndarray[Any, Any]
 
 #: Mean and standard deviation of the normal prior on the logarithm of each parameter.
@@ -72,6 +74,26 @@ class Fitted:
         return self.signal * sum(self.weights)
 
 
+def factored(covariance: Array, scale: float) -> Array:
+    """Lower Cholesky factor (N, N) of a covariance, which is changed where rounding has made it indefinite.
+
+    Where scores follow exactly from a feature the noise goes to nothing and lengths become short: squared distances are then
+    differences of large numbers. As much noise as it takes is added, in units of ``scale``. `PredictorError` where a hundredth
+    does not do.
+    """
+    from scipy.linalg import LinAlgError, cholesky
+
+    added = 0.0
+    for noise in (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
+        covariance[np.diag_indices_from(covariance)] += scale * (noise - added)
+        added = noise
+        try:
+            return np.asarray(cholesky(covariance, lower=True, check_finite=False))
+        except LinAlgError:
+            continue
+    raise PredictorError("the Gaussian process found no covariance for these scores; predict with nl.predict.Trees instead")
+
+
 def fit_kernel(views: tuple[Array, ...], y: Array, iterations: int = 60) -> Fitted:
     """The parameters with the highest posterior for values ``y`` (N,) of zero mean at rows given as views (N, D_i)."""
     from scipy.optimize import minimize
@@ -110,7 +132,7 @@ class _Posterior:
         return Fitted(tuple(scales), (1.0, *weights.tolist()), float(noise), float(signal))
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        from scipy.linalg import cho_solve, cholesky
+        from scipy.linalg import cho_solve
 
         columns, length, lengths, weights, noise, signal = self.parts(x)
         n = len(self.y)
@@ -119,7 +141,7 @@ class _Posterior:
         squares = [s * np.exp(-2 * log_length) for s, log_length in zip(self.squared, lengths)]
         kernels = [matern(square) for square in squares]
         covariance = signal * (matern(near) + sum(w * k for w, k in zip(weights, kernels)) + (noise + 1e-8) * np.eye(n))
-        factor = cholesky(covariance, lower=True, check_finite=False)
+        factor = factored(covariance, signal)
         solved = cho_solve((factor, True), self.y, check_finite=False)
         value = 0.5 * self.y @ solved + np.log(np.diagonal(factor)).sum()
         outer = 0.5 * (cho_solve((factor, True), np.eye(n), check_finite=False) - np.outer(solved, solved))

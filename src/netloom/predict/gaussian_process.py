@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import PredictorError
-from .additive_kernel import Array, Fitted, fit_kernel
+from .additive_kernel import Array, Fitted, factored, fit_kernel
 from .predictor import Batch, Predictor
 from .views import Views
 
@@ -70,6 +70,7 @@ class GaussianProcess(Predictor):
     def _solve(self) -> None:
         covariance = self._kernel.kernel(self._rows, self._rows)
         covariance[np.diag_indices_from(covariance)] += self._kernel.signal * (self._kernel.noise + 1e-8)
+        factored(covariance, self._kernel.signal)
         self._inverse = np.linalg.inv(covariance)
         self._mean = float(self._normal.mean())
         self._weights = self._inverse @ (self._normal - self._mean)

@@ -171,7 +171,8 @@ class FromGenerator(Proposer):
         # Edits lead out of most spaces: then the notation is the one that covers what was found.
         space = self.context.space if has_own_edits(self.context.space) else None
         try:
-            return TokenGenerator(space, unlabelled=_UNLABELLED, steps=_STEPS).fit(graphs, scores, seed=self.context.seed)
+            generator = TokenGenerator(space, unlabelled=_UNLABELLED, steps=_STEPS)
+            return generator.fit(graphs, scores, seed=self.context.seed, strict=False)
         except NetloomError as error:
             _log.info("no generator of %d results: %s", len(results), error)
             return None
