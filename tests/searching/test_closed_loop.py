@@ -171,7 +171,7 @@ def test_an_initialiser_that_does_harm_is_left_alone(digits: nl.tasks.Task) -> N
     rng = np.random.default_rng(0)
     for i in range(30):
         graph = fresh(context, rng).graph
-        edit = {"race": {"random": 0.8, "inherit": 0.2}} if i < RACES else None
+        edit = {"race": {"random": 0.8, "inherit": 0.2, "ghn": 0.1}} if i < RACES else None
         name = "inherit" if i % 3 == 0 else "random"
         initialising.tell(Result(graph, 0.1 if name == "inherit" else 0.9, lineage=Lineage(edit=edit, initialised_by=name)))
     graph = fresh(context, rng).graph

@@ -91,7 +91,7 @@ def filtered(
     >>> graphs = [space.sample(rng) for _ in range(60)]
     >>> predictor = nl.predict.Trees().fit(graphs, [-graph.num_params for graph in graphs])
     >>> found = filtered(space, predictor, 5, min_quantile=0.8)
-    >>> max(graph.num_params for graph in found.graphs) < np.median([graph.num_params for graph in graphs])
+    >>> bool(max(graph.num_params for graph in found.graphs) < np.median([graph.num_params for graph in graphs]))
     True
     """
     if type(n) is not int or n < 1:

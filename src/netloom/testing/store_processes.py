@@ -71,7 +71,7 @@ with Store(sys.argv[1], must_exist=True) as store:
     sys.stdin.readline()
     while store.missing(map(key, numbers)):
         for number in numbers:
-            claim = store.claim(key(number), grace_seconds=30)
+            claim = store.claim(key(number), grace_seconds=300)  # nobody dies here, but a restart may take long
             if claim is not None:
                 store.record(graph(number), key(number), result(number), claim=claim)
                 print(number, flush=True)
