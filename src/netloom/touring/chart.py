@@ -28,7 +28,7 @@ class Layout:
     bottom: int
 
 
-WIDE = Layout(860, 400, 52, 250, 22, 48)
+WIDE = Layout(900, 400, 52, 335, 22, 48)
 NARROW = Layout(360, 420, 44, 12, 22, 190)
 
 
