@@ -1,6 +1,6 @@
 """Architecture search in three steps, after the public system sophius: train random networks, predict, then choose.
 
-    python examples/conv_nas.py                                          digits, ten minutes on two cores
+    python examples/conv_nas.py                                          digits
     python examples/conv_nas.py --task cifar10:PATH --models 2000        sophius's number; give it a night, or several
 
 1. *Random networks* within a cap on multiply-accumulates are trained into a store. Stopped, the same command goes on where it
