@@ -107,9 +107,6 @@ def _add_eval(actions: Any) -> None:
         description="Accuracy of networks with predicted parameters, batch norms using statistics of batches of 64: mean, best "
         "and standard error; top-1, and top-5 where there are many classes.",
     )
-    made.add_argument("file", metavar="FILE", help=_FILE)
-    made.add_argument("--task", help="the data (default: those it was trained on)")
-    made.add_argument("--part", default="valid", choices=("valid", "test"), help="part of the data (default: valid)")
     _add_candidates(made, "test", 20)
     made.add_argument("--arch", metavar="I", type=int, help="only the network of that number")
     made.add_argument("--json", action="store_true", help="write JSON")
@@ -117,7 +114,10 @@ def _add_eval(actions: Any) -> None:
 
 
 def _add_candidates(made: argparse.ArgumentParser, split: str, count: int) -> None:
-    """Which networks, and how many samples they see."""
+    """Which hypernetwork on which data, for which networks, and how many samples they see."""
+    made.add_argument("file", metavar="FILE", help=_FILE)
+    made.add_argument("--task", help="the data (default: those it was trained on)")
+    made.add_argument("--part", default="valid", choices=("valid", "test"), help="part of the data (default: valid)")
     splits = "train, val, test, wide, deep, dense, bnfree, predefined or search"
     made.add_argument("--split", default=split, help=f"split of DeepNets-1M: {splits} (default: {split})")
     made.add_argument("--space", help="draw networks from another space")
@@ -138,9 +138,6 @@ def _add_rank(actions: Any) -> None:
         "netloom train 'deepnets1m:search/12' --task cifar10 --recipe darts-600",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("file", metavar="FILE", help=_FILE)
-    made.add_argument("--task", help="the data (default: those it was trained on)")
-    made.add_argument("--part", default="valid", choices=("valid", "test"), help="part of the data (default: valid)")
     _add_candidates(made, "search", 1000)
     made.add_argument("--top", type=int, default=10, metavar="K", help="how many to print (default: 10)")
     made.add_argument("--out", metavar="FILE", help="a .jsonl file, a line for every network, which a next run goes on with")

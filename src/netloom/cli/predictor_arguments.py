@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from .actions import actions_of
+
 _DESCRIPTION = """\
 What will a network score, before it is trained? Learn it from networks that were.
 
@@ -29,16 +31,7 @@ _EXAMPLES = """\
 def add_predictor(commands: Any, command: Callable[..., Any]) -> None:
     """Add the command to the parser; ``command`` makes one."""
     made = command(commands, "predictor", "predictor_command", "predictor ACTION …", _DESCRIPTION, _EXAMPLES)
-    actions = made.add_subparsers(
-        dest="action", metavar="ACTION", required=True, help=argparse.SUPPRESS, prog="netloom predictor"
-    )
-
-    def action(name: str, description: str, example: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = actions.add_parser(
-            name, description=description, epilog=f"example:\n  netloom predictor {name} {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        return parser
+    action = actions_of(made, "predictor")
 
     fit = action("fit", "Learn from graphs and their scores.", "runs.db --task digits -o digits.safetensors")
     _add_source(fit)

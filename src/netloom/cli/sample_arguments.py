@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
+
+from .actions import actions_of
 
 _SAMPLE = """\
 Draw different networks of a space: a few to the screen, or as many as you like into a file.
@@ -82,16 +83,7 @@ _GENERATOR_EXAMPLES = """\
 def add_generator(commands: Any, command: Callable[..., Any]) -> None:
     """Add ``netloom generator`` to the parser; ``command`` makes one."""
     made = command(commands, "generator", "generator_command", "generator ACTION …", _GENERATOR, _GENERATOR_EXAMPLES)
-    actions = made.add_subparsers(
-        dest="action", metavar="ACTION", required=True, help=argparse.SUPPRESS, prog="netloom generator"
-    )
-
-    def action(name: str, description: str, example: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = actions.add_parser(
-            name, description=description, epilog=f"example:\n  netloom generator {name} {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        return parser
+    action = actions_of(made, "generator")
 
     fit = action("fit", "Learn from graphs and their scores.", "runs.db --task digits --space conv -o generator.safetensors")
     fit.add_argument("source", metavar="SOURCE", help="a store, a .parquet file, or a folder of graph files")
