@@ -62,6 +62,19 @@ class Encoded(NamedTuple):
         """What is known of some of the graphs."""
         return Encoded(self.features[rows], self.paths.some(rows), self.neighbours.some(rows), self.regions.some(rows))
 
+    def different(self) -> tuple[Array, Array]:
+        """The first row of each kind (D,), in order, and which of them each row (N,) equals: told by random projections."""
+        rng = np.random.default_rng(0)
+        tables = (self.features, *(part.counts for part in self[1:]))
+        sums = [table @ rng.standard_normal((table.shape[1], 1)) for table in tables]
+        # Sums of equal numbers in another order differ in their last digits.
+        rounded = np.ascontiguousarray(np.round(np.hstack(sums), 9) + 0.0)
+        keys = rounded.view(f"V{rounded.itemsize * rounded.shape[1]}").ravel()
+        _, rows, like = np.unique(keys, return_index=True, return_inverse=True)
+        place = np.empty(len(rows), dtype=np.intp)
+        place[np.argsort(rows)] = np.arange(len(rows))
+        return np.sort(rows), place[like]
+
 
 def encoded(graphs: Iterable[Graph]) -> Encoded:
     """Features and path counts of graphs, every different segment, chain and repeated block looked at once."""

@@ -27,8 +27,10 @@ def _label_hash(kind: int, name: str, reach: int) -> int:
 
 def label_hashes(labels: Array) -> Array:
     """A number of 64 bits for every label (C,)."""
-    different, number = np.unique(labels, return_inverse=True)
-    return np.array([_label_hash(*LABELS[label]) for label in different.tolist()], dtype=np.uint64)[number]
+    table = np.zeros(len(LABELS), dtype=np.uint64)
+    for label in np.flatnonzero(np.bincount(labels)).tolist():
+        table[label] = _label_hash(*LABELS[label])
+    return table[labels]
 
 
 def neighbourhood_hashes(labels: Array, target: Array, source: Array) -> list[Array]:

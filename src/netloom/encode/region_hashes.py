@@ -21,7 +21,8 @@ Array = np.ndarray[Any, Any]
 _ORDERLESS = ("add", "cat", "mul")
 _FIRST, _LAST = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
 _BEGIN, _PLACE = np.uint64(0x8EBC6AF09C88C6E3), np.uint64(0x589965CC75374CC3)
-_NONE = np.iinfo(np.int64).max
+#: No end is met going back, or not exactly one with none before.
+_NONE, _MORE = -1, -2
 
 
 class Calls(NamedTuple):
@@ -42,14 +43,11 @@ def region_hashes(calls: Calls) -> tuple[Array, Array]:
     kinds = np.array([label.kind for label in LABELS])[calls.labels]
     ends = np.isin(kinds, [KINDS.index(kind) for kind in NONLINEAR]) | calls.is_last
     levels = _levels(calls)
-    code, least, most = _forward(calls, levels, kinds, ends)
-    # Nothing before, or one region that itself has nothing before.
-    begins = least == _NONE
-    alone = least == most
-    one = np.flatnonzero(~begins & alone)
-    is_first = begins.copy()
-    is_first[one] = begins[least[one]]
-    first, last = np.flatnonzero(ends & is_first), np.flatnonzero(ends & _read_by_the_end(calls, levels, ends))
+    is_first = _before(calls, levels, ends) >= _NONE
+    is_last, leads_there = _read_by_the_end(calls, levels, ends)
+    # Most calls are in no such region.
+    code = _codes(calls, is_first | leads_there, kinds, ends)
+    first, last = np.flatnonzero(ends & is_first), np.flatnonzero(is_last)
     return np.concatenate([mixed(code[first] ^ _FIRST), mixed(code[last] ^ _LAST)]), np.concatenate([first, last])
 
 
@@ -72,34 +70,50 @@ def _levels(calls: Calls) -> list[Level]:
     ]
 
 
-def _forward(calls: Calls, levels: list[Level], kinds: Array, ends: Array) -> tuple[Array, Array, Array]:
-    """The number of what leads to each call, and the first and last end that is met going back from it (`_NONE`, −1: none)."""
-    own = label_hashes(calls.labels)
-    ordered = ~np.isin(kinds, [KINDS.index(kind) for kind in _ORDERLESS])
-    code = mixed(own)
-    least, most = np.full(len(own), _NONE), np.full(len(own), -1)
-    nth = np.zeros(len(calls.target), dtype=np.uint64)
-    for edges, _, starts in levels:
-        nth[edges] = np.arange(len(edges)) - np.repeat(starts, np.diff(np.append(starts, len(edges))))
-    place = np.where(ordered[calls.target], nth, np.uint64(0)) * _PLACE
-    is_end = ends[calls.source]
+def _before(calls: Calls, levels: list[Level], ends: Array) -> Array:
+    """The end that is met going back from each call, where it is one with none before; `_NONE` for no end, else `_MORE`."""
+    found, brought = np.full(len(ends), _NONE), np.where(ends, np.arange(len(ends)), _NONE)
     for edges, target, starts in levels:
-        source, at_end = calls.source[edges], is_end[edges]
-        brought = mixed(np.where(at_end, _BEGIN, code[source]) + place[edges])
-        first, last = np.where(at_end, source, least[source]), np.where(at_end, source, most[source])
+        before = brought[calls.source[edges]]
+        if len(starts) < len(edges):
+            least, most = np.minimum.reduceat(before, starts), np.maximum.reduceat(before, starts)
+            least_end = np.minimum.reduceat(np.where(before < 0, len(ends), before), starts)
+            before = np.where((least > _MORE) & ((most == _NONE) | (least_end == most)), most, _MORE)
+        found[target] = before
+        brought[target] = np.where(ends[target], np.where(before == _NONE, target, _MORE), before)
+    return found
+
+
+def _read_by_the_end(calls: Calls, levels: list[Level], ends: Array) -> tuple[Array, Array]:
+    """Which ends no end reads but the last call of the graph; and which calls lead there from the ends before."""
+    other = np.zeros(len(ends), dtype=bool)
+    leads_there = np.zeros(len(ends), dtype=bool)
+    only_last = ends & ~calls.is_last
+    for edges, target, _ in reversed(levels):
+        leads_there[target] |= only_last[target] & ~other[target]
+        source, reader = calls.source[edges], calls.target[edges]
+        other[source[np.where(ends[reader], ~calls.is_last[reader], other[reader])]] = True
+        leads_there[source[leads_there[reader] & ~ends[source]]] = True
+    is_last = only_last & ~other
+    return is_last, leads_there | is_last
+
+
+def _codes(calls: Calls, some: Array, kinds: Array, ends: Array) -> Array:
+    """The number of what leads to each of some calls; 0 for the others."""
+    which = np.flatnonzero(some)
+    used = np.flatnonzero(some[calls.target])
+    nth = used - np.searchsorted(calls.target, calls.target[used])
+    part = Calls(calls.labels, calls.position, calls.is_last, calls.target[used], calls.source[used])
+    own = np.zeros(len(some), dtype=np.uint64)
+    own[which] = label_hashes(calls.labels[which])
+    code = np.zeros(len(some), dtype=np.uint64)
+    code[which] = mixed(own[which])
+    ordered = ~np.isin(kinds, [KINDS.index(kind) for kind in _ORDERLESS])
+    place = np.where(ordered[part.target], nth.astype(np.uint64), np.uint64(0)) * _PLACE
+    at_end = ends[part.source]
+    for edges, target, starts in _levels(part):
+        brought = mixed(np.where(at_end[edges], _BEGIN, code[part.source[edges]]) + place[edges])
         if len(starts) < len(edges):
             brought = np.add.reduceat(brought, starts)
-            first, last = np.minimum.reduceat(first, starts), np.maximum.reduceat(last, starts)
-        code[target], least[target], most[target] = mixed(own[target] ^ mixed(brought)), first, last
-    return code, least, most
-
-
-def _read_by_the_end(calls: Calls, levels: list[Level], ends: Array) -> Array:
-    """Which calls no end reads but the last call of the graph."""
-    other = np.zeros(len(ends), dtype=bool)
-    for edges, _, _ in reversed(levels):
-        source, target = calls.source[edges], calls.target[edges]
-        reads = np.where(ends[target], ~calls.is_last[target], other[target])
-        other[source[reads]] = True
-    found: Array = ~other & ~calls.is_last
-    return found
+        code[target] = mixed(own[target] ^ mixed(brought))
+    return code

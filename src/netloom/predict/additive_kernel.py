@@ -23,18 +23,28 @@ _VIEW_LENGTH = (0.0, 0.7)
 _VIEW_WEIGHT = (np.log(0.3), 1.0)
 _NOISE = (np.log(0.02), 1.5)
 _SIGNAL = (0.0, 1.5)
+#: Rows whose kernels are worked out at a time.
+_ROWS = 512
 
 
 def squared_distances(a: Array, b: Array) -> Array:
     """Squared Euclidean distances (N, M) between rows (N, D) and (M, D)."""
-    found = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
+    found: Array = a @ (-2 * b.T)
+    found += np.einsum("ij,ij->i", a, a)[:, None]
+    found += np.einsum("ij,ij->i", b, b)
     return np.maximum(found, 0, out=found)
 
 
 def matern(squared: Array) -> Array:
     """Matérn-5/2 of squared distances in units of the length."""
     q = np.sqrt(5 * squared)
-    return (1 + q + q * q / 3) * np.exp(-q)
+    found = q / 3
+    found += 1
+    found *= q
+    found += 1
+    np.negative(q, out=q)
+    found *= np.exp(q, out=q)
+    return found
 
 
 def _slope(squared: Array) -> Array:
@@ -64,9 +74,15 @@ class Fitted:
     def kernel(self, a: tuple[Array, ...], b: tuple[Array, ...], dtype: Any = np.float64) -> Array:
         """Covariance (N, M) without noise between rows given as views, exponentials worked out in ``dtype``."""
         total = np.zeros((len(a[0]), len(b[0])))
-        for scale, weight, left, right in zip(self.scales, self.weights, a, b):
-            total += weight * matern(squared_distances(left / scale, right / scale).astype(dtype, copy=False))
-        return self.signal * total
+        right = [view / scale for view, scale in zip(b, self.scales)]
+        # A few rows at a time, so that what is worked out in between stays in the cache.
+        for begin in range(0, len(total), _ROWS):
+            rows = slice(begin, begin + _ROWS)
+            for scale, weight, left, others in zip(self.scales, self.weights, a, right):
+                near = matern(squared_distances(left[rows] / scale, others).astype(dtype, copy=False))
+                near *= weight * self.signal
+                total[rows] += near
+        return total
 
     @property
     def variance(self) -> float:

@@ -37,6 +37,10 @@ class Ensemble(Predictor):
             raise PredictorError(f"{len(weights)} weights for {len(self.members)} members; give one for each")
         self.weights = weights
 
+    @property
+    def reads_encodings_alone(self) -> bool:
+        return all(member.reads_encodings_alone for member in self.members)
+
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         if not self._given:
             self.members, self.weights = _chosen(len(batch))

@@ -53,6 +53,10 @@ class GaussianProcess(Predictor):
         # A view that tells nothing apart has no columns, and takes part only where it is the first.
         return tuple(view for i, view in enumerate(chosen) if view.shape[1] or not i)
 
+    @property
+    def reads_encodings_alone(self) -> bool:
+        return True
+
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         chosen = np.sort(rng.permutation(len(batch))[:_MOST])
         self._views = batch.views

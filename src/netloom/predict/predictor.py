@@ -68,6 +68,17 @@ class Batch:
             return found
         return found._replace(features=np.column_stack([found.features, self.log_fidelity]))
 
+    def different(self) -> tuple[Batch, Array]:
+        """One graph of each kind that encodings tell apart, and which of them each graph (N,) is like.
+
+        Isomorphic graphs encode alike: half of the cells of some spaces.
+        """
+        rows, like = self.encoded.different()
+        fidelity = None if self.log_fidelity is None else self.log_fidelity[rows]
+        batch = Batch([self.graphs[i] for i in rows.tolist()], fidelity)
+        batch.__dict__["encoded"] = self.encoded.some(rows)
+        return batch, like
+
 
 class Predictor(ABC):
     """Predicts scores of architectures from scores of others.
@@ -84,6 +95,11 @@ class Predictor(ABC):
 
     #: The name under which a saved predictor is found again.
     kind: ClassVar[str]
+
+    @property
+    def reads_encodings_alone(self) -> bool:
+        """Whether graphs that encode alike are predicted alike."""
+        return False
 
     def __init__(self) -> None:
         self._targets: Targets | None = None
@@ -174,7 +190,11 @@ class Predictor(ABC):
         for begin in range(0, len(graphs), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             batch = Batch(graphs[part], None if log_fidelity is None else log_fidelity[part])
-            mean, deviation = self._predict(batch, std)
+            if self._prior is None and self.reads_encodings_alone:
+                few, like = batch.different()
+                mean, deviation = (column[like] for column in self._predict(few, std))
+            else:
+                mean, deviation = self._predict(batch, std)
             parts.append((mean if self._prior is None else mean + self._prior(batch), deviation))
         mean, deviation = (np.concatenate(column) for column in zip(*parts))
         found = targets.scores(mean)

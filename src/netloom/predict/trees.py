@@ -29,6 +29,10 @@ class Trees(Predictor):
         super().__init__()
         self.num_trees, self.boosted = num_trees, boosted
 
+    @property
+    def reads_encodings_alone(self) -> bool:
+        return True
+
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
         from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
 
