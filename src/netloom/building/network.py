@@ -198,15 +198,20 @@ def _load(network: Network, weights: Any) -> None:
     caches = caches_of(graph)
     _refuse_misfit(graph, state, caches)
 
+    generator = torch.Generator().manual_seed(0)  # weights are given: the global generator has no part in it
+
+    def made_up(key: str, entry: TensorEntry, device: Any) -> Any:
+        return fresh(key, entry, generator if torch.device(device).type == "cpu" else None, device)
+
     def copied(key: str, entry: TensorEntry) -> Any:
         given = state.get(key)
         if given is None:
             given = next((state[k] for k, e in graph.tensors.items() if e.alias_of == key and k in state), None)
         if given is None:
             device = next((t.device for t in state.values() if isinstance(t, torch.Tensor)), "cpu")
-            return fresh(key, entry, None, device)
+            return made_up(key, entry, device)
         if key in caches and tuple(given.shape) != tuple(entry.type.shape):
-            return fresh(key, entry, None, given.device)
+            return made_up(key, entry, given.device)
         return given.detach().clone()
 
     _place(network, copied)

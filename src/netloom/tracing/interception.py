@@ -58,6 +58,9 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
     applying.__code__ = _Dispatching.apply.__code__
     apis.vmap_impl = vmap
     torch.backends.mha.set_fastpath_enabled(False)
+    distribution = torch.distributions.Distribution
+    validates = distribution._validate_args
+    distribution._validate_args = False  # looks at data, and computes nothing
     is_compiling = torch.compiler.is_compiling
     if compiling:
         torch.compiler.is_compiling = lambda: True
@@ -66,6 +69,7 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
             yield
     finally:
         torch.compiler.is_compiling = is_compiling
+        distribution._validate_args = validates
         Hooked.__call__ = original_hook  # type: ignore[method-assign]
         applying.__code__ = original_apply.__code__
         del applying.__globals__[_DISPATCH]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from .state import State, held, modules_by_path, refuse_unfit
 
 _lock = threading.RLock()
 MODES = ("both", "eval", "train")
+
+#: Inputs of which each is tried without a batch where the model does not run with one in all.
+MAX_DOUBTED = 4
 
 
 def trace(
@@ -88,14 +91,14 @@ class _Tracing:
         self.device = next((e.tensor.device for e in self.entries), next(iter(self.places.values())).device)
 
     # -- which sizes are free --------------------------------------------------------------------------------------------
-    def shapes(self, unit: int, batch: bool) -> dict[str, tuple[Any, ...]]:
-        """The symbolic shape of every input; the batch is ``unit`` times the symbol N."""
+    def shapes(self, unit: int, batch: bool, whole: Collection[str] = ()) -> dict[str, tuple[Any, ...]]:
+        """The symbolic shape of every input; the batch, which inputs in ``whole`` lack, is ``unit`` times the symbol N."""
         shapes = {path: list(leaf.shape) for path, leaf in self.places.items()}
         taken = {(path, axis % max(1, len(shapes[path]))) for places in self.requested.values() for path, axis in places}
         if batch:
             size = next((s[0] for s in shapes.values() if s), None)
             for path, shape in shapes.items():
-                if shape and shape[0] == size and (path, 0) not in taken:
+                if shape and shape[0] == size and (path, 0) not in taken and path not in whole:
                     shape[0] = Size.symbol("N") * unit
         for symbol, places in self.requested.items():
             for path, axis in places:
@@ -104,6 +107,12 @@ class _Tracing:
                     raise TraceError(f"free={symbol!r}: {path} has {rank} axes, so there is no axis {axis}")
                 shapes[path][axis] = Size.symbol(symbol)
         return {path: tuple(shape) for path, shape in shapes.items()}
+
+    def without_batch(self) -> list[tuple[str, ...]]:
+        """Inputs that may have no batch, though their first axis is as long by chance: one of them, or all but the first."""
+        paths = [path for path, leaf in self.places.items() if leaf.ndim]
+        same = [path for path in paths[1:] if self.places[path].shape[0] == self.places[paths[0]].shape[0]]
+        return [*[(path,) for path in same[:MAX_DOUBTED]], *([tuple(same)] if len(same) > 1 else [])]
 
     def examples(self, shapes: dict[str, tuple[Any, ...]]) -> dict[str, int]:
         """The example's size of every symbol."""
@@ -128,17 +137,19 @@ class _Tracing:
 
     def graph(self, mode: str) -> Graph:
         batch = next((leaf.shape[0] for leaf in self.places.values() if leaf.ndim), 0)
-        plans: list[tuple[int, bool, bool]] = []  # what the batch is a multiple of, whether it is free, whether on meta
-        for batched, meta in ((True, True), (True, False), (False, True), (False, False)):
-            plans += [(unit, batched, meta) for unit in (1, batch) if unit == 1 or (batched and unit > 1)]
+        # What the batch is a multiple of, whether it is free, whether to run on meta, which inputs lack it.
+        units = (1, batch) if batch > 1 else (1,)
+        plans: list[tuple[int, bool, bool, tuple[str, ...]]] = [(unit, True, meta, ()) for meta in (True, False) for unit in units]
+        plans += [(1, True, meta, whole) for whole in self.without_batch() for meta in (True, False)]
+        plans += [(1, False, meta, ()) for meta in (True, False)]
         reasons: list[str] = []
         failure: BaseException | None = None
         skip_meta = False
-        for unit, batched, meta in plans:
+        for unit, batched, meta, whole in plans:
             if skip_meta and meta:
                 continue
             try:
-                return self._attempt(mode, unit, batched, meta, reasons)
+                return self._attempt(mode, unit, batched, meta, reasons, whole)
             except NeedsRealTensors as reason:
                 reasons.append(str(reason))
                 skip_meta = True
@@ -161,8 +172,10 @@ class _Tracing:
             raise TraceError(f"a free axis is frozen by the model: {failure}") from None
         raise _raised(failure, self.model) from failure
 
-    def _attempt(self, mode: str, unit: int, batched: bool, meta: bool, reasons: list[str]) -> Graph:
-        shapes = self.shapes(unit, batched)
+    def _attempt(
+        self, mode: str, unit: int, batched: bool, meta: bool, reasons: list[str], whole: tuple[str, ...] = ()
+    ) -> Graph:
+        shapes = self.shapes(unit, batched, whole)
         example = self.examples(shapes)
         runs: dict[str, tuple[list[Recording], Probes]] = {}
         modes = ("eval", "train") if mode == "both" else (mode,)
@@ -183,6 +196,8 @@ class _Tracing:
         symbolic = {name: probes.records([r.records for r in recordings]) for name, (recordings, probes) in runs.items()}
         if not batched and reasons:
             notes.append(f"the batch is fixed: {reasons[-1]}")
+        if whole:
+            notes.append(f"not part of the batch: {', '.join(whole)}")
         if unit > 1:
             notes.append(f"the batch is a multiple of {unit}")
         for recordings, _ in runs.values():

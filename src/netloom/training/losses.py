@@ -28,19 +28,23 @@ def outputs_of(given: Any) -> list[Any]:
 def check_outputs(outputs: Any, y: Tensor, classes: int = 0) -> Tensor:
     """The outputs as float32 (N, classes) or (N, targets), as ``y`` asks for; `TrainingError` says what came instead."""
     shape = getattr(outputs, "shape", None)
-    samples = len(y)
     if y.is_floating_point():
-        wanted, what = tuple(y.shape), f"a regressor must return values of shape {tuple(y.shape)}"
-        if shape is not None and tuple(shape) == (samples,) and wanted == (samples, 1):
+        if shape is not None and y.shape == (len(y), 1) and shape == (len(y),):
             return outputs.float().unsqueeze(1)
-        fits = shape is not None and tuple(shape) == wanted
+        fits = shape == y.shape
     else:
-        what = f"a classifier must return logits of shape ({samples}, {classes or 'classes'})"
-        fits = shape is not None and len(shape) == 2 and shape[0] == samples and (not classes or shape[1] == classes)
+        fits = shape is not None and len(shape) == 2 and shape[0] == len(y) and (not classes or shape[1] == classes)
     if not fits:
-        came = f"shape {tuple(shape)}" if shape is not None else f"a {type(outputs).__name__}"
-        raise TrainingError(f"{what}, not {came}")
+        _refuse(shape, outputs, y, classes)
     return outputs.float() if outputs.dtype.itemsize < 4 else outputs
+
+
+def _refuse(shape: Any, outputs: Any, y: Tensor, classes: int) -> None:
+    """`TrainingError` with what should have come; apart, as its text would cost every step of a small network."""
+    came = f"shape {tuple(shape)}" if shape is not None else f"a {type(outputs).__name__}"
+    if y.is_floating_point():
+        raise TrainingError(f"a regressor must return values of shape {tuple(y.shape)}, not {came}")
+    raise TrainingError(f"a classifier must return logits of shape ({len(y)}, {classes or 'classes'}), not {came}")
 
 
 def loss_of(outputs: Tensor, y: Tensor, *, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
