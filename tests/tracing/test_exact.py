@@ -63,14 +63,9 @@ def traced(name: str) -> Any:
         return error
 
 
-EXACT = "evaluation_is_exact training_is_exact evaluation_without_gradient_is_exact graph_read_from_data_computes_the_same"
 #: What tracing does not do yet: model → (the checks it fails, why). A check that has come to pass fails here: take it out.
 LIMITS = {
     "autograd.GradientInForward": ("*", "torch.autograd.grad inside forward has no graph form; tracing refuses it"),
-    "autograd.MappedFunction": (
-        f"{EXACT} compiled_network_is_the_same exported_network_runs",
-        "vmap over data is unrolled, which differs from its kernels in the last bits",
-    ),
     "autograd.StopGradient": ("evaluation_without_gradient_is_exact", "enable_grad inside no_grad is not restored"),
     "inplace.WritesByMask": ("forms_keep_the_graph", "as many values as a mask selects depend on data; the batch is fixed"),
     "python.OddNames": ("exported_network_runs", "torch.export looks for the child called graph where a network has its graph"),

@@ -38,6 +38,9 @@ PURE = frozenset("""
 """.split())  # fmt: skip
 
 
+#: Derivatives have no public names: those of torch's kernels, ``torch.ops.aten.NAME_backward.OVERLOAD``, are pure functions.
+_KERNELS = "torch.ops.aten."
+
 #: The target of an item assignment whose index no operator takes (``x[:, :length] = value`` with a computed length).
 SETITEM = "netloom.setitem"
 
@@ -65,6 +68,12 @@ def function_named(name: str) -> Callable[..., Any]:
         found = getattr(found, last, None)
         if callable(found):
             return found  # type: ignore[no-any-return]
+    if holder.startswith(_KERNELS) and holder.endswith("_backward"):
+        import torch
+
+        kernel = getattr(getattr(torch.ops.aten, holder.removeprefix(_KERNELS), None), last, None)
+        if isinstance(kernel, torch._ops.OpOverload) and not kernel._schema.is_mutable:
+            return kernel
     raise UntrustedError(
         f"the graph calls {name!r}, which is not on netloom's list of pure tensor functions; if you trust it, allow it with "
         f"netloom.building.register({name!r}, function) and build again"

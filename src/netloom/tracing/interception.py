@@ -1,4 +1,4 @@
-"""What a TorchFunctionMode does not see, intercepted while tracing: module calls, custom autograd functions, vmap, caches."""
+"""What a TorchFunctionMode does not see, intercepted while tracing: module calls, custom autograd functions, transforms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 from ..errors import TraceError
 from .opaque import Hooked, opaque, with_hook
 from .recorder import Recorder
-from .records import flat, where_in_model
+from .records import where_in_model
+from .transforming import transforms
 
 _DISPATCH = "_netloom_dispatch"
 
@@ -38,14 +39,9 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
         applying.__code__, applying.__globals__, applying.__name__, applying.__defaults__, applying.__closure__
     )
     fastpath = torch.backends.mha.get_fastpath_enabled()
-    import torch._functorch.apis as apis
 
-    original_vmap = apis.vmap_impl
     def apply(kind: Any, *args: Any, **kwargs: Any) -> Any:
         return _autograd_function(recorder, original_apply, kind, args, kwargs)
-
-    def vmap(function: Any, in_dims: Any, out_dims: Any, randomness: Any, chunk_size: Any, *args: Any, **kwargs: Any) -> Any:
-        return _vmap(recorder, original_vmap, (function, in_dims, out_dims, randomness, chunk_size), args, kwargs)
 
     def hook(held: Hooked, x: Any) -> Any:
         with torch._C.DisableTorchFunction():
@@ -56,7 +52,6 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
     # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
     applying.__globals__[_DISPATCH] = apply
     applying.__code__ = _Dispatching.apply.__code__
-    apis.vmap_impl = vmap
     torch.backends.mha.set_fastpath_enabled(False)
     distribution = torch.distributions.Distribution
     validates = distribution._validate_args
@@ -65,7 +60,7 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
     if compiling:
         torch.compiler.is_compiling = lambda: True
     try:
-        with _watched(recorder, modules):
+        with _watched(recorder, modules), transforms(recorder):
             yield
     finally:
         torch.compiler.is_compiling = is_compiling
@@ -73,7 +68,6 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
         Hooked.__call__ = original_hook  # type: ignore[method-assign]
         applying.__code__ = original_apply.__code__
         del applying.__globals__[_DISPATCH]
-        apis.vmap_impl = original_vmap
         torch.backends.mha.set_fastpath_enabled(fastpath)
 
 
@@ -116,6 +110,11 @@ def _autograd_function(recorder: Recorder, apply: Any, kind: Any, args: Any, kwa
         return function(*inputs)
     if kind.__module__ == "torch.utils.checkpoint" and any(isinstance(a, dict) for a in args):
         return torch.empty(0)  # torch 2.6 marks here what a checkpoint keeps for its backward pass; it computes nothing
+    if recorder.transforming:
+        raise TraceError(
+            f"{kind.__name__}.apply inside torch.vmap or another function transform ({where_in_model()}) has a backward pass "
+            "that no graph can hold there; call it on the whole batch instead"
+        )
     tensors = [a for a in args if isinstance(a, torch.Tensor)]
     for tensor in tensors:
         if recorder.aliases.handle(tensor) is None:
@@ -150,47 +149,3 @@ class Applied:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.kind.apply(*args, **kwargs)
-
-
-def _vmap(recorder: Recorder, original: Any, settings: Any, args: Any, kwargs: Any) -> Any:
-    """A vmapped function over constants is computed; over anything else it is unrolled along the mapped axis."""
-    function, in_dims, out_dims, _, _ = settings
-    real = recorder.real_values(args)
-    if any(leaf is None for leaf in flat(real)) or _captures_tensor(function):
-        return _unrolled(function, in_dims, out_dims, args, kwargs)
-    with torch._C.DisableTorchFunction():
-        result = original(*settings, *real, **kwargs)
-    return recorder.outside(result)
-
-
-def _unrolled(function: Any, in_dims: Any, out_dims: Any, args: Any, kwargs: Any) -> Any:
-    """vmap as the loop that it means: one call per index of the mapped axis, results stacked."""
-    dims = in_dims if isinstance(in_dims, tuple | list) else (in_dims,) * len(args)
-    size = next(a.shape[d] for a, d in zip(args, dims) if d is not None)
-    if size > 4096:
-        raise TraceError(f"vmap over the free batch axis ({where_in_model()}) cannot be unrolled; write the batched form")
-    rows = [
-        function(*(a if d is None else a.select(d, i) for a, d in zip(args, dims)), **kwargs) for i in range(size)
-    ]
-    if isinstance(rows[0], tuple):
-        outs = out_dims if isinstance(out_dims, tuple) else (out_dims,) * len(rows[0])
-        return tuple(torch.stack([row[k] for row in rows], dim) for k, dim in enumerate(outs))
-    return torch.stack(rows, out_dims if isinstance(out_dims, int) else out_dims[0])
-
-
-def _captures_tensor(function: Any) -> bool:
-    pending, seen = [function], set()
-    while pending:
-        value = pending.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, torch.Tensor):
-            return True
-        if isinstance(value, tuple | list):
-            pending += list(value)
-        for cell in getattr(value, "__closure__", None) or ():
-            with contextlib.suppress(ValueError):
-                pending.append(cell.cell_contents)
-        pending += [getattr(value, name) for name in ("__wrapped__", "func", "args") if hasattr(value, name)]
-    return False

@@ -21,6 +21,8 @@ def target_name(func: Any) -> str:
 
     if func is setitem:
         return SETITEM
+    if isinstance(func, torch._ops.OpOverload):
+        return f"torch.ops.{func}"
     name = getattr(func, "__name__", "")
     owner = getattr(func, "__self__", None)
     if name == "__get__" and owner is not None:

@@ -51,6 +51,7 @@ class Recorder(TorchFunctionMode):
         self.inputs: dict[str, Edge] = {}
         self.guards: list[str] = []
         self.shaped_by_data = ""
+        self.transforming = ""
         self.stand_ins: dict[int, Any] = {}
         self.entering: list[Any] = []
         self.generated: list[Any] = []
@@ -169,6 +170,13 @@ class Recorder(TorchFunctionMode):
         last = self.records[-1] if self.records else None
         if last is not None and source is not None and source.node == last.number and last.op == "parameter":
             del self.parameters[self.records.pop().args["value"].key]
+        self.gradients.known.clear()
+        self.values.cache.clear()
+
+    def rewind(self, number: int) -> None:
+        """Take back all records from a number on: what they were made for is tried again in another way."""
+        del self.records[number:]
+        self.parameters = {key: edge for key, edge in self.parameters.items() if edge.node < number}  # type: ignore[operator]
         self.gradients.known.clear()
         self.values.cache.clear()
 

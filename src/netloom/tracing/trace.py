@@ -139,7 +139,8 @@ class _Tracing:
         batch = next((leaf.shape[0] for leaf in self.places.values() if leaf.ndim), 0)
         # What the batch is a multiple of, whether it is free, whether to run on meta, which inputs lack it.
         units = (1, batch) if batch > 1 else (1,)
-        plans: list[tuple[int, bool, bool, tuple[str, ...]]] = [(unit, True, meta, ()) for meta in (True, False) for unit in units]
+        plans: list[tuple[int, bool, bool, tuple[str, ...]]] = []
+        plans += [(unit, True, meta, ()) for meta in (True, False) for unit in units]
         plans += [(1, True, meta, whole) for whole in self.without_batch() for meta in (True, False)]
         plans += [(1, False, meta, ()) for meta in (True, False)]
         reasons: list[str] = []
