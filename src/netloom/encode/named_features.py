@@ -18,9 +18,9 @@ from .neighbourhood_hashes import neighbourhood_hashes
 from .region_hashes import Calls, region_hashes
 from .segment_sequences import joined_sequences
 from .segment_statistics import statistics
-from .signal_batches import AT_ONCE, Segments, Signals, signals
+from .signal_batches import LiveCalls, Segments, Signals, signals
 from .signal_flow import units
-from .vocabulary import KINDS, LABELS
+from .vocabulary import KINDS
 
 if TYPE_CHECKING:
     import pandas
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..graph.graph import Graph
 
 Array = np.ndarray[Any, Any]
+#: Graphs whose features are worked out at once.
+_AT_ONCE = 2000
 #: A path: the labels of the main calls that it passes.
 Path = tuple[int, ...]
 
@@ -81,7 +83,10 @@ def encoded(graphs: Iterable[Graph]) -> Encoded:
     graphs = list(graphs)
     known = _Known()
     with no_collection():  # each look for cycles would walk all graphs in memory
-        rows = [known.rows(graphs[begin : begin + AT_ONCE]) for begin in range(0, len(graphs), AT_ONCE)]
+        if graphs:
+            known.look(signals(graphs, known.segments))
+        begins = range(0, len(graphs), _AT_ONCE)
+        rows = [known.rows(graphs[i : i + _AT_ONCE], known.signals.some(i, i + _AT_ONCE)) for i in begins]
         features = np.vstack(rows) if rows else np.zeros((0, len(NAMES)))
         return Encoded(features, known.paths(), known.counted(known.neighbourhoods), known.counted(known.regions))
 
@@ -91,6 +96,7 @@ class _Known:
 
     def __init__(self) -> None:
         self.segments = Segments()
+        self.signals: Signals
         self.table = np.zeros((0, len(segment_statistics.NAMES)))
         self.chains: dict[bytes, int] = {}
         self.units: dict[Path, int] = {}
@@ -102,31 +108,30 @@ class _Known:
         self.regions: list[tuple[Array, Array, Array]] = []
         self.chain_of_graph: list[Array] = []
 
-    def rows(self, graphs: Sequence[Graph]) -> Array:
-        """The features (N, F) of graphs."""
-        found = signals(graphs, self.segments)
-        self.table = np.vstack([self.table, statistics(self.segments.found[len(self.table) :])])
-        num_chains = len(self.chains)
-        chains = np.array([self._chain(found, i) for i in range(len(graphs))])
-        self._count_hashes(found, chains, num_chains)
-        self.chain_of_graph.append(chains)
-        numbers = np.array(self.chain_numbers, dtype=np.float64)[chains]
-        dead = np.diff(found.bounds) - np.diff(found.live_bounds)
-        kinds = np.array([label.kind for label in LABELS] or [0])[found.labels]
-        cells = np.repeat(np.arange(len(graphs)), np.diff(found.bounds)) * len(KINDS) + kinds
-        everything = np.bincount(cells, minlength=len(graphs) * len(KINDS)).reshape(len(graphs), len(KINDS))
-        return np.hstack([self._structure(found), size_features.sizes(graphs, found), numbers, dead[:, None], everything])
+    def look(self, found: Signals) -> None:
+        """Take up the signals of all graphs."""
+        self.signals, self.table = found, statistics(self.segments.found)
 
-    def _structure(self, found: Signals) -> Array:
+    def rows(self, graphs: Sequence[Graph], found: Signals) -> Array:
+        """The features (N, F) of graphs."""
         from scipy.sparse import csr_matrix
 
-        shape = (len(found.chain_bounds) - 1, len(self.table))
-        which: Array = csr_matrix((np.ones(len(found.chain)), found.chain, found.chain_bounds), shape=shape) @ self.table
-        return which
+        segments, bounds = found.chains()
+        num_chains = len(self.chains)
+        chains = np.array([self._chain(segments[a:b]) for a, b in zip(bounds.tolist(), bounds[1:].tolist())], dtype=np.intp)
+        different, first = np.unique(chains, return_index=True)
+        self._count_hashes(found.which(first[different >= num_chains]), different[different >= num_chains])
+        self.chain_of_graph.append(chains)
+        numbers = np.array(self.chain_numbers, dtype=np.float64)[chains]
+        structure = csr_matrix((np.ones(len(segments)), segments, bounds), shape=(len(graphs), len(self.table))) @ self.table
+        of_graph = csr_matrix((np.ones(len(found.block)), found.block, found.bounds), shape=(len(graphs), len(found.of.kinds)))
+        block, graph = found.sounding()
+        live = np.bincount(graph, np.diff(found.of.live_bounds)[block], minlength=len(graphs))
+        dead = of_graph @ found.of.num_steps - live
+        return np.hstack([structure, size_features.sizes(graphs, found), numbers, dead[:, None], of_graph @ found.of.kinds])
 
-    def _chain(self, found: Signals, i: int) -> int:
+    def _chain(self, segments: Array) -> int:
         """The number of a graph's chain of segments."""
-        segments = found.chain[found.chain_bounds[i] : found.chain_bounds[i + 1]]
         key = segments.tobytes()
         number = self.chains.get(key)
         if number is None:
@@ -137,24 +142,17 @@ class _Known:
             self.chain_numbers.append((len(chain), len(set(chain)), len(parts), len(set(parts)), not chain))
         return number
 
-    def _count_hashes(self, found: Signals, chains: Array, num_known: int) -> None:
+    def _count_hashes(self, found: Signals, chains: Array) -> None:
         """Neighbourhoods and regions of one graph for each new chain: graphs of one chain are alike."""
-        different, first = np.unique(chains, return_index=True)
-        new = np.zeros(len(chains), dtype=bool)
-        new[first[different >= num_known]] = True
-        sizes = np.diff(found.live_bounds)
-        graph = np.repeat(np.arange(len(chains)), sizes)
-        live = new[graph]
-        if not live.any():
+        live: LiveCalls = found.live_calls()
+        sizes = np.diff(live.bounds)
+        if not len(live.labels):
             return
-        number = np.cumsum(live) - 1
-        used = live[found.target]
-        target, source = number[found.target[used]], number[found.source[used]]
-        labels, chain = found.labels[found.live[live]], chains[graph[live]]
-        for hashes in neighbourhood_hashes(labels, target, source):
+        chain = np.repeat(chains, sizes)
+        for hashes in neighbourhood_hashes(live.labels, live.target, live.source):
             self.neighbourhoods.append(_counts(chain, hashes))
-        position = (np.arange(len(graph)) - found.live_bounds[graph])[live]
-        calls = Calls(labels, position, position == sizes[graph[live]] - 1, target, source)
+        position = np.arange(len(chain)) - np.repeat(live.bounds[:-1], sizes)
+        calls = Calls(live.labels, position, position == np.repeat(sizes, sizes) - 1, live.target, live.source)
         hashes, ends = region_hashes(calls)
         self.regions.append(_counts(chain[ends], hashes))
 

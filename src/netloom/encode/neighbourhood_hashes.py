@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .signal_batches import mixed
+from .hash_mixing import mixed
 from .vocabulary import LABELS
 
 Array = np.ndarray[Any, Any]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .hash_mixing import mixed
 from .neighbourhood_hashes import label_hashes
-from .signal_batches import mixed
 from .vocabulary import KINDS, LABELS, NONLINEAR
 
 Array = np.ndarray[Any, Any]

@@ -36,6 +36,8 @@ NAMES = (
 )
 _HEAVY, _POOLS = COUNTED.index("heavy"), COUNTED.index("pools")
 _LARGEST = 1e100
+#: Segments that are walked side by side: as many as stay in the cache.
+_AT_ONCE = 500
 #: Variance after a call as a share of the variance before, for independent normal values: E[relu(x)²] less its squared mean.
 _RELU_GAIN = 0.5 - 0.5 / math.pi
 _AVERAGE_GAIN = 0.35
@@ -48,8 +50,11 @@ def statistics(segments: Sequence[Segment]) -> Array:
     counts by the variance it brings at initialisation. *least_part* and *mean_part* are over what concatenations put side by
     side, the longest path counting everywhere else. *skips* are edges that reach a sum with no main call on the way.
     """
-    if not segments:
-        return np.zeros((0, len(NAMES)))
+    parts = [_of_some(segments[begin : begin + _AT_ONCE]) for begin in range(0, len(segments), _AT_ONCE)]
+    return np.vstack(parts) if parts else np.zeros((0, len(NAMES)))
+
+
+def _of_some(segments: Sequence[Segment]) -> Array:
     calls = _Places.of(segments)
     kinds = calls.kind[calls.is_call] + len(KINDS) * calls.segment[calls.is_call]
     live = np.bincount(kinds, minlength=len(KINDS) * len(segments)).reshape(len(segments), len(KINDS))

@@ -1,7 +1,8 @@
-"""The signals of many graphs at once: what `signal_flow.signal` finds, by arrays over all their calls.
+"""The signals of many graphs at once: what `signal_flow.signal` finds, by arrays over the calls of their different blocks.
 
-The graphs are walked side by side, position by position, so that a hundred thousand of them cost a few hundred steps of numpy
-for each few thousand graphs. Segments are told apart by a hash of 64 bits; each different one is looked at once.
+Blocks are walked side by side, position by position. What a graph's signal is follows from its blocks: where one hands nothing
+on, nothing is left of it. A graph with a block that forgets what comes in, or with an input after a block that hands nothing
+on, is one block. Segments are told apart by a hash of 64 bits; each different one is looked at once.
 """
 
 from __future__ import annotations
@@ -11,20 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..graph.tree import edges
-from ..ops import Edge
+from .hash_mixing import mixed
+from .signal_blocks import Blocks, Raw, spread
 from .signal_flow import Segment
-from .vocabulary import Call, Role, call_of, known_call
+from .step_variants import Variants
+from .vocabulary import KINDS, LABELS, NUMBER, Label, Role, place_of
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
-    from ..graph.step import Step
 
 Array = np.ndarray[Any, Any]
 
-#: Graphs that are best walked side by side; the most entries of a table in which names are looked up.
-AT_ONCE = 2000
-_MOST_NAMES = 20_000_000
+#: Blocks that are walked side by side.
+_AT_ONCE = 4000
 #: Live sources that a call needs to be a call of the signal, by role; fewer are handed on.
 _NEEDED = {Role.WORK: 1, Role.HAND_ON: 2, Role.JOIN: 2, Role.STOP: 1 << 30, Role.BEGIN: 0}
 
@@ -37,24 +37,84 @@ class Segments:
         self.by_hash: dict[int, int] = {}
 
 
-class Signals(NamedTuple):
-    """Signals of N graphs, one after the other.
+class BlockSignals(NamedTuple):
+    """Signals of different blocks (D,), one after the other.
 
-    ``chain[chain_bounds[i] : chain_bounds[i + 1]]`` are the numbers of graph i's segments; its steps are those from
-    ``bounds[i]`` on, with their ``labels``: ``calls[number]`` is what each makes, ``first_read`` the place of what it reads
-    first (its own where it reads nothing). ``live`` are the places among all steps of the calls in its signal; ``target`` and
-    ``source`` (E,) are the places in ``live`` that the edges of the signal lead to and come from.
+    ``chain[chain_bounds[i] : chain_bounds[i + 1]]`` are the numbers of block i's segments, ``labels`` and ``variants`` of its
+    live calls those from ``live_bounds[i]`` on; edges from ``edge_bounds[i]`` on lead between live calls, as places in the
+    block, −1 for the value that comes in. ``kinds`` (D, K) counts all its calls by kind, ``num_steps`` all.
     """
 
     chain: Array
     chain_bounds: Array
-    calls: list[Call]
-    number: Array
-    first_read: Array
+    labels: Array
+    variants: Array
+    live_bounds: Array
+    target: Array
+    source: Array
+    edge_bounds: Array
+    kinds: Array
+    num_steps: Array
+    #: Whether a block hands on a value, whether that hangs on the one that comes in, and whether an input begins in it.
+    hands_on: Array
+    keeps: Array
+    begins: Array
+
+
+class Signals(NamedTuple):
+    """Signals of N graphs: ``block[bounds[i] : bounds[i + 1]]`` are the numbers of graph i's blocks in ``of``.
+
+    Nothing is left of a graph that is ``silent`` (N,).
+    """
+
+    block: Array
+    bounds: Array
+    silent: Array
+    of: BlockSignals
+    variants: Variants
+
+    def some(self, begin: int, end: int) -> Signals:
+        """Those of the graphs from ``begin`` to ``end``."""
+        bounds = self.bounds[begin : end + 1]
+        return Signals(self.block[bounds[0] : bounds[-1]], bounds - bounds[0], self.silent[begin:end], self.of, self.variants)
+
+    def which(self, graphs: Array) -> Signals:
+        """Those of some graphs, given as numbers."""
+        counts = np.diff(self.bounds)[graphs]
+        places = spread(self.bounds[graphs], counts)
+        return Signals(self.block[places], _bounds(counts), self.silent[graphs], self.of, self.variants)
+
+    def sounding(self) -> tuple[Array, Array]:
+        """Numbers of the blocks (P,) of graphs that are not silent, and the graph of each."""
+        graph = np.repeat(np.arange(len(self.silent)), np.diff(self.bounds))
+        kept = ~self.silent[graph]
+        return self.block[kept], graph[kept]
+
+    def chains(self) -> tuple[Array, Array]:
+        """Numbers of the segments of all graphs, and where each graph's begin (N + 1,)."""
+        block, graph = self.sounding()
+        counts = np.diff(self.of.chain_bounds)[block]
+        chain = self.of.chain[spread(self.of.chain_bounds[block], counts)]
+        return chain, _bounds(np.bincount(graph, counts, minlength=len(self.silent)))
+
+    def live_calls(self) -> LiveCalls:
+        """The live calls of all graphs."""
+        block, graph = self.sounding()
+        counts = np.diff(self.of.live_bounds)[block]
+        labels = self.of.labels[spread(self.of.live_bounds[block], counts)]
+        edge_counts = np.diff(self.of.edge_bounds)[block]
+        edges = spread(self.of.edge_bounds[block], edge_counts)
+        begins = np.repeat(np.cumsum(counts) - counts, edge_counts)
+        bounds = _bounds(np.bincount(graph, counts, minlength=len(self.silent)))
+        return LiveCalls(labels, bounds, self.of.target[edges] + begins, self.of.source[edges] + begins)
+
+
+class LiveCalls(NamedTuple):
+    """Labels of the live calls of N graphs, and where each graph's begin; the places that the edges of their signals lead to
+    and come from, in the order of ``target``."""
+
     labels: Array
     bounds: Array
-    live: Array
-    live_bounds: Array
     target: Array
     source: Array
 
@@ -66,110 +126,90 @@ def signals(graphs: Sequence[Graph], segments: Segments) -> Signals:
     >>> x = nl.input(8)
     >>> y = nl.relu(nl.linear(x, 8))
     >>> segments = Segments()
-    >>> found = signals([nl.Graph(x, y), nl.Graph(x, nl.linear(y, 8))], segments)
-    >>> found.chain.tolist(), found.chain_bounds.tolist(), len(segments.found)
+    >>> chain, bounds = signals([nl.Graph(x, y), nl.Graph(x, nl.linear(y, 8))], segments).chains()
+    >>> chain.tolist(), bounds.tolist(), len(segments.found)
     ([0, 1, 2, 0, 1, 2, 1], [0, 3, 7], 3)
     """
-    calls = _calls(graphs)
-    return _cut(calls, _places(calls), len(graphs), segments)
+    blocks = Blocks()
+    block, bounds = blocks.of(graphs)
+    found = _looked_at(blocks, 0, segments)
+    graph = np.repeat(np.arange(len(graphs)), np.diff(bounds))
+    # From which block on nothing is left.
+    stopped = np.full(len(graphs), len(block))
+    stops = np.flatnonzero(~found.hands_on[block])
+    np.minimum.at(stopped, graph[stops], stops)
+    silent = stopped < len(block)
+    odd = np.zeros(len(graphs), dtype=bool)
+    begins_after = found.begins[block] & (np.arange(len(block)) > stopped[graph])
+    odd[graph[(found.hands_on[block] & ~found.keeps[block]) | begins_after]] = True
+    if odd.any():
+        which, num_known = np.flatnonzero(odd), len(found.hands_on)
+        alone, _ = blocks.of([graphs[i] for i in which.tolist()], whole=True)
+        found = _both(found, _looked_at(blocks, num_known, segments))
+        counts = np.diff(bounds)
+        kept = ~odd[graph]
+        counts[odd] = 1
+        joined = np.empty(int(counts.sum()), dtype=block.dtype)
+        bounds = _bounds(counts)
+        joined[bounds[which]] = alone
+        rest = np.ones(len(joined), dtype=bool)
+        rest[bounds[which]] = False
+        joined[rest] = block[kept]
+        silent[which] = ~found.hands_on[alone]
+        block = joined
+    return Signals(block, bounds, silent, found, blocks.variants)
 
 
 def _bounds(counts: Array) -> Array:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
 
 
-class _Calls(NamedTuple):
-    """All calls of some graphs, graph by graph, and what they read, as places among them."""
+def _both(first: BlockSignals, second: BlockSignals) -> BlockSignals:
+    joined = []
+    for name, a, b in zip(BlockSignals._fields, first, second):
+        joined.append(np.concatenate([a, b[1:] + a[-1]]) if name.endswith("bounds") else np.concatenate([a, b]))
+    return BlockSignals(*joined)
 
-    different: list[Call]
-    number: Array
-    graph: Array
+
+def _looked_at(blocks: Blocks, num_known: int, segments: Segments) -> BlockSignals:
+    """The signals of blocks, but for the first so many."""
+    raw = Raw.joined(blocks.parts)
+    found: BlockSignals | None = None
+    for begin in range(num_known, len(raw.entered), _AT_ONCE):
+        part = _signals_of(_calls(raw.some(begin, begin + _AT_ONCE), blocks.variants), segments)
+        found = part if found is None else _both(found, part)
+    return found if found is not None else BlockSignals(*[np.zeros(0, dtype=np.intp)] * 8)  # never reached
+
+
+class _Calls(NamedTuple):
+    """All calls of some blocks, block by block, and what they read, as places among them."""
+
+    raw: Raw
+    block: Array
     position: Array
     label: Array
     role: Array
     target: Array
     source: Array
-    #: The place of what each reads first.
-    first_read: Array
-    #: The edges in the order of their target's position in its graph.
+    #: The edges in the order of their target's position in its block.
     by_position: Array
-    #: Places of the results, and the graph of each.
+    #: Places of the results, and the block of each.
     result: Array
-    result_graph: Array
+    result_block: Array
 
 
-def _calls(graphs: Sequence[Graph]) -> _Calls:
-    steps: list[Step] = []
-    for graph in graphs:
-        steps += graph.steps
-    sizes = np.array([len(graph.steps) for graph in graphs])
-    numbers = _Numbers()
-    number = np.fromiter(map(numbers.__getitem__, map(id, steps)), np.int32, len(steps))
-    first = np.empty(len(numbers), dtype=np.intp)
-    first[number[::-1]] = np.arange(len(steps))[::-1]
-    different = []
-    for i in first.tolist():
-        step = steps[i]
-        call = known_call(id(step))
-        different.append(call if call is not None and call.step is step else call_of(step))
-    names: dict[str, int] = {}
-    own = np.array([names.setdefault(call.step.name, len(names)) for call in different])
-    reads = np.array([names[name] for call in different for name in call.reads], dtype=np.intp)
-    num_reads = np.array([len(call.reads) for call in different])
-    begins = np.cumsum(num_reads) - num_reads
-
-    of_step = np.repeat(np.arange(len(graphs), dtype=np.int32), sizes)
-    lookup = _Lookup(of_step.astype(np.int64) * len(names) + own[number], len(graphs) * len(names))
-    counts = num_reads[number]
-    target = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
-    first = np.cumsum(counts) - counts
-    nth = np.arange(len(target)) - np.repeat(first, counts)
-    source = lookup(of_step[target].astype(np.int64) * len(names) + reads[np.repeat(begins[number], counts) + nth])
-    first_read = np.arange(len(steps), dtype=np.int32)
-    first_read[counts > 0] = source[first[counts > 0]]
-    results = [_results(graph.result) for graph in graphs]
-    result_graph = np.repeat(np.arange(len(graphs)), [len(found) for found in results])
-    result = lookup(result_graph * len(names) + np.array([names[name] for found in results for name in found], dtype=np.intp))
-    position = np.arange(len(steps)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+def _calls(raw: Raw, variants: Variants) -> _Calls:
+    # The value that comes in is as an input.
+    came_in = place_of(Label(NUMBER["input"], "input", 0))
+    label = np.array([variant.call.label for variant in variants.found] + [came_in])[raw.variant]
+    role = np.array([variant.call.role for variant in variants.found] + [Role.BEGIN])[raw.variant]
+    sizes = np.diff(raw.bounds)
+    block = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    position = np.arange(len(block)) - np.repeat(raw.bounds[:-1], sizes)
+    of_edge = position[raw.target]
     # Sorting numbers of 16 bits takes one pass.
-    of_edge = position[target]
-    by_position = np.argsort(of_edge.astype(np.uint16) if sizes.max() < 65536 else of_edge, kind="stable").astype(np.int32)
-    label, role = np.array([call.label for call in different])[number], np.array([call.role for call in different])[number]
-    return _Calls(
-        different, number, of_step, position, label, role, target, source, first_read, by_position, result, result_graph
-    )
-
-
-class _Numbers(dict[int, int]):
-    """Numbers from 0 in the order in which they are asked for."""
-
-    def __missing__(self, key: int) -> int:
-        made = self[key] = len(self)
-        return made
-
-
-class _Lookup:
-    """Places of keys, each of which is there once: a table where that is small enough, else a search."""
-
-    def __init__(self, keys: Array, size: int) -> None:
-        places = np.arange(len(keys), dtype=np.int32)
-        self._table: Array | None = None
-        if size <= _MOST_NAMES:
-            self._table = np.zeros(size, dtype=np.int32)
-            self._table[keys] = places
-        else:
-            order = np.argsort(keys)
-            self._sorted: Array = keys[order]
-            self._places: Array = places[order]
-
-    def __call__(self, keys: Array) -> Array:
-        if self._table is not None:
-            return self._table[keys]
-        return self._places[np.searchsorted(self._sorted, keys)]
-
-
-def _results(result: Any) -> list[str]:
-    return [result.node] if type(result) is Edge else [edge.node for edge in edges(result)]
+    by_position = np.argsort(of_edge.astype(np.uint16) if sizes.max(initial=0) < 65536 else of_edge, kind="stable")
+    return _Calls(raw, block, position, label, role, raw.target, raw.source, by_position, raw.result, block[raw.result])
 
 
 def _places(calls: _Calls) -> Array:
@@ -213,24 +253,27 @@ def _alive(calls: _Calls, source: Array, kept: Array, result: Array) -> Array:
     return alive
 
 
-def _cut(calls: _Calls, place: Array, num_graphs: int, segments: Segments) -> Signals:
+def _signals_of(calls: _Calls, segments: Segments) -> BlockSignals:
     """What reaches the results, cut after every call that is all the later ones read."""
+    num_blocks, entered = len(calls.raw.entered), calls.raw.entered
+    place = _places(calls)
     itself = place == np.arange(len(place))
     source = place[calls.source]
     kept = itself[calls.target] & (source >= 0)
     reached = place[calls.result] >= 0
-    result, result_graph = place[calls.result[reached]], calls.result_graph[reached]
+    result, result_block = place[calls.result[reached]], calls.result_block[reached]
     alive = _alive(calls, source, kept, result)
     live = np.flatnonzero(alive)
     number = np.cumsum(alive, dtype=np.int32) - np.int32(1)
     used = kept & alive[calls.target]
     target, source = number[calls.target[used]], number[source[used]]
-    num_live = np.bincount(calls.graph[live], minlength=num_graphs)
+    of_block = calls.block[live]
+    num_live = np.bincount(of_block, minlength=num_blocks)
     ends = np.cumsum(num_live)
     # Edges are in the order of what they lead to, so that the last one written is the last that reads.
     last = np.arange(len(live))
     last[source] = target
-    last[number[result]] = ends[result_graph]
+    last[number[result]] = ends[result_block]
     before = np.concatenate([[0], np.maximum.accumulate(last)[:-1]]) if len(live) else last
     cut = before <= np.arange(len(live))
     cut[ends[num_live > 0] - 1] = True
@@ -238,11 +281,25 @@ def _cut(calls: _Calls, place: Array, num_graphs: int, segments: Segments) -> Si
     labels = calls.label[live]
     hashes = _hashes(labels, target, target - source, begins)
     numbers = _numbered(hashes, begins, np.append(begins[1:], len(live)), labels, target, source, segments)
-    num_segments = np.bincount(calls.graph[live[begins]], minlength=num_graphs)
-    num_steps = np.bincount(calls.graph, minlength=num_graphs)
-    return Signals(
-        numbers, _bounds(num_segments), calls.different, calls.number, calls.first_read, calls.label, _bounds(num_steps), live,
-        _bounds(num_live), target, source,
+
+    # Without the value that comes in, which is the call before.
+    inner = calls.raw.variant[live] >= 0
+    real = calls.raw.variant >= 0
+    keeps = np.ones(num_blocks, dtype=bool)
+    keeps[entered] = alive[calls.raw.bounds[:-1][entered]]
+    hands_on = np.zeros(num_blocks, dtype=bool)
+    hands_on[result_block] = True
+    is_segment = inner[begins]
+    own_begins = np.repeat(ends - num_live + (entered & keeps), np.bincount(of_block[target], minlength=num_blocks))
+    kinds = np.array([label.kind for label in LABELS])[calls.label[real]]
+    cells = calls.block[real] * np.intp(len(KINDS)) + kinds
+    has_input = np.bincount(calls.block[real & (calls.role == Role.BEGIN)], minlength=num_blocks) > 0
+    return BlockSignals(
+        numbers[is_segment], _bounds(np.bincount(of_block[begins[is_segment]], minlength=num_blocks)), labels[inner],
+        calls.raw.variant[live[inner]], _bounds(np.bincount(of_block[inner], minlength=num_blocks)), target - own_begins,
+        source - own_begins, _bounds(np.bincount(of_block[target], minlength=num_blocks)),
+        np.bincount(cells, minlength=num_blocks * len(KINDS)).reshape(-1, len(KINDS)),
+        np.diff(calls.raw.bounds) - entered, hands_on, keeps, has_input,
     )  # fmt: skip
 
 
@@ -279,11 +336,3 @@ def _hashes(labels: Array, target: Array, distance: Array, begins: Array) -> Arr
         code[target[starts]] ^= mixed(np.add.reduceat(read, starts))
     place = np.arange(len(labels)) - np.repeat(begins, np.diff(np.append(begins, len(labels))))
     return np.add.reduceat(mixed(code + mixed(place.astype(np.uint64) + np.uint64(0x2545F491))), begins)
-
-
-def mixed(x: Array) -> Array:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014)."""
-    x = (x + np.uint64(0x9E3779B97F4A7C15)).astype(np.uint64)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..ops import Size, Weight
+from ..ops import Size
 from .signal_batches import Signals
-from .vocabulary import HEAVY, LABELS, NUMBER
+from .signal_blocks import spread
+from .step_variants import DROPOUT, Variant, is_sized
+from .vocabulary import LABELS, NUMBER
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
-    from ..graph.step import Step
-    from ..graph.table import TensorEntry
-    from ..ops import TensorType
 
 Array = np.ndarray[Any, Any]
 #: Logarithms of width and extent of a value, and its number of axes in space.
 Form = tuple[float, float, int]
 
-NUM_HEAVY = len(HEAVY)
-LINEAR, DROPOUT, GLOBAL_POOL = NUMBER["linear"], NUMBER["dropout"], NUMBER["global_pool"]
-_CHANNELS_LAST = [NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding")]
+LINEAR = NUMBER["linear"]
+_CHANNELS_LAST = frozenset(NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding"))
 
-#: By the identity of a step: kernel, stride, padding, rate, the key of its weight, and the step.
-_SETTINGS: dict[int, tuple[float, float, float, float, str, Step]] = {}
-#: By the identity of an entry of a tensor table: its elements, and how many of them are parameters of their own.
-_ELEMENTS: dict[int, float] = {}
+#: By the identity of an entry of a tensor table: how many of its elements are parameters of their own, and the entry.
 _OWN: dict[int, int] = {}
 #: What keeps these entries, and so their identities, alive.
-_ENTRIES: list[TensorEntry] = []
+_ENTRIES: list[Any] = []
 _MOST = 200_000
 
 
 class SizedCalls(NamedTuple):
-    """Of N graphs the first call each, and those that hold weights, pool, resize or drop; arrays (C,), in order.
+    """Of N parts the calls that hold weights, pool, resize or drop; arrays (C,), in order.
 
     ``width`` and ``extent`` are natural logarithms of the channels and positions of the result, ``from_…`` of what is read;
     ``elements`` of the weight; ``kernel`` and ``stride`` are 0 where a call has none.
     """
 
-    graph: Array
+    part: Array
     kind: Array
     reach: Array
-    first: Array
     width: Array
     extent: Array
     axes: Array
@@ -65,50 +57,77 @@ class SizedCalls(NamedTuple):
         return SizedCalls(*(column[which] for column in self))
 
 
-def sized_calls(graphs: Sequence[Graph], found: Signals) -> SizedCalls:
-    """The calls of graphs whose signals were found."""
-    labels = found.labels[found.live]
-    kind, reach = (np.array([getattr(label, name) for label in LABELS] or [0])[labels] for name in ("kind", "reach"))
-    first = np.zeros(len(found.live), dtype=bool)
-    first[found.live_bounds[:-1][np.diff(found.live_bounds) > 0]] = True
-    graph = np.repeat(np.arange(len(graphs)), np.diff(found.live_bounds))
-    seen = np.flatnonzero((kind < NUM_HEAVY) | (reach > 0) | (kind == DROPOUT) | (kind == GLOBAL_POOL) | first)
-    graph, kind, reach, first, place = graph[seen], kind[seen], reach[seen], first[seen], found.live[seen]
+class SizedParts(NamedTuple):
+    """The parts of N graphs that have calls of some size, each different one looked at once.
 
-    number = found.number[place]
-    numbers, keys = _of_different(found, number)
-    kernel, stride, padding, rate = numbers[number].T
-    types = list(chain.from_iterable([graph.all_types.values() for graph in graphs]))  # in the order of the steps
-    last = np.isin(kind, _CHANNELS_LAST)
-    own, read = _forms(types, place, last), _forms(types, found.first_read[place], last)
-    elements = np.zeros(len(place))
-    owning = np.flatnonzero(np.array([bool(key) for key in keys] or [False])[number])
-    tables = [graph.tensors for graph in graphs]
-    entries = [tables[i][keys[j]] for i, j in zip(graph[owning].tolist(), number[owning].tolist())]
-    elements[owning] = looked_up(_ELEMENTS, entries)
-    return SizedCalls(
-        graph, kind, reach, first, own[:, 0], own[:, 1], own[:, 2], read[:, 0], read[:, 1], elements, kernel, stride, padding,
-        rate,
-    )  # fmt: skip
+    ``calls`` are those of different parts, ``whole`` (D,) is the extent of the first call of their graphs, and ``ends`` (D,)
+    says whether the last call of a part (but for dropout) is the last of its graph, which makes the result, and not its only
+    one. Part ``part[i]`` is one of graph ``graph[i]`` (P,), in order.
+    """
+
+    calls: SizedCalls
+    whole: Array
+    ends: Array
+    part: Array
+    graph: Array
 
 
-def _of_different(found: Signals, number: Array) -> tuple[Array, list[str]]:
-    """Kernel, stride, padding and rate of every different call (D, 4), and keys of weights."""
-    numbers, keys = np.zeros((len(found.calls), 4)), [""] * len(found.calls)
-    for i in np.unique(number).tolist():
-        step = found.calls[i].step
-        known = _SETTINGS.get(id(step)) or _settings(step)
-        numbers[i], keys[i] = known[:4], known[4]
-    return numbers, keys
+def sized_parts(found: Signals) -> SizedParts:
+    """The parts of graphs whose signals were found."""
+    block, graph = found.sounding()
+    known = found.of
+    kinds, reaches = (np.array([getattr(label, name) for label in LABELS] or [0]) for name in ("kind", "reach"))
+    sized = np.array([is_sized(label.kind, label.reach) for label in LABELS] or [False])[known.labels]
+    spatial = sized & (kinds[known.labels] != DROPOUT)
+    live = np.repeat(np.arange(len(known.num_steps)), np.diff(known.live_bounds))
+    has_calls, has_spatial = (np.bincount(live[some], minlength=len(known.num_steps)) for some in (sized, spatial))
+    whole = _first_extents(found, block, graph)
+    # A part is a block with the extent of the graph's first call, and whether the last call of size is in it.
+    last = np.zeros(len(block), dtype=bool)
+    with_spatial = np.flatnonzero(has_spatial[block] > 0)
+    of_graph = graph[with_spatial]
+    final = with_spatial[np.flatnonzero(np.diff(of_graph, append=-1))]
+    last[final[np.bincount(of_graph, has_spatial[block[with_spatial]], minlength=len(found.silent))[graph[final]] > 1]] = True
+    kept = np.flatnonzero(has_calls[block] > 0)
+    extents, number = np.unique(whole, return_inverse=True)
+    keys = (block[kept].astype(np.int64) * max(len(extents), 1) + number[graph[kept]]) * 2 + last[kept]
+    _, first, part = np.unique(keys, return_index=True, return_inverse=True)
+    chosen = block[kept][first]
+    counts = np.diff(known.live_bounds)[chosen]
+    places = spread(known.live_bounds[chosen], counts)
+    of_part, places = np.repeat(np.arange(len(chosen)), counts)[sized[places]], places[sized[places]]
+    labels, columns = known.labels[places], _columns(found, known.variants[places])
+    calls = SizedCalls(of_part, kinds[labels], reaches[labels], *columns.T)
+    return SizedParts(calls, whole[graph[kept][first]], last[kept][first], part, graph[kept])
 
 
-def _forms(types: list[tuple[TensorType, ...]], places: Array, last: Array) -> Array:
-    """Forms (C, 3) of the values at places, each different one worked out once."""
-    some = list(map(types.__getitem__, places.tolist()))
-    ids = np.fromiter(map(id, some), np.int64, len(some))
-    _, first, number = np.unique(ids * 2 + last, return_index=True, return_inverse=True)
-    found = [_form(some[i][0].shape, bool(last[i])) for i in first.tolist()]
-    return np.array(found, dtype=np.float64).reshape(-1, 3)[number]
+def _first_extents(found: Signals, block: Array, graph: Array) -> Array:
+    """The extent (N,) of the first live call of each graph, 0 where it has none."""
+    whole = np.zeros(len(found.silent))
+    some = np.flatnonzero(np.diff(found.of.live_bounds)[block] > 0)
+    first = some[np.flatnonzero(np.diff(graph[some], prepend=-1))]
+    variants = found.of.variants[found.of.live_bounds[block[first]]]
+    different, number = np.unique(variants, return_inverse=True)
+    extents = np.array([_own_form(found.variants.found[i])[1] for i in different.tolist()] or [0.0])
+    whole[graph[first]] = extents[number] if len(number) else 0.0
+    return whole
+
+
+def _columns(found: Signals, variants: Array) -> Array:
+    """Width, extent and axes made, width and extent read, elements, kernel, stride, padding, rate (C, 10) of variants."""
+    different, number = np.unique(variants, return_inverse=True)
+    rows = np.array([_row(found.variants.found[i]) for i in different.tolist()], dtype=np.float64).reshape(-1, 10)
+    return rows[number]
+
+
+def _row(variant: Variant) -> tuple[float, ...]:
+    width, extent, axes = _own_form(variant)
+    read = _form(variant.read, LABELS[variant.call.label].kind in _CHANNELS_LAST)
+    return (width, extent, axes, *read[:2], variant.elements, *variant.settings[:4])
+
+
+def _own_form(variant: Variant) -> Form:
+    return _form(variant.shape, LABELS[variant.call.label].kind in _CHANNELS_LAST)
 
 
 @lru_cache(maxsize=50_000)
@@ -119,44 +138,22 @@ def _form(sizes: tuple[Any, ...], last: bool) -> Form:
     return (math.log(max(width, 1)), math.log(max(math.prod(space), 1)), max(len(space), 1))
 
 
-def _settings(step: Step) -> tuple[float, float, float, float, str, Step]:
-    args = step.args
-    kernel, stride, padding = (_largest(args.get(name)) for name in ("kernel", "stride", "padding"))
-    rate, weight = args.get("p"), args.get("weight")
-    if len(_SETTINGS) >= _MOST:
-        _SETTINGS.clear()
-    made = _SETTINGS[id(step)] = (
-        kernel, stride or kernel, padding, min(float(rate), 0.999) if step.op.endswith(("dropout", "d")) and rate else 0.0,
-        weight.key if weight.__class__ is Weight else "", step,
-    )  # fmt: skip
-    return made
-
-
-def _largest(value: Any) -> float:
-    numbers = value if isinstance(value, tuple) else (value,)
-    return float(max((number for number in numbers if type(number) is int), default=0))
-
-
 def num_params(graph: Graph) -> int:
     """`Graph.num_params`, faster where graphs share the entries of their tables."""
     known: int | None = graph.__dict__.get("num_params")
-    return sum(looked_up(_OWN, list(graph.tensors.values()))) if known is None else known
-
-
-def looked_up(known: dict[int, Any], entries: Sequence[TensorEntry]) -> list[Any]:
-    """What `_ELEMENTS` or `_OWN` say of entries."""
+    if known is not None:
+        return known
+    entries = graph.tensors.values()
     try:
-        return list(map(known.__getitem__, map(id, entries)))
+        return sum(map(_OWN.__getitem__, map(id, entries)))
     except KeyError:
         if len(_ENTRIES) >= _MOST:
-            _ELEMENTS.clear()
             _OWN.clear()
             _ENTRIES.clear()
         for entry in entries:
-            if id(entry) not in _ELEMENTS:
+            if id(entry) not in _OWN:
                 numel: Any = entry.type.numel
                 numel = 1 if isinstance(numel, Size) else numel
                 _ENTRIES.append(entry)
-                _ELEMENTS[id(entry)] = float(numel)
                 _OWN[id(entry)] = numel if entry.kind == "parameter" and entry.alias_of is None else 0
-        return [known[id(entry)] for entry in entries]
+        return sum(_OWN[id(entry)] for entry in entries)
