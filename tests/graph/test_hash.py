@@ -123,7 +123,7 @@ def test_training_result_counts_only_where_it_differs() -> None:
     assert len({with_results(relu, None), with_results(relu, sigmoid), with_results(sigmoid, relu)}) == 3
 
 
-@pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"autocast": "cpu:bfloat16"}])
+@pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"grad": "enabled"}, {"autocast": "cpu:bfloat16"}])
 def test_modes_count(change: dict[str, Any]) -> None:
     graph = conv()
     steps = [replace(step, **change) if step.op == "conv2d" else step for step in graph.steps]
@@ -361,7 +361,7 @@ def test_chains_are_read_in_one_pass_to_the_same_certificate(monkeypatch: pytest
     assert [walk is not None for walk in walked] == [True, True, True, False, False]
 
 
-@pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"autocast": "cpu:bfloat16"}])
+@pytest.mark.parametrize("change", [{"mode": "train"}, {"grad": False}, {"grad": "enabled"}, {"autocast": "cpu:bfloat16"}])
 def test_chains_with_anything_special_are_none(change: dict[str, Any]) -> None:
     graph = GRAPHS["perceptron"]()
     assert graph.hash and straight.straight_walk(graph)

@@ -228,7 +228,7 @@ class GradientScaledByHook(nn.Module):
         return torch.tanh(y)
 
 
-@case(floats(6), exported=False)
+@case(floats(6), flops=False, exported=False)
 class GradientInForward(nn.Module):
     """A force field: the result is a gradient of an energy, in evaluation too."""
 
@@ -242,6 +242,84 @@ class GradientInForward(nn.Module):
             energy = self.b(torch.tanh(self.a(x))).sum(-1)
             (force,) = torch.autograd.grad(energy.sum(), x, create_graph=self.training)
         return energy.detach(), -force
+
+
+@case(floats(2), flops=False, exported=False)
+class Derivatives(nn.Module):
+    """Physics-informed: a field, its slopes, a second derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.enable_grad():
+            x = x.detach().clone()
+            x.requires_grad = True
+            u = self.net(x)
+            (slopes,) = torch.autograd.grad(u, x, torch.ones_like(u), create_graph=True)
+            second = torch.autograd.grad(slopes[:, 0].sum(), [x], create_graph=True)[0][:, :1]
+        return u, slopes, second
+
+
+@case(floats(6), flops=False, exported=False)
+class InnerDescent(nn.Module):
+    """Steps down the energy of a latent made in forward; gradients by weights, one of which has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.energy, self.decoder = nn.Linear(4, 6), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, None]:
+        with torch.enable_grad():
+            z = torch.zeros(x.shape[0], 4, requires_grad=True)
+            for _ in range(3):
+                loss = ((self.energy(z) - x) ** 2).sum()
+                z = z - 0.1 * torch.autograd.grad(loss, z, create_graph=True)[0]
+            weights = [self.energy.weight, self.decoder.weight]
+            found, none = torch.autograd.grad(loss, weights, allow_unused=True, create_graph=True)
+        return self.decoder(z), found, none
+
+
+@case(floats(6), flops=False, exported=False)
+class GradientPenalty(nn.Module):
+    """The norm of the slope by the inputs, in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.net(x)
+        if not self.training:
+            return y, y.new_zeros(())
+        z = x.detach().requires_grad_()
+        slope = torch.autograd.grad(self.net(z).sum(), z, create_graph=True)[0]
+        return y, ((slope.norm(2, dim=1) - 1) ** 2).mean()
+
+
+@case(floats(6))
+class GradientsOnAndOff(nn.Module):
+    """Regions inside regions; set_grad_enabled as a function and as a region, by the mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        before = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
+        first = self.a(x)
+        torch.set_grad_enabled(before)
+        with torch.set_grad_enabled(self.training):
+            second = self.b(x)
+            with torch.no_grad():
+                third = self.a(second)
+                with torch.enable_grad():
+                    fourth = self.b(third)
+                third = third * 2
+            second = second + 1
+        return first, second, third, fourth, self.a(x)
 
 
 @case(floats(3, 6, 6))

@@ -52,6 +52,33 @@ def integer(y: Tensor) -> Tensor:
     return y[:, : int(y.argmax())]
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
+
+
+def goes_back(y: Tensor) -> Tensor:
+    y.sum().backward()
+    return y
+
+
+def slope_of_nothing(y: Tensor) -> Tensor:
+    return torch.autograd.grad(y.sum(), torch.ones(3, requires_grad=True))[0]
+
+
+def custom_in_map(y: Tensor) -> Tensor:
+    return torch.vmap(Doubled.apply)(y)
+
+
 def to_float(y: Tensor) -> Tensor:
     return y * float(y.max())
 
@@ -110,6 +137,17 @@ def test_decision_on_data_is_refused_with_its_line(function: Callable[[Tensor], 
     quoted = [i for i, line in enumerate(lines) if f"{Path(__file__).name}:{first + i}" in message and line.strip() in message]
     assert quoted, message
     assert "specialize=True" in message or "torch.where" in message, message
+
+
+@pytest.mark.parametrize(
+    "function, mend",
+    [(goes_back, "torch.autograd.grad"), (slope_of_nothing, "x.requires_grad_()"), (custom_in_map, "the whole batch")],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_derivatives_that_no_graph_can_hold_are_refused(function: Callable[[Tensor], Any], mend: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        nl.trace(Model(function), torch.randn(2, 6))
+    assert Path(__file__).name in str(caught.value) and mend in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize("function", SHAPES, ids=lambda f: f.__name__)

@@ -65,8 +65,6 @@ def traced(name: str) -> Any:
 
 #: What tracing does not do yet: model → (the checks it fails, why). A check that has come to pass fails here: take it out.
 LIMITS = {
-    "autograd.GradientInForward": ("*", "torch.autograd.grad inside forward has no graph form; tracing refuses it"),
-    "autograd.StopGradient": ("evaluation_without_gradient_is_exact", "enable_grad inside no_grad is not restored"),
     "inplace.WritesByMask": ("forms_keep_the_graph", "as many values as a mask selects depend on data; the batch is fixed"),
     "python.OddNames": ("exported_network_runs", "torch.export looks for the child called graph where a network has its graph"),
     "shapes.HalfOfTheBatch": ("evaluation_is_exact", "half of a batch of one is empty, which even halves do not foresee"),

@@ -188,8 +188,8 @@ class Source:
             word = "" if step.mode == "train" else "not "
             self.line(f"if {' or '.join(f'{word}{self.modules[path]}.training' for path in flags)}:")
             self.indent += 1
-        if not step.grad:
-            self.line("with torch.no_grad():")
+        if step.grad is not True:
+            self.line(f"with torch.{'enable_grad' if step.grad else 'no_grad'}():")
             self.indent += 1
         if step.autocast:
             device, _, dtype = step.autocast.partition(":")

@@ -98,8 +98,9 @@ class Assembly:
         return produced[ref.index]
 
     def add(
-        self, name: str, op: str, made: Evaluated, scope: str | None, mode: str = "", grad: bool = True, autocast: str = ""
-    ) -> None:
+        self, name: str, op: str, made: Evaluated, scope: str | None, mode: str = "", grad: bool | str = True,
+        autocast: str = "",
+    ) -> None:  # fmt: skip
         """Append the step; ``scope`` None stands for the default."""
         if name in self.types:
             raise FormatError(f"two nodes are called {name[:100]!r}; names must differ")

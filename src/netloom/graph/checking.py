@@ -10,6 +10,7 @@ from ..errors import AttributeValueError, GraphError, NetloomError, ShapeError
 from ..ops import DType, Edge, Size, Slice, TensorType, Weight, operator
 from ..ops.dtypes import DTYPES
 from .autocast import type_under
+from .step import ENABLED
 from .tree import edges, leaves, same, weights
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def _check_labels(step: Step, types: dict[str, Any]) -> None:
         check_name(step.scope)
     if step.mode not in _MODES:
         raise GraphError(f"{_where(step)} has mode {step.mode!r}; expected 'train', 'eval' or '' for both")
-    if type(step.grad) is not bool:
-        raise GraphError(f"{_where(step)} has grad = {step.grad!r}; expected true or false")
+    if type(step.grad) is not bool and step.grad != ENABLED:
+        raise GraphError(f"{_where(step)} has grad = {step.grad!r}; expected true or false, or {ENABLED!r}")
     device, colon, dtype = step.autocast.partition(":")
     if step.autocast and not (device and colon and dtype in DTYPES):
         raise GraphError(f"{_where(step)} has autocast {step.autocast!r}; expected a device and a dtype such as 'cpu:bfloat16'")

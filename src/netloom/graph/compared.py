@@ -56,7 +56,7 @@ class Vertex:
     operands: list[Port] = field(default_factory=list)
 
     @property
-    def flags(self) -> tuple[str, bool, str]:
+    def flags(self) -> tuple[str, bool | str, str]:
         """Mode, grad and autocast."""
         return (self.step.mode, self.step.grad, self.step.autocast) if self.step is not None else ("", True, "")
 

@@ -20,6 +20,7 @@ from .graph import Argument, Graph, Step
 from .json_values import array, bad, boolean, decode, encode, encode_size, record, shown, string, tensor_type, whole
 from .notation import refers
 from .packing import MAX_TOTAL, digest, is_digest, num_bytes, pack, unpack
+from .step import ENABLED
 from .table import INLINE_BYTES, Constant, TensorEntry
 
 VERSION = 1
@@ -198,7 +199,9 @@ def _read_step(assembly: Assembly, value: Any, path: str) -> None:
         args[key] = decode(inside, f"{path}.args.{key}")
     scope = string(fields["scope"], f"{path}.scope") if "scope" in fields else None
     mode, autocast = (string(fields.get(key, ""), f"{path}.{key}") for key in ("mode", "autocast"))
-    grad = boolean(fields.get("grad", True), f"{path}.grad")
+    grad = fields.get("grad", True)
+    if grad != ENABLED:
+        grad = boolean(grad, f"{path}.grad")
     try:
         assembly.add(name, kind.name, assembly.evaluate(kind.name, args, autocast=autocast), scope, mode, grad, autocast)
     except FormatError as error:

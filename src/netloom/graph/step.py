@@ -11,6 +11,9 @@ from ..errors import NetloomError
 from ..ops import MODULE, Edge, Weight
 from .tree import edges, same_fields, weights
 
+#: ``Step.grad`` of calls under ``enable_grad``.
+ENABLED = "enabled"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -18,7 +21,8 @@ class Step:
 
     ``args`` holds every argument by name: `Edge` or a tuple of edges, `Weight`, or plain data. ``scope`` is the path of the
     module that owns the call (its ``training`` flag counts). ``mode`` is ``"train"`` or ``"eval"`` for a call that is made in
-    one mode only. ``grad`` is False under ``no_grad``; ``autocast`` is ``"cpu:bfloat16"`` and the like, or "".
+    one mode only. ``grad`` is False under ``no_grad``, `ENABLED` where the model turns gradients on whatever the caller does,
+    else True; ``autocast`` is ``"cpu:bfloat16"`` and the like, or "".
     """
 
     name: str
@@ -26,7 +30,7 @@ class Step:
     args: Mapping[str, Any]
     scope: str = ""
     mode: str = ""
-    grad: bool = True
+    grad: bool | str = True
     autocast: str = ""
     #: What `straight` learned of the step when it was first hashed; samples of a space share the same few steps.
     learned: Any = field(default=None, init=False, repr=False, compare=False)

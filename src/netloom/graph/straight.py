@@ -65,7 +65,7 @@ def _walk(graph: Graph) -> list[str] | None:
             continue
         learned = step.learned
         if learned is None or learned[0] is not registry.get(step.op):
-            if step.op == "input" and not (step.mode or step.autocast) and step.grad:
+            if step.op == "input" and not (step.mode or step.autocast) and step.grad is True:
                 shown = _input_text(step.args["dtype"], step.args["shape"])
                 if not shown:
                     return None
@@ -101,7 +101,7 @@ def _learn_entry(entry: TensorEntry) -> str:
 def _learn(step: Step) -> _Learned | None:
     """The call as the certificate has it, noted in the step; None for calls that the general way must take."""
     args, plan = step.args, plans.get(step.op)
-    if plan is None or plan.kind is not REGISTRY.get(step.op) or step.mode or step.autocast or not step.grad:
+    if plan is None or plan.kind is not REGISTRY.get(step.op) or step.mode or step.autocast or step.grad is not True:
         return None
     line = plan.known.get(marshal.dumps(plan.values(args), 2))
     edge = args[plan.only] if plan.only else None

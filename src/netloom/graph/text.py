@@ -292,8 +292,8 @@ def _flags(step: Step) -> str:
         shown.append(f" in {line_name(step.scope)}")
     if step.mode:
         shown.append(f" {step.mode}" if step.mode in ("train", "eval") else f" mode {quoted(step.mode)}")
-    if not step.grad:
-        shown.append(" no_grad")
+    if step.grad is not True:
+        shown.append(" enable_grad" if step.grad else " no_grad")
     if step.autocast:
         shown.append(f" autocast {quoted(step.autocast)}")
     return "".join(shown)

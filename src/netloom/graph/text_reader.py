@@ -20,6 +20,7 @@ from .builder import fresh_entry
 from .graph import Argument, Graph
 from .notation import IDENTIFIER, LINE_NAME, MAX_LINES, MAX_TEXT, VERSION
 from .scanner import Scanner
+from .step import ENABLED
 from .text import input_symbols, usual_order
 from .text_table import TableReader, read_order
 from .tree import weights
@@ -322,13 +323,13 @@ class Call:
         return start
 
 
-def _flags(scan: Scanner) -> tuple[str | None, str, bool, str]:
+def _flags(scan: Scanner) -> tuple[str | None, str, bool | str, str]:
     """Scope, mode, grad and autocast, up to the end of the line."""
     found: dict[str, Any] = {}
     while scan.peek():
         start = scan.position
         word = scan.word()
-        flag = "mode" if word in ("train", "eval") else word
+        flag = "mode" if word in ("train", "eval") else "no_grad" if word == "enable_grad" else word
         if flag in found:
             raise scan.error(f"expected {flag!r} once", start)
         if word == "in":
@@ -337,9 +338,10 @@ def _flags(scan: Scanner) -> tuple[str | None, str, bool, str]:
             found["mode"] = word
         elif word in ("mode", "autocast"):
             found[word] = scan.string()
-        elif word == "no_grad":
-            found[word] = True
+        elif word in ("no_grad", "enable_grad"):
+            found["no_grad"] = False if word == "no_grad" else ENABLED
         else:
             scan.position = start
-            raise scan.error(f"expected '(', in, train, eval, no_grad, autocast or the end of the line, {scan.found()}")
-    return found.get("in"), found.get("mode", ""), "no_grad" not in found, found.get("autocast", "")
+            wanted = "'(', in, train, eval, no_grad, enable_grad, autocast or the end of the line"
+            raise scan.error(f"expected {wanted}, {scan.found()}")
+    return found.get("in"), found.get("mode", ""), found.get("no_grad", True), found.get("autocast", "")

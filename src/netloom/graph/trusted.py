@@ -45,6 +45,10 @@ _KERNELS = "torch.ops.aten."
 SETITEM = "netloom.setitem"
 
 
+#: The target of ``torch.autograd.grad``.
+GRADIENT = "netloom.gradient"
+
+
 def allow(name: str, function: Callable[..., Any]) -> None:
     """Let opaque nodes with target ``name`` call ``function`` in this process."""
     _registered[name] = function
@@ -58,6 +62,10 @@ def function_named(name: str) -> Callable[..., Any]:
         from ..ops.functions import setitem
 
         return setitem
+    if name == GRADIENT:
+        from ..ops.functions import gradient
+
+        return gradient
     holder, _, last = name.rpartition(".")
     if holder in _HOLDERS and last in PURE:
         import torch

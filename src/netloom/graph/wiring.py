@@ -111,7 +111,7 @@ class _Reader:
             elif value is not None:
                 marks += self.argument(role, value, operands, keys, step, plan)
         content = self.attributes(args, operands, keys, step, plan) + marks
-        if step.mode or step.autocast or not step.grad:
+        if step.mode or step.autocast or step.grad is not True:
             content += f" /{step.mode!a} {step.grad} {step.autocast!a}"
         if step.op == "input":
             content += " at " + self.places.get(name, "nowhere")

@@ -9,6 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 
+def gradient(outputs: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    """``torch.autograd.grad``, with one gradient as it is rather than in a tuple."""
+    from torch.autograd import grad
+    from torch.overrides import handle_torch_function, has_torch_function
+
+    given = (*outputs, *inputs)
+    if has_torch_function(given):
+        return handle_torch_function(gradient, given, outputs, inputs, *args, **kwargs)
+    found = grad(outputs, inputs, *args, **kwargs)
+    return found[0] if len(found) == 1 else found
+
+
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """``x`` with ``x[index] = value`` done to a copy."""
     from torch.overrides import handle_torch_function, has_torch_function_unary

@@ -62,6 +62,14 @@ class Clone(_Same):
         return f"{{x}}.clone(memory_format=torch.{a.memory_format})"
 
 
+class RequiresGrad(_Same):
+    """x itself, which from here on requires gradients: what `torch.autograd.grad` in a forward differentiates by."""
+
+    name = "requires_grad"
+    code = "{x}.requires_grad_()"
+    calls: ClassVar[dict[str, str]] = {}
+
+
 class Detach(_Same):
     """x, through which no gradient flows."""
 

@@ -217,7 +217,7 @@ class Aliases:
         root.leaf = root.leaf if unseen else None
         root.written()
         root.spoil_kin()
-        root.grad = recorder.records[value.node].grad and not unseen  # type: ignore[call-overload]
+        root.grad = bool(recorder.records[value.node].grad) and not unseen  # type: ignore[call-overload]
         root.replayed = {}
         if root.edge == result:
             root.replayed = {(root.version, handle.path): value} if handle.path else {}
@@ -233,7 +233,7 @@ class Aliases:
             if not self.recorder.gradients.reach(old):
                 return new
             root.leaf = old
-        with torch.enable_grad():
+        with torch.set_grad_enabled(True):
             still = self.recorder.emit("detach", x=root.leaf)
             return self.recorder.emit("sub", x=new, y=self.recorder.emit("sub", x=still, y=root.leaf))
 

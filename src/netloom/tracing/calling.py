@@ -10,9 +10,11 @@ import torch
 from ..errors import NetloomError, TraceError
 from ..graph.autocast import type_under
 from ..ops import DType, Edge, Operator, TensorType
+from ..ops.functions import gradient
 from ..ops.operator import Evaluated
 from .aliasing import Handle
 from .calls import Resolved, bind, entered
+from .differentiating import differentiated
 from .opaque import hooked, inplace, opaque
 from .plans import COUNT, Layout, Place, Plan, known_plans, placed_type
 from .records import DROPPED, DataDependence, NeedsRealTensors, Record, autocast_now, flat, where_in_model
@@ -321,10 +323,21 @@ class Calling:
             func(*args)
             self.recorder.aliases.write(args[0], value, unseen=True)
             return None
+        if name == "requires_grad_" or (name == "__set__" and getattr(func.__self__, "__name__", "") == "requires_grad"):
+            if kwargs.get("requires_grad", args[1] if len(args) > 1 else True):
+                self.recorder.gradients.require(args[0])
+            return args[0]
         if name in ("_set_grad_enabled", "set_grad_enabled", "__set__", "__delete__"):
             return func(*args, **kwargs)
-        if name in ("requires_grad_", "retain_grad", "record_stream", "share_memory_"):
-            return args[0] if name == "requires_grad_" else None
+        if name in ("retain_grad", "record_stream", "share_memory_"):
+            return None
+        if func is torch.autograd.grad or func is gradient:
+            return differentiated(self.recorder, func is gradient, *args, **kwargs)
+        if func in (torch.Tensor.backward, torch.autograd.backward):
+            raise TraceError(
+                f"backward() in forward ({where_in_model()}) writes to .grad, which no graph holds; ask for the gradient "
+                "by torch.autograd.grad, or take the step outside of forward"
+            )
         if name == "register_hook":
             return hooked(self.recorder, *args)
         if name == "copy_":

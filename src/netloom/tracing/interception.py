@@ -48,6 +48,7 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
             return with_hook(recorder, x, held.hook)
 
     original_hook = Hooked.__call__
+    held_modes = _grad_modes(recorder)
     Hooked.__call__ = hook  # type: ignore[method-assign, assignment]
     # The code, not the attribute: models bind ``Function.apply`` to names of their own when they are imported.
     applying.__globals__[_DISPATCH] = apply
@@ -63,12 +64,42 @@ def intercepted(recorder: Recorder, modules: Iterable[Any], compiling: bool = Fa
         with _watched(recorder, modules), transforms(recorder):
             yield
     finally:
+        for kind, method, original in held_modes:
+            setattr(kind, method, original)
         torch.compiler.is_compiling = is_compiling
         distribution._validate_args = validates
         Hooked.__call__ = original_hook  # type: ignore[method-assign]
         applying.__code__ = original_apply.__code__
         del applying.__globals__[_DISPATCH]
         torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+def _grad_modes(recorder: Recorder) -> list[tuple[Any, str, Any]]:
+    """Tell the recorder where the model itself turns gradients on; gives what was patched, and the originals."""
+    held: list[tuple[Any, str, Any]] = []
+
+    def patched(kind: Any, turns_on: Any) -> None:
+        enter, leave = kind.__enter__, kind.__exit__
+
+        def __enter__(self: Any) -> Any:
+            self._netloom_before = recorder.enabled
+            entered = enter(self)
+            if not recorder.transforming:
+                recorder.enabled = turns_on(self)
+            return entered
+
+        def __exit__(self: Any, *error: Any) -> Any:
+            left = leave(self, *error)
+            recorder.enabled = self._netloom_before
+            return left
+
+        held.extend(((kind, "__enter__", enter), (kind, "__exit__", leave)))
+        kind.__enter__, kind.__exit__ = __enter__, __exit__
+
+    patched(torch.enable_grad, lambda self: True)
+    patched(torch.no_grad, lambda self: False)
+    patched(torch.set_grad_enabled, lambda self: self.mode)
+    return held
 
 
 @contextlib.contextmanager

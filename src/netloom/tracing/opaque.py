@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TraceError
-from ..graph.trusted import PURE, SETITEM, allow
+from ..graph.trusted import GRADIENT, PURE, SETITEM, allow
 from ..ops import Edge
-from ..ops.functions import setitem
+from ..ops.functions import gradient, setitem
 from .records import DROPPED, Foreign, flat
 from .state import type_of_tensor
 
@@ -19,8 +19,8 @@ def target_name(func: Any) -> str:
     """The name under which a function is found again: ``torch.X``, ``Tensor.X`` and the like, or ``module:name``."""
     import torch
 
-    if func is setitem:
-        return SETITEM
+    if func in (setitem, gradient):
+        return SETITEM if func is setitem else GRADIENT
     if isinstance(func, torch._ops.OpOverload):
         return f"torch.ops.{func}"
     name = getattr(func, "__name__", "")

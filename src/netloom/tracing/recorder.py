@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..graph.step import ENABLED
 from ..graph.tree import edges
 from ..ops import DType, Edge, Operator, TensorType, Weight, operator
 from .aliasing import Aliases
@@ -52,6 +53,7 @@ class Recorder(TorchFunctionMode):
         self.guards: list[str] = []
         self.shaped_by_data = ""
         self.transforming = ""
+        self.enabled = False
         self.stand_ins: dict[int, Any] = {}
         self.entering: list[Any] = []
         self.generated: list[Any] = []
@@ -139,9 +141,13 @@ class Recorder(TorchFunctionMode):
         if constant is None:
             constant = self.constancy(operator(op), args, types)
         name, scope = self.place()
-        record = Record(number, op, args, types, scope, torch.is_grad_enabled(), autocast, constant, name)
+        record = Record(number, op, args, types, scope, self.grad_now(), autocast, constant, name)
         self.records.append(record)
         return record
+
+    def grad_now(self) -> bool | str:
+        """Whether gradients are on, and whether it was the model that turned them on."""
+        return (ENABLED if self.enabled else True) if torch.is_grad_enabled() else False
 
     def place(self) -> tuple[str, str]:
         """Name (where it is known) and owner of the call being made: of a network's node, or by the running module."""
@@ -239,6 +245,10 @@ class Recorder(TorchFunctionMode):
             return self._data(known, func, args, kwargs)
         if self.stand_ins:
             args, kwargs = self.substituted(args), self.substituted(kwargs)
+        if kwargs.get("requires_grad") is True:  # torch.zeros(…, requires_grad=True)
+            made = self.__torch_function__(func, types, args, {**kwargs, "requires_grad": False})
+            self.gradients.require(made)
+            return made
         while True:
             try:
                 if known.kind == "call":

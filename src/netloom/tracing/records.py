@@ -27,7 +27,7 @@ class Record:
     args: dict[str, Any]
     types: tuple[TensorType, ...]
     scope: str
-    grad: bool
+    grad: bool | str
     autocast: str
     constant: int
     name: str = ""

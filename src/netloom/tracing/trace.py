@@ -225,7 +225,7 @@ class _Tracing:
             state = self.state.of_copy(module, cloner.memo)
             recorder.take_state(state)
             inputs = self._inputs(recorder, shapes, sizes, meta)
-            with intercepted(recorder, state.modules.values(), self.compiling), torch.enable_grad(), recorder:
+            with torch.enable_grad(), intercepted(recorder, state.modules.values(), self.compiling), recorder:
                 result = module(*inputs[0], **inputs[1])
             if recorder.shaped_by_data and sizes:  # other numbers, other shapes: whatever fits these runs is no rule
                 raise Frozen(f"as many values as a mask selects depend on data ({recorder.shaped_by_data})")

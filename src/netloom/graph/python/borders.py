@@ -28,11 +28,11 @@ Item = Step | Call
 
 @dataclass(frozen=True)
 class Context:
-    """What surrounds a statement: the mode in which it runs (by the flag of ``scope``), no_grad, autocast."""
+    """What surrounds a statement: the mode in which it runs (by the flag of ``scope``), no_grad or enable_grad, autocast."""
 
     mode: str = ""
     scope: str = ""
-    grad: bool = True
+    grad: bool | str = True
     autocast: str = ""
 
 
@@ -214,6 +214,6 @@ def context(item: Item) -> Context:
         mode, scope = "", ""
     else:
         mode, scope = first.mode, first.scope
-    grad = first.grad or any(c.grad for c in rest)
+    grad = any(c.grad for c in (first, *rest))
     autocast = first.autocast if all(c.autocast == first.autocast for c in rest) else ""
     return Context(mode, scope, grad, autocast)

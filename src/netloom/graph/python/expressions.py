@@ -15,6 +15,7 @@ from ...errors import BuildError
 from ...ops import MODULE, DType, Edge, Operator, Size, Slice, Weight, operator
 from ...ops.arguments import REQUIRED
 from ..graph import Graph, Step
+from ..trusted import GRADIENT, function_named
 from .literals import constant, importable, signature_of
 from .naming import quoted
 from .slots import Slots, plain, slice_mark
@@ -393,19 +394,23 @@ class Writer:
                 raise BuildError(f"opaque {step.name!r}: {quoted(name)} is no name for a keyword argument")
             args.append(f"{name}={self.value(value, name)}")
         call = f"{self._function(step)}({', '.join(args)})"
+        if a["target"] == GRADIENT:
+            return f"{call}[0]" if len(self.graph.types(step.name)) == 1 else call
         if len(self.graph.types(step.name)) == 1:
             return call
         self.functions["tensors"] = None
         return f"tensors({call})"
 
     def _function(self, step: Step) -> str:
-        from ..trusted import function_named
-
         target = str(step.args["target"])
         function = function_named(target)
         holder, _, name = target.rpartition(".")
         if holder in ("torch", "torch._C._nn", "torch.special", "torch.linalg", "torch.fft", "torch.nn.functional"):
             return f"{holder.replace('torch.nn.functional', 'F')}.{name}"
+        if target == GRADIENT:
+            return "torch.autograd.grad"
+        if holder.startswith("torch.ops."):
+            return target
         if holder == "Tensor" and name.isidentifier():
             return f"torch.Tensor.{name}"
         module, colon, path = target.partition(":")

@@ -77,8 +77,8 @@ class Body(Sizes):
                 line = "else:"
             self.line(line)
             self.indent += 1
-        if not around.grad:
-            self.line("with torch.no_grad():")
+        if around.grad is not True:
+            self.line(f"with torch.{'enable_grad' if around.grad else 'no_grad'}():")
             self.indent += 1
         if around.autocast:
             device, _, dtype = around.autocast.partition(":")
