@@ -12,6 +12,8 @@ import torch
 import netloom as nl
 from netloom.errors import SearchError
 from netloom.searching import Constraint, Evolution, executors, resume, simulate
+from netloom.searching.context import Context
+from netloom.searching.offspring import Breeding, Draft, mutated
 from netloom.training import evaluate
 
 QUICK = {"epochs": 2, "batch_size": 128}
@@ -178,3 +180,13 @@ def test_constraints_are_read_and_written(text: str, name: str, holds: float, br
     constraint = Constraint.of(text)
     assert constraint.name == name and constraint.holds(holds, 100) and not constraint.holds(breaks, 100)
     assert Constraint.of(str(constraint)) == constraint
+
+
+def test_no_child_is_too_large_to_be_made() -> None:
+    x = nl.input(16)
+    start = nl.Graph(x, nl.linear(nl.relu(nl.linear(x, 4096)), 10))  # a layer put into the middle has 17 million weights
+    context, rng = Context(start=start), np.random.default_rng(0)
+    children = [mutated(context, Draft(start), Breeding(), rng) for _ in range(100)]
+    sizes = [child.graph.num_params for child in children if child is not None]
+    assert len(sizes) > 40 and max(sizes) <= 16 * 250_000
+    assert max(sizes) > start.num_params

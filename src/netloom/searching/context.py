@@ -57,6 +57,8 @@ class Context:
         self.incumbents, self.earlier = incumbents, earlier
         #: The name of the run, where a store records it.
         self.run_id = ""
+        #: Candidates that train at the same time: with several, what learns does so beside them (see `Refits`).
+        self.workers = 1
         #: What the start came to, once it is known.
         self.start_result: Result | None = None
         #: Hashes of all graphs that were asked for or told.

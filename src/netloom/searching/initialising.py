@@ -107,6 +107,8 @@ class Initialising:
         if AUTO in words:
             given = {learned.key for learned in self._learned}
             self._learned += [learned for learned in shipped_for(task) if learned.key not in given]
+        for learned in self._learned:
+            learned.begin(self.context)
 
     # -- asking ----------------------------------------------------------------------------------------------------
     def apply(self, index: int, proposal: Proposal) -> Proposal:
@@ -187,6 +189,8 @@ class Initialising:
     # -- telling ---------------------------------------------------------------------------------------------------
     def tell(self, result: Result) -> None:
         """Learn what became of a candidate."""
+        for learned in self._learned:
+            learned.tell(result)
         if AUTO not in self.spec.split("+") or result.repeated:
             return
         edit, name = result.lineage.edit, result.lineage.initialised_by

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import HypernetworkError, NetformerError, SearchError
+from ..errors import HypernetworkError, NetformerError, NetloomError, SearchError
+from .refits import Refits
 
 if TYPE_CHECKING:
     from ..ghn import Hypernetwork
     from ..graph.graph import Graph
     from ..netformer import Netformer
     from ..tasks import Task
+    from .context import Context
+    from .proposal import Result
+
+_log = logging.getLogger("netloom.search")
 
 #: Samples that a Netformer reads of a task (its time grows with their cube), and networks of which predictions are kept.
 _SAMPLES, _KEPT = 500, 64
+#: Results after which a hypernetwork is refitted first, and the growth of their number before the next time.
+_LEAST, _GROWTH = 20, 1.5
+#: Steps of a refit: a share of those that the search has trained, within bounds. Each sees a handful of networks.
+_SHARE, _STEPS = 0.02, (20, 300)
 
 
 @dataclass(eq=False)
@@ -45,25 +57,75 @@ class Learned(ABC):
         """Keep nothing of what was written."""
         self._written.clear()
 
+    def begin(self, context: Context) -> None:
+        """Take up work for a search."""
+        del context
+
+    def tell(self, result: Result) -> None:
+        """A result of the search."""
+        del result  # a Netformer learns from networks of many tasks, and a search has one
+
     @abstractmethod
     def _write(self, graph: Graph, seed: int) -> dict[str, Any]: ...
 
 
 @dataclass(eq=False)
 class HypernetworkWeights(Learned):
-    """Weights that a graph hypernetwork predicts."""
+    """Weights that a graph hypernetwork predicts; it goes on learning from the better half of what the search trains.
+
+    A refit begins with ``ghn`` as it was given, and counts only where it is better at networks that it did not learn from.
+    What was written for a graph stays what it was.
+    """
 
     name: ClassVar[str] = "ghn"
     ghn: Hypernetwork | None = None
+    _context: Context | None = field(default=None, init=False, repr=False)
+    _results: list[Result] = field(default_factory=list, init=False, repr=False)
+    _refits: Refits[Hypernetwork] = field(default_factory=lambda: Refits(beside=False), init=False, repr=False)
+    _due: int = field(default=0, init=False)
+
+    def begin(self, context: Context) -> None:
+        self._context, self._refits = context, Refits(beside=context.workers > 1)
+
+    def tell(self, result: Result) -> None:
+        if result.score is None or result.repeated:
+            return
+        self._results.append(result)
+        if len(self._results) >= max(_LEAST, _GROWTH * self._due):
+            self._due = len(self._results)
+
+    @property
+    def latest(self) -> Hypernetwork:
+        """The hypernetwork as it is now."""
+        assert self.ghn is not None
+        if not self._due:
+            return self.ghn
+        results = self._results[: self._due]
+        return self._refits.latest(self._due, lambda: self._refitted(results)) or self.ghn
+
+    def _refitted(self, results: Sequence[Result]) -> Hypernetwork | None:
+        from ..ghn.refitting import refitted
+
+        context = self._context
+        assert context is not None and context.task is not None and context.recipe is not None and self.ghn is not None
+        better = sorted(results, key=lambda result: -(result.score or 0.0))[: max(_LEAST // 2, len(results) // 2)]
+        per_epoch = math.ceil(len(context.task.train) / context.recipe.batch_size)
+        steps = round(_SHARE * per_epoch * sum(result.epochs for result in results if not result.reused))
+        graphs = list({result.graph.hash: result.graph for result in better}.values())
+        try:
+            return refitted(self.ghn, graphs, context.task, steps=min(max(steps, _STEPS[0]), _STEPS[1]), seed=context.seed)
+        except NetloomError as error:  # networks that it cannot predict, say
+            _log.info("no refit of %s: %s", self.key, error)
+            return None
 
     def _write(self, graph: Graph, seed: int) -> dict[str, Any]:
         from ..ghn.prediction import predict
 
-        assert self.ghn is not None
-        prediction = predict(self.ghn, [graph], warn=False, seed=seed)[0]
+        ghn = self.latest
+        prediction = predict(ghn, [graph], warn=False, seed=seed)[0]
         if prediction.other_classes or not prediction.tensors:
             raise HypernetworkError(f"{self.key} predicts nothing of use here: {prediction.summary()}")
-        return dict(self.ghn(graph, batch_statistics=False, keep_grads=False, seed=seed).state_dict())
+        return dict(ghn(graph, batch_statistics=False, keep_grads=False, seed=seed).state_dict())
 
 
 @dataclass(eq=False)

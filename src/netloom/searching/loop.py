@@ -44,7 +44,7 @@ class Loop:
         assert context.store is not None and context.task is not None
         self.run_id, self.settings, self.store, self.task = run_id, settings, context.store, context.task
         self._context, self._strategy = context, strategy
-        context.run_id = run_id
+        context.run_id, context.workers = run_id, executor.slots
         strategy.begin(context)
         self._initialising = Initialising(context, settings.init)
         self._executor = executor

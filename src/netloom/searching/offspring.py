@@ -29,6 +29,8 @@ TRIES = 24
 _MOST_EDITS, _ANOTHER = 4, 0.35
 #: The chance that a child whose recipe changes keeps the architecture of its parent.
 _RECIPE_ALONE = 0.2
+#: How many times larger a child may be than its parent, before anything is pruned; and the size below which that is no matter.
+_MOST_GROWTH, _SMALL_PARAMS, _SMALL_FLOPS = 16, 250_000, 10_000_000
 #: The kind of such a change.
 RECIPE = "recipe"
 
@@ -166,7 +168,7 @@ def mutated(context: Context, draft: Draft, how: Breeding, rng: numpy.random.Gen
             return None
     chosen = dict(how.mutations) if how.mutations is not None else default_mutations()
     kind, edit = _edited(draft.network() if draft.network is not None else draft.graph, chosen, how.weights, rng)
-    if not edit.plan.stages:
+    if not edit.plan.stages or _grown_too_far(draft.graph, edit.graph):
         return None
     titles = tuple(stage.title for stage in edit.plan.stages)
     network = None if draft.network is None else lambda: edit.result
@@ -247,6 +249,17 @@ def _edited(
         if done and rng.random() >= _ANOTHER:
             break
     return " + ".join(dict.fromkeys(done)), edit
+
+
+def _grown_too_far(before: Graph, after: Graph) -> bool:
+    """Whether edits made a graph so much larger that weights for it would be a burden, if they fit in memory at all.
+
+    One is enough: a linear layer put after a flatten is as wide as that.
+    """
+    return (
+        after.num_params > _MOST_GROWTH * max(before.num_params, _SMALL_PARAMS)
+        or after.flops > _MOST_GROWTH * max(before.flops, _SMALL_FLOPS)
+    )  # fmt: skip
 
 
 def _chances(kinds: list[str], weights: Mapping[str, float] | None) -> Any:

@@ -15,6 +15,7 @@ from ..store import Lineage
 from .crossing import crossed
 from .offspring import TRIES, Breeding, finished, fresh
 from .proposal import Proposal, Result
+from .refits import Refits
 from .screening import sketch_of
 from .space_edits import has_own_edits
 
@@ -148,8 +149,9 @@ class FromGenerator(Proposer):
     def begin(self, context: Context, population: Population, how: Breeding) -> None:
         super().begin(context, population, how)
         self._results: list[Result] = []
-        self._due, self._fitted_on = 0, 0
-        self._generator: Any = None
+        self._due = 0
+        self._refits: Refits[tuple[Any, float]] = Refits(beside=context.workers > 1)
+        self._latest: tuple[Any, float] | None = None
 
     def tell(self, result: Result) -> None:
         if result.score is None or result.repeated:
@@ -159,12 +161,15 @@ class FromGenerator(Proposer):
             self._due = len(self._results)
 
     def ready(self) -> bool:
-        if self._due and self._fitted_on != self._due:
-            self._fitted_on = self._due
-            self._generator = self._fitted(self._results[: self._due])
-        return self._generator is not None
+        if self._due:
+            results = self._results[: self._due]
+            self._latest = self._refits.latest(self._due, lambda: self._fitted(results))
+        return self._latest is not None
 
-    def _fitted(self, results: Sequence[Result]) -> Any:
+    def _fitted(self, results: Sequence[Result]) -> tuple[Any, float] | None:
+        """A generator, and the score that it is asked for."""
+        import numpy as np
+
         from ..generate import TokenGenerator
 
         graphs, scores = [r.graph for r in results], [float(r.score or 0.0) for r in results]
@@ -172,17 +177,17 @@ class FromGenerator(Proposer):
         space = self.context.space if has_own_edits(self.context.space) else None
         try:
             generator = TokenGenerator(space, unlabelled=_UNLABELLED, steps=_STEPS)
-            return generator.fit(graphs, scores, seed=self.context.seed, strict=False)
+            fitted = generator.fit(graphs, scores, seed=self.context.seed, strict=False)
+            return fitted, float(np.quantile(scores, self._QUANTILE))
         except NetloomError as error:
             _log.info("no generator of %d results: %s", len(results), error)
             return None
 
     def propose(self, count: int, rng: numpy.random.Generator) -> list[Idea]:
-        import numpy as np
-
-        wanted = float(np.quantile([r.score or 0.0 for r in self._results[: self._due]], self._QUANTILE))
+        assert self._latest is not None
+        generator, wanted = self._latest
         try:
-            made = self._generator.draw(
+            made = generator.draw(
                 count, score=wanted, seed=rng, exclude=self.context.known, screen=1, most_attempts=_ATTEMPTS * count
             ).graphs  # fmt: skip
         except NetloomError as error:

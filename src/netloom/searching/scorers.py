@@ -126,18 +126,29 @@ class FromHypernetwork(Scorer):
 
         self._known: dict[str, float | None] = {}
         self._learned = None if context.task is None else hypernetwork(self._where, context.task)
+        self._used: Any = None
+        if self._learned is not None:
+            self._learned.begin(context)
+
+    def tell(self, result: Result) -> None:
+        if self._learned is not None:
+            self._learned.tell(result)
 
     def ready(self) -> bool:
         return self._learned is not None
 
     def values(self, graphs: Sequence[Graph]) -> list[float | None]:
+        assert self._learned is not None
+        if self._used is not self._learned.latest:
+            self._used = self._learned.latest
+            self._known.clear()
         return [_remembered(self._known, graph, self._value) for graph in graphs]
 
     def _value(self, graph: Graph) -> float:
         from ..ghn import evaluate
 
-        assert self._learned is not None and self._learned.ghn is not None and self.context.task is not None
-        found = evaluate(self._learned.ghn, [graph], self.context.task, max_samples=_SAMPLES)
+        assert self.context.task is not None
+        found = evaluate(self._used, [graph], self.context.task, max_samples=_SAMPLES)
         return float(found.top1[0])
 
     def predicted(self, graph: Graph) -> float | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetloomError, PredictorError, SearchError
 from .proposal import Result
+from .refits import Refits
 
 if TYPE_CHECKING:
     import numpy
@@ -49,12 +52,22 @@ def make_predictor(given: Any) -> Any:
     return given
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A fit: how many results it draws on, what was known then, and the predictor; None where it could not be made."""
+
+    results: int
+    known: set[str]
+    predictor: Any
+
+
 class Surrogate:
     """What a search believes of candidates that it has not tried.
 
-    ``tell`` takes results in the order told; `predict` draws on the first ones of them, as `due` says: it is fitted anew when
-    there are 5 % more. A predictor from a file is used as it is, and never fitted. With ``warm`` the fit begins with what the
-    store knew of the same task and recipe when the run began.
+    ``tell`` takes results in the order told; `predict` draws on the first ones of them, as `drawn_on` says: it is fitted anew
+    when there are 5 % more; beside the training of candidates, where several workers do that. A predictor from a file is used
+    as it is, and never fitted. With ``warm`` the fit begins with what the store knew of the same task and recipe when the run
+    began.
     """
 
     def __init__(self, context: Context, predictor: Any, *, warm: bool = True) -> None:
@@ -64,11 +77,12 @@ class Surrogate:
         self.context = context
         self.results: list[Result] = []
         self._warm = known_scores(context) if warm and not self.is_fixed else []
-        self._fitted_on = -1
-        self._works = self.is_fixed
-        #: What was known when the fit fell due: what is made then must not depend on what came after.
-        self._known_then: set[str] = set(context.known)
+        self._beside = context.workers > 1
+        self._refits: Refits[_Fitted] = Refits(beside=self._beside)
         self._due = 0
+        #: What was known when the fit fell due: what is made of it must not depend on what came after.
+        self._known_at_due: set[str] = set(context.known)
+        self._in_use = _Fitted(0, self._known_at_due, self.predictor if self.is_fixed else None)
 
     def tell(self, result: Result) -> None:
         """Take in a result that has a score."""
@@ -77,17 +91,17 @@ class Surrogate:
         self.results.append(result)
         if len(self.results) >= self._due + max(1, int(_SHARE * self._due)):
             self._due = len(self.results)
-            self._known_then = set(self.context.known)
+            self._known_at_due = set(self.context.known)
 
     @property
-    def due(self) -> int:
-        """How many of the results told the fit draws on."""
-        return self._due
+    def drawn_on(self) -> int:
+        """How many of the results told the fit in use draws on."""
+        return self._in_use.results
 
     @property
     def scored(self) -> list[Result]:
-        """The results that the fit draws on."""
-        return self.results[: self._due]
+        """The results that the fit in use draws on."""
+        return self.results[: self.drawn_on]
 
     @property
     def best(self) -> float:
@@ -106,28 +120,42 @@ class Surrogate:
     @contextlib.contextmanager
     def as_it_was_known(self) -> Iterator[None]:
         """While inside, the search knows the graphs that it knew when the fit fell due."""
-        now, self.context.known = self.context.known, self._known_then
+        now, self.context.known = self.context.known, self._in_use.known
         try:
             yield
         finally:
             self.context.known = now
 
     def ready(self) -> bool:
-        """Whether predictions can be made; fits where that is due."""
-        if not self.is_fixed and self._fitted_on != self._due:
-            self._fitted_on = self._due
-            graphs = [graph for graph, _ in self._warm] + [result.graph for result in self.scored]
-            scores = [score for _, score in self._warm] + [float(result.score or 0.0) for result in self.scored]
-            try:
-                if _is_ours(self.predictor):
-                    self.predictor.fit(graphs, scores, seed=self.context.seed)
-                else:
-                    self.predictor.fit(graphs, scores)
-                self._works = True
-            except PredictorError as error:  # too few, or all equal
-                _log.info("no fit of %s on %d scores yet: %s", self.name, len(scores), error)
-                self._works = False
-        return self._works
+        """Whether predictions can be made; sees to the fit where that is due."""
+        if self.is_fixed:
+            self._in_use = _Fitted(self._due, self._known_at_due, self.predictor)
+        elif (fitted := self._refits.latest(self._due, self._fit())) is not None:
+            self._in_use = fitted
+        if self._in_use.predictor is not None:
+            self.predictor = self._in_use.predictor
+        return self._in_use.predictor is not None
+
+    def _fit(self) -> Callable[[], _Fitted]:
+        """What makes the fit that is due, of what is known now."""
+        due, known = self._due, self._known_at_due
+        scores = self._warm + [(result.graph, float(result.score or 0.0)) for result in self.results[:due]]
+        return lambda: _Fitted(due, known, self._fitted(scores))
+
+    def _fitted(self, known: Sequence[tuple[Graph, float]]) -> Any:
+        """The predictor, fitted on scores; None where it cannot be."""
+        # The one in use goes on predicting meanwhile.
+        predictor = copy.deepcopy(self.predictor) if self._beside else self.predictor
+        graphs, scores = [graph for graph, _ in known], [score for _, score in known]
+        try:
+            if _is_ours(predictor):
+                predictor.fit(graphs, scores, seed=self.context.seed)
+            else:
+                predictor.fit(graphs, scores)
+        except PredictorError as error:  # too few, or all equal
+            _log.info("no fit of %s on %d scores yet: %s", self.name, len(scores), error)
+            return None
+        return predictor
 
     def predict(self, graphs: Sequence[Graph]) -> tuple[Any, Any]:
         """Mean and standard deviation (N,) of scores; zero deviations where the predictor states none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +13,7 @@ from ...store import Lineage
 from ..offspring import Breeding, as_data, child_of, fresh_unknown
 from ..population import check_counts, check_shares, first_candidates
 from ..proposal import Proposal, Result
+from ..refits import Refits
 from ..space_edits import choices_of
 from ..strategy import Strategy, shown
 from ..surrogate import known_scores
@@ -32,6 +33,14 @@ _PARENTS, _COMPETE = 20, 5
 _FEWEST = 16
 #: Marks the generator of what is written, so that it draws nothing that an ask does.
 _WRITTEN = 0x9E4
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A fitted generator, None where there is none, and the networks that it wrote, with what was predicted of each."""
+
+    generator: TokenGenerator | None
+    networks: tuple[tuple[Graph, float], ...]
 
 
 @dataclass(repr=False)
@@ -91,9 +100,9 @@ class GeneratorSearch(Strategy):
         #: How many results the fit draws on, and which graphs were known when it fell due.
         self._due = 0
         self._known_then: set[str] = set(context.known)
-        self._generator: TokenGenerator | None = None
-        self._fitted_on = -1
-        #: What was written after the last fit, best first, with what was predicted of it.
+        self._refits: Refits[_Written] = Refits(beside=context.workers > 1)
+        self._latest: _Written | None = None
+        #: What is left of what was written after the last fit, best first, with what was predicted of it.
         self._written: list[tuple[Graph, float]] = []
 
     def ask(self, index: int, rng: numpy.random.Generator) -> Proposal:
@@ -122,38 +131,42 @@ class GeneratorSearch(Strategy):
 
     # -- what is written ---------------------------------------------------------------------------------------------
     def _next_written(self) -> Proposal | None:
-        if self._fitted_on != self._due:
-            self._fitted_on, self._written = self._due, self._write()
+        due, results, known = self._due, self._results[: self._due], self._known_then
+        latest = self._refits.latest(due, lambda: self._write(due, results, known))
+        if latest is not None and latest is not self._latest:
+            self._latest, self._written = latest, list(latest.networks)
         while self._written:
             graph, predicted = self._written.pop(0)
             if not self.context.known_graph(graph):
                 return self._proposal(graph, predicted)
         return None
 
-    def _write(self) -> list[tuple[Graph, float]]:
+    def _write(self, due: int, results: Sequence[Result], known: set[str]) -> _Written:
         """Candidates of a generator fitted anew: a function of the results that are due, and of nothing after them."""
         import numpy as np
 
         context = self.context
-        results = self._results[: self._due]
         scores = [score for _, score in self._warm] + [float(result.score or 0.0) for result in results]
         graphs = [graph for graph, _ in self._warm] + [result.graph for result in results]
         caps = self._caps()
         count = max(_FEWEST, ceil(2 * self.growth * len(graphs)))
         try:
-            if self._generator is None or self.file is None:
-                self._generator = self._made(context)
+            if self.file is not None and self._latest is not None and self._latest.generator is not None:
+                generator = self._latest.generator
+            else:
+                generator = self._made(context)
                 if self.file is None:
-                    self._generator.fit(graphs, scores, seed=context.seed, strict=False)
-            found = self._generator.draw(
-                count, seed=np.random.default_rng([context.seed, self._due, _WRITTEN]),
-                screen=self.screen if self._generator.learned.guide is not None else 1,
-                exclude=self._known_then, max_params=caps.get("max_params"), max_flops=caps.get("max_flops"),
+                    generator.fit(graphs, scores, seed=context.seed, strict=False)
+            found = generator.draw(
+                count, seed=np.random.default_rng([context.seed, due, _WRITTEN]),
+                screen=self.screen if generator.learned.guide is not None else 1,
+                exclude=known, max_params=caps.get("max_params"), max_flops=caps.get("max_flops"),
             )  # fmt: skip
         except NetloomError as error:  # nothing to learn yet, or networks that no notation writes
             _log.info("nothing is written from %d scores: %s", len(scores), error)
-            return []
-        return [(graph, float(mean)) for graph, mean in zip(found.graphs, found.predicted) if context.allows(graph)]
+            return _Written(None, ())
+        written = ((graph, float(mean)) for graph, mean in zip(found.graphs, found.predicted) if context.allows(graph))
+        return _Written(generator, tuple(written))
 
     def _made(self, context: Context | None) -> TokenGenerator:
         from ...generate import TokenGenerator, load
@@ -182,7 +195,8 @@ class GeneratorSearch(Strategy):
         choices = choices_of(self.context.space, graph)
         if choices is not None:
             edit["choices"] = as_data(choices)
-        guide = self._generator.learned.guide if self._generator is not None else None
+        generator = None if self._latest is None else self._latest.generator
+        guide = None if generator is None else generator.learned.guide
         lineage = Lineage(edit=edit, proposed_by="generator")
         if guide is not None:
             lineage = replace(lineage, scored_by=type(guide).__name__, predicted_score=predicted)

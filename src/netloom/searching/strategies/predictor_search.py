@@ -77,8 +77,8 @@ class PredictorSearch(Strategy):
         beliefs = self._surrogate
         if (beliefs.size < self.initial and not beliefs.is_fixed) or not beliefs.ready():
             return fresh_unknown(self.context, rng)
-        if self._ranked_at != beliefs.due:
-            self._ranked, self._ranked_at = self._look_around(), beliefs.due
+        if self._ranked_at != beliefs.drawn_on:
+            self._ranked, self._ranked_at = self._look_around(), beliefs.drawn_on
         while self._ranked:
             sketch, predicted = self._ranked.pop(0)
             if self.context.known_graph(sketch.graph):
@@ -98,7 +98,7 @@ class PredictorSearch(Strategy):
         import numpy as np
 
         beliefs, context, how = self._surrogate, self.context, self._breeding
-        rng = np.random.default_rng([context.seed, beliefs.due, _POOL])
+        rng = np.random.default_rng([context.seed, beliefs.drawn_on, _POOL])
         size = max(1, self.pool // (self.rounds + 1))
         with beliefs.as_it_was_known():
             known = set(context.known)
