@@ -280,3 +280,84 @@ def test_pruning_leaves_positions_for_longer_inputs() -> None:
     model, x = made(Positions, 2, 5, 4)
     pruned = nl.prune(model, x, keep=0.5)
     assert pruned.network.state_dict()["table"].shape == (12, 4) and pruned.graph["up"].out_size == 4
+
+
+# -- weights read in two ways, and axes whose indices are numbers elsewhere -------------------------------------------------
+class BothWays(nn.Module):
+    """A square matrix read as rows by a layer, as columns by a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.square, self.last = nn.Linear(5, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        return self.last(self.square(h) + h @ self.square.weight)  # type: ignore[no-any-return]
+
+
+def test_growth_of_a_matrix_that_is_read_both_ways_preserves() -> None:
+    model, x = made(BothWays, 4, 5)
+    grown = nl.grow(model, x, by=0.5)
+    assert grown.plan.preserving and grown.graph["square"].out_size == 9
+    assert same(grown.network.eval()(x), model(x))
+    grown.network.train()(x).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in grown.network.parameters())
+
+
+class Routed(nn.Module):
+    """Each sample goes to the expert that its router likes best: which one that is, is a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router, self.experts, self.out = nn.Linear(5, 4), nn.Parameter(torch.randn(4, 5, 6)), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate, expert = self.router(x).softmax(-1).max(-1)
+        chosen = F.one_hot(expert, 4).to(x.dtype) * gate[:, None]
+        return self.out(torch.einsum("ne,ni,eij->nj", chosen, x, self.experts))  # type: ignore[no-any-return]
+
+
+def test_experts_that_are_chosen_by_number_stay() -> None:
+    model, x = made(Routed, 8, 5)
+    dims = nl.edit(model, x).dims()
+    (experts,) = (atom for atom in dims.atoms if atom.size == 4 and "router" in str(atom.members))
+    assert "axis 1 of the x of max_along 'max_along', whose indices are read as numbers" == experts.frozen
+    pruned = nl.prune(model, x, keep=0.5)
+    assert pruned.graph["router"].out_size == 4 and pruned.graph["out"].in_sizes == (3,)
+    with pytest.raises(nl.errors.EditError, match="read as numbers"):
+        with nl.edit(model, x) as edit:
+            edit["router"].resize(out=-1)
+
+
+class Peak(nn.Module):
+    """The largest value alone: which index it has, nobody asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 6), nn.Linear(1, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(F.relu(self.first(x)).max(-1, keepdim=True).values)  # type: ignore[no-any-return]
+
+
+def test_the_largest_value_of_fewer() -> None:
+    model, x = made(Peak, 4, 5)
+    assert nl.prune(model, x, keep=0.5).graph["first"].out_size == 3
+
+
+class Projected(nn.Module):
+    """An LSTM whose state is longer than what it gives, which is the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 6, proj_size=3, bidirectional=True, bias=False, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.lstm(x)[0].amax(1)  # type: ignore[no-any-return]
+
+
+def test_a_projected_state_stays_longer_than_its_projection() -> None:
+    model, x = made(Projected, 2, 7, 5)
+    pruned = nl.prune(model, x, keep=0.5)
+    assert pruned.network.state_dict()["lstm.weight_hr_l0"].shape == (3, 4)
+    assert pruned.network(x).shape == (2, 6)

@@ -187,6 +187,7 @@ class _Growing:
         self.growth.times.clear()
         found: list[_Harm] = []
         for step in self.steps:
+            seen: set[tuple[Edge, str]] = set()
             rule, types = self.dims.rule(step.name)[0], self.graph.operands(step)
             results = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
             for label, atom, carriers, zeros in self._places(step):
@@ -197,8 +198,11 @@ class _Growing:
                     value = operator(step.op).zeroes(types, label, zeros, rule)
                     for k, row in enumerate(rule.outputs):
                         if any(label in labels_of(axis) for axis in row):
-                            edge = Edge(step.name, k)
-                            self.zero[edge, atom] = value or (edge, atom) in self.proven
+                            place = (Edge(step.name, k), atom)
+                            # A value with the atom on several axes is zero if it is along each of them.
+                            others = self.zero[place] if place in seen else True
+                            self.zero[place] = (value and others) or place in self.proven
+                            seen.add(place)
         return found
 
     def _noticed(
@@ -316,7 +320,7 @@ class _Growing:
         rule, labels = self.dims.rule(step.name)
         row = {label for axis in rule.outputs[edge.index] for label in labels_of(axis)}
         mine = [label for label, expression in labels.items() if label in row and atom in atoms_of(expression)]
-        return any(self._force_label(step, label, atom, visited) for label in mine)
+        return bool(mine) and all(self._force_label(step, label, atom, visited) for label in mine)
 
     def _force_label(self, step: Step, label: str, atom: str, visited: set[str]) -> bool:
         kind, types = operator(step.op), self.graph.operands(step)

@@ -336,8 +336,11 @@ class _Pruning:
                 found[name] = min(old, size)
         for small, large, _ in self.dims.below:
             if isinstance(small, str) and isinstance(large, str):
-                found[large] = max(found.get(large, self.old[large]), 2)
-                found[small] = min(found.get(small, self.old[small]), found[large] - 1)
+                lowest = 1 if small in self.names else self.old[small]
+                if large in self.names:
+                    found[large] = max(found.get(large, self.old[large]), lowest + 1)
+                if small in self.names:
+                    found[small] = min(found.get(small, self.old[small]), found.get(large, self.old[large]) - 1)
         return found
 
     def _multiple(self, name: str) -> int:

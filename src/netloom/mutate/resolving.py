@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from math import prod
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +70,15 @@ class Ties:
             self.tensors[key] = tuple(map(self.axes.new, self.graph.tensors[key].type.shape))
         return self.tensors[key]
 
+    def is_read(self, edge: Edge) -> bool:
+        """Whether a call takes a value, or the network gives it."""
+        return edge in self._read
+
+    @cached_property
+    def _read(self) -> set[Edge]:
+        taken = {edge for step in self.graph.steps for edge in step.edges}
+        return taken.union(edges([self.graph.result, self.graph.train_result]))
+
     def head(self, key: str) -> str:
         """The entry whose tensor a key names: itself unless it is an alias."""
         while (other := self.graph.tensors[key].alias_of) is not None:
@@ -88,10 +98,11 @@ class Rule:
     """What the dimension rule says of all calls of an operator with like operands and attributes, sorted out once.
 
     ``operands`` (argument, place in its list or None, axes); ``made`` (label, size) of the labels that only results have;
-    ``equations`` (axis, size) tell the sizes of further labels; ``fixed`` (label, where it stands).
+    ``equations`` (axis, size) tell the sizes of further labels; ``fixed`` (label, where it stands), ``numbered`` beside that
+    the output that holds its numbers.
     """
 
-    __slots__ = ("dims", "loosable", "outputs", "operands", "made", "equations", "fixed", "is_plain")
+    __slots__ = ("dims", "loosable", "outputs", "operands", "made", "equations", "fixed", "numbered", "is_plain")
 
     def __init__(self, kind: Operator, types: SimpleNamespace, outputs: tuple[TensorType, ...], loosened: bool) -> None:
         loose = kind.loose_dims(types, outputs)
@@ -118,10 +129,9 @@ class Rule:
             _stated(axis, getattr(types, name), stated)
         self.equations += [(axis, size) for axis, size in stated if type(axis) is not str or axis not in place]
         self.is_plain = all(type(axis) is str for row in self.dims.outputs for axis in row)
-        self.fixed = [
-            (label, "axis {} of the {}".format(*place[label]) if label in place else f"{label!r}")
-            for label in sorted(self.dims.fixed)
-        ]
+        where = {label: "axis {} of the {}".format(*at) for label, at in place.items()}
+        self.fixed = [(label, where.get(label, f"{label!r}")) for label in sorted(self.dims.fixed)]
+        self.numbered = [(label, where.get(label, f"{label!r}"), k) for label, k in sorted(self.dims.numbered.items())]
 
     def _sort_operands(self, kind: Operator, types: SimpleNamespace) -> None:
         for name, value in kind.typed(types):
@@ -156,6 +166,9 @@ class _Call:
             for label, place in rule.fixed:
                 if label in known and not axes.is_frozen(known[label]):
                     axes.freeze(known[label], f"{place} of {axes.at}")
+        for label, place, k in rule.numbered:
+            if label in known and not axes.is_frozen(known[label]) and ties.is_read(Edge(name, k)):
+                axes.freeze(known[label], f"{place} of {axes.at}, whose indices are read as numbers")
         if self.step.op == "opaque":
             refs: list[Edge | Weight] = [*self.step.edges, *self.step.weights]
             for ref in refs:

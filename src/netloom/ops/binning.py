@@ -31,7 +31,8 @@ class OneHot(Operator):
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
         rows = names("d", a.x.rank)
-        return Dims({"x": rows}, ((*rows, "c"),), attrs={"num_classes": "c"}, coupled={"c": "other"})
+        # Which classes there are, the numbers in x say.
+        return Dims({"x": rows}, ((*rows, "c"),), attrs={"num_classes": "c"}, fixed=frozenset({"c"}))
 
 
 def _index_dtype(a: SimpleNamespace) -> str:

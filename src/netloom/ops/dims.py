@@ -64,6 +64,8 @@ class Dims:
     ``summed`` names axes (argument or weight role, axis) that are summed over although a result has their label: what a
     recurrent state is multiplied by. The result depends on one index alone where these are zero at the others.
 
+    ``numbered`` (label → output) says that a result holds numbers of indices of a label, which may not change while it is read.
+
     ``growing`` names factors of products that are one index now and may become several; others of one index never change.
     """
 
@@ -76,6 +78,7 @@ class Dims:
     summed: frozenset[tuple[str, int]] = frozenset()
     growing: frozenset[str] = frozenset()
     below: Mapping[str, str] = field(default_factory=dict)
+    numbered: Mapping[str, int] = field(default_factory=dict)
 
 
 def couple(tied: Dims, labels: Iterable[str], kind: str) -> Dims:

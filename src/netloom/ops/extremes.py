@@ -69,6 +69,11 @@ class Median(Whole):
         return TensorType(a.x.dtype, ())
 
 
+def _numbered(tied: Dims, output: int) -> Dims:
+    """Dims of a reduction of which an output holds indices of the reduced axes."""
+    return replace(tied, numbered=dict.fromkeys(tied.coupled, output))
+
+
 class Along(Operator):
     """Base of extremes along ``dim``: values and their indices."""
 
@@ -83,7 +88,7 @@ class Along(Operator):
         return TensorType(a.x.dtype, shape), TensorType("int64", shape)
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, (a.dim,), a.keepdim, 2, "other")
+        return _numbered(reduction_dims(a.x.rank, (a.dim,), a.keepdim, 2, "other"), 1)
 
 
 class MaxAlong(Along):
@@ -174,7 +179,7 @@ class Argmax(Operator):
         return TensorType("int64", reduced(a.x.shape, None if a.dim is None else (a.dim,), a.keepdim))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, kind="other")
+        return _numbered(reduction_dims(a.x.rank, None if a.dim is None else (a.dim,), a.keepdim, kind="other"), 0)
 
 
 class Argmin(Argmax):
