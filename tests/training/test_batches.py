@@ -11,7 +11,7 @@ import netloom as nl
 from netloom.training import Recipe
 from netloom.training import batches as batching
 from netloom.training.averaging import Average
-from netloom.training.batches import batches_of
+from netloom.training.batches import batches_of, order_of_rows
 
 
 def numbered(samples: int, *shape: int) -> nl.tasks.Split:
@@ -77,3 +77,14 @@ def test_averages_follow_and_change_places() -> None:
     again = Average(tensors, 0.9)
     again.load_state_dict(average.state_dict())
     assert torch.equal(again.averages["weight"], average.averages["weight"]) and again.steps == 29
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 7, 1000])
+@pytest.mark.parametrize("first", [0, 2])
+def test_small_parts_are_gathered_for_several_epochs_and_give_the_same(epoch: int, first: int) -> None:
+    part = numbered(100, 3)
+    order = order_of_rows(100, 5, epoch)
+    made = list(batches_of(part, Recipe(batch_size=16), 5)(epoch, first))
+    assert torch.equal(torch.cat([x for x, _ in made]), part.x[order][16 * first :])
+    assert torch.equal(torch.cat([y for _, y in made]), part.y[order][16 * first :])
+    assert [len(y) for _, y in made] == [16] * (6 - first) + [4]

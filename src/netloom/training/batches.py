@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrainingError
+from ..tasks.parts import Split
 from .recipes import Recipe, batches_per_epoch
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
     samples = min(len(part), batches_per_epoch(len(part), size) * size)
     together = max(1, BYTES_TOGETHER // (4 * size * math.prod(part.shape)))
     augmented = recipe.crop or recipe.flip or recipe.cutout
+    if isinstance(part, Split) and not augmented and size * together >= 2 * samples:
+        return _of_several_epochs(part, size, samples, size * together // samples, seed)
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         if first * size >= samples:
@@ -47,6 +50,29 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
                 x = augment(x, recipe, generator)
             made = list(zip(x.split(size), y.split(size)))
             yield from made[done:] if i == chunk else made
+
+    return batches
+
+
+def _of_several_epochs(
+    part: Split, size: int, samples: int, together: int, seed: int
+) -> Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]:
+    """The same for a part so small that several epochs are gathered at once: an epoch of a small network takes milliseconds."""
+    import torch
+
+    gathered: dict[int, list[list[tuple[Tensor, Tensor]]]] = {}
+
+    def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        group, place = divmod(epoch, together)
+        if group not in gathered:
+            gathered.clear()
+            epochs = range(group * together, (group + 1) * together)
+            order = torch.cat([order_of_rows(len(part), seed, each)[:samples] for each in epochs])
+            x, y = next(part.batches(len(order), order=order))
+            gathered[group] = [
+                list(zip(xs.split(size), ys.split(size))) for xs, ys in zip(x.split(samples), y.split(samples))
+            ]  # fmt: skip
+        yield from gathered[group][place][first:]
 
     return batches
 
