@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch.nn.functional as F
 
 from tests.tracing.cases import Tensor, case, conv, floats, head, nn, torch
@@ -282,3 +284,55 @@ class NotPersistent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.embed(self.positions[:, : x.shape[1]])
         return x if self.absent is None else x * self.absent
+
+
+@case(floats(6))
+class MeanTeacher(nn.Module):
+    """A copy of the network follows it in training, weights and statistics, and is run in training mode itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4))
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        for own, other in zip(self.teacher.parameters(), self.student.parameters()):
+            own.lerp_(other, 0.1)
+        for own, other in zip(self.teacher.buffers(), self.student.buffers()):
+            own.copy_(other)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.training:
+            self.follow()
+        with torch.no_grad():
+            target = self.teacher(x)
+        return self.student(x), target
+
+
+def teacher_evaluates(model: nn.Module) -> None:
+    """The teacher follows though it is in evaluation mode."""
+    model.get_submodule("teacher").eval()
+
+
+@case(floats(6), prepare=teacher_evaluates)
+def teacher_in_evaluation() -> nn.Module:
+    return MeanTeacher()
+
+
+@case(floats(4))
+class BuffersPassedOn(nn.Module):
+    """A shift register: each buffer takes what the one before it had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for i in range(3):
+            self.register_buffer(f"stage_{i}", torch.full((4,), float(i)))
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.fc(x) + self.stage_2
+        self.stage_2.copy_(self.stage_1)
+        self.stage_1.copy_(self.stage_0)
+        self.stage_0.copy_(x.detach().mean(0))
+        return y * self.stage_1

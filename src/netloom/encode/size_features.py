@@ -33,7 +33,7 @@ _ALONG = (
     *(f"volume.{what}" for what in ("first", "last", "largest", "smallest", "mean")),
     *(f"volume.{place}" for place in range(1, 5)), *(f"extent.{place}" for place in range(1, 4)),
     "volume.largest_loss", *(f"calls.octave{level}" for level in range(LEVELS + 1)),
-    "kernel.first", "kernel.last", "kernel.mean", "fan_in.last", "fan_in.mean", "weight.largest", "weight.smallest",
+    "kernel.first", "kernel.last", "kernel.mean", "inputs.last", "inputs.mean", "weight.largest", "weight.smallest",
     "weights.conv", "padded", "stride.first", "stride.log", "pool.stride_log", "stride.over_kernel", "skipped", "overlap",
     "tight", "max_pool.log", "avg_pool.log", "linear.narrowest", "drop.sum", "drop.largest", "drop.log", "drop.narrowest",
 )  # fmt: skip

@@ -23,6 +23,8 @@ _VIEW_LENGTH = (0.0, 0.7)
 _VIEW_WEIGHT = (np.log(0.3), 1.0)
 _NOISE = (np.log(0.02), 1.5)
 _SIGNAL = (0.0, 1.5)
+#: Standard deviations of their priors within which parameters are looked for: a step far beyond leaves no covariance.
+_WITHIN = 6.0
 #: Rows whose kernels are worked out at a time.
 _ROWS = 512
 
@@ -115,7 +117,11 @@ def fit_kernel(views: tuple[Array, ...], y: Array, iterations: int = 60) -> Fitt
     from scipy.optimize import minimize
 
     likelihood = _Posterior(views, y)
-    best = minimize(likelihood, likelihood.mean.copy(), jac=True, method="L-BFGS-B", options={"maxiter": iterations})
+    away = _WITHIN * likelihood.deviation
+    bounds = np.column_stack([likelihood.mean - away, likelihood.mean + away])
+    best = minimize(
+        likelihood, likelihood.mean.copy(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations}
+    )
     return likelihood.fitted(best.x)
 
 

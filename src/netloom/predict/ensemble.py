@@ -12,13 +12,14 @@ from .predictor import Batch, Predictor
 from .targets import Targets
 from .trees import Trees
 
-_TREES = 100
+#: Randomised trees for up to 200 labels, and beyond.
+_FEW_TREES, _TREES = 50, 100
 #: A map that changes nothing: members of an ensemble learn what it learns.
 _SAME = np.array([-1.0, 1.0])
 
 
 class Ensemble(Predictor):
-    """Gaussian processes with three sets of kernels, and trees, averaged; more trees and more of them above 200 labels.
+    """Gaussian processes with three sets of kernels, and trees, averaged; trees count more above 200 labels.
 
     Its standard deviation is the members' joined with their disagreement.
     Other members may be given, with their weights.
@@ -89,4 +90,5 @@ class Ensemble(Predictor):
 def _chosen(num_labels: int) -> tuple[tuple[Predictor, ...], tuple[float, ...]]:
     """The members of the default and their weights."""
     few = num_labels <= 200
-    return (*(GaussianProcess(views) for views in VIEWS), Trees(_TREES, boosted=not few)), (1, 1, 1, 1 if few else 2)
+    trees = Trees(_FEW_TREES if few else _TREES)
+    return (*(GaussianProcess(views) for views in VIEWS), trees), (1, 1, 1, 1 if few else 2)

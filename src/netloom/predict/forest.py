@@ -29,11 +29,13 @@ class Forest:
     bias: float
 
     @staticmethod
-    def of_trees(trees: list[Any], weight: float, bias: float = 0.0) -> Forest:
-        """The ensemble of scikit-learn's ``tree_`` objects."""
+    def of_trees(trees: list[Any], weight: float, bias: float = 0.0, columns: Array | None = None) -> Forest:
+        """The ensemble of scikit-learn's ``tree_`` objects, grown on some ``columns`` of the rows or on all."""
         offsets = np.concatenate([[0], np.cumsum([tree.node_count for tree in trees])])
         feature = np.concatenate([tree.feature for tree in trees]).astype(np.int32)
         feature[feature < 0] = -1
+        if columns is not None:
+            feature = np.where(feature < 0, -1, columns.astype(np.int32)[feature])
         left = np.concatenate([tree.children_left + offset for tree, offset in zip(trees, offsets)]).astype(np.int32)
         right = np.concatenate([tree.children_right + offset for tree, offset in zip(trees, offsets)]).astype(np.int32)
         value = np.concatenate([tree.value[:, 0, 0] for tree in trees])

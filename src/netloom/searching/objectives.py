@@ -62,7 +62,7 @@ def static_measure(graph: Graph, name: str) -> float:
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
 _TEXT = re.compile(
     rf"\s*(?P<name>\w+)\s*(?P<sign><=|>=|<|>|≤|≥)\s*(?:(?P<start>start)\s*(?P<shift>[-+]\s*{_NUMBER})?|"
-    rf"(?P<number>{_NUMBER})\s*(?P<unit>%|ms|us|s|[kKmMgG]?))\s*"
+    rf"(?P<number>{_NUMBER})\s*(?P<unit>%|[x×]|ms|us|s|[kKmMgG]?))\s*"
 )
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "k": 1e3, "m": 1e6, "g": 1e9}
 
@@ -75,6 +75,8 @@ class Constraint:
 
     >>> Constraint.of("flops <= 50%"), str(Constraint.of("score >= start - 0.01"))
     (Constraint(name='flops', most=True, number=0.0, factor=0.5), 'score >= start-0.01')
+    >>> Constraint.of("flops <= 0.5x") == Constraint.of("flops <= 50%")
+    True
     >>> str(Constraint.of("macs < 5M")), Constraint.of("latency <= 2ms").number
     ('macs <= 5000000', 0.002)
     """
@@ -99,8 +101,8 @@ class Constraint:
         if found["start"]:
             return Constraint(name, most, float((found["shift"] or "0").replace(" ", "")), 1.0)
         number, unit = float(found["number"]), found["unit"]
-        if unit == "%":
-            return Constraint(name, most, 0.0, number / 100)
+        if unit in ("%", "x", "×"):
+            return Constraint(name, most, 0.0, number / 100 if unit == "%" else number)
         return Constraint(name, most, number * _UNITS[unit if unit in _UNITS else unit.lower()])
 
     @property

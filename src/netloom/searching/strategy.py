@@ -129,8 +129,10 @@ def make_strategy(given: str | Strategy) -> Strategy:
     if isinstance(given, Strategy):
         return given
     name, _, rest = str(given).partition("?")
+    if name not in STRATEGIES and name.replace("_", "-") in STRATEGIES:
+        name = name.replace("_", "-")
     if not isinstance(given, str) or name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, 1)
+        near = difflib.get_close_matches(name, STRATEGIES, 1) or [known for known in STRATEGIES if known in name]
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise SearchError(f"unknown strategy {str(given)[:80]!r}; {hint}there is: {', '.join(STRATEGIES)}")
     kind = STRATEGIES[name]

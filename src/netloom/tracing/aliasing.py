@@ -145,7 +145,11 @@ class Aliases:
         root = self.roots[key]
         if root.version:
             self.recorder.forget_last(root.edge)
-            root.edge, root.version, root.replayed, root.leaf, root.plain = None, 0, _NOTHING, None, None
+            self.settled(root)
+
+    def settled(self, root: Root) -> None:
+        """From here on a buffer holds what it was last given: its tensor is its value, as before any write."""
+        root.edge, root.version, root.replayed, root.leaf, root.plain = None, 0, _NOTHING, None, None
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def is_written(self, handle: Handle) -> bool:

@@ -191,8 +191,23 @@ class Arguments:
         """Give batch norm its counter: the increment beside it becomes part of the call."""
         key = self.counter(args)
         if key is not None:
+            root = self.recorder.aliases.root_of_key(key)
+            added = self.recorder.records[root.edge.node] if root is not None and root.version else None
             self.recorder.aliases.forget_write(key)
+            before = added.args["x"] if added is not None else None
+            if type(before) is Edge and before != self.recorder.parameters.get(key, before):
+                self.recorder.assign(key, before)  # the model had written another count before the increment
             args["num_batches_tracked"] = Weight(key)
+
+    def settle_statistics(self, args: Any, kwargs: Any) -> None:
+        """Statistics that the model has written are put into their buffers before batch norm, which changes those in place."""
+        for tensor in (*args[1:5], *kwargs.values()):
+            handle = self.recorder.aliases.handle(tensor)
+            root = handle.root if handle is not None else None
+            if root is not None and root.version and root.key in self.recorder.buffers and not root.spoiled:
+                value = root.edge
+                self.recorder.aliases.settled(root)
+                self.recorder.assign(root.key, value)
 
 
 def _placeholder(place: Place) -> Edge:

@@ -85,7 +85,8 @@ class Assembly:
             return
         kind = self.held[key]
         args = {"target": Weight(key), "value": edge, "dtype": DType(kind.dtype), "shape": kind.shape}
-        scope = key.rpartition(".")[0]
+        maker = self.merger.out[edge.node]  # type: ignore[call-overload]
+        scope = maker.scope if mode and maker.mode == mode else key.rpartition(".")[0]  # whose code it is that writes
         self.merger.append(Record(0, "assign", args, (kind,), scope, grad, "", 0, mode=mode))
 
     def _retype(self, key: str, kind: TensorType) -> bool:

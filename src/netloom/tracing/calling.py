@@ -37,6 +37,7 @@ _FACTORIES = set(
 )
 _LITERAL = {torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor}
 _CASTS = {torch.Tensor.to, torch.Tensor.cpu, torch.Tensor.cuda}
+_BATCH_NORMS = {torch.nn.functional.batch_norm, torch.batch_norm}
 _INDEXED = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
 
 
@@ -56,6 +57,8 @@ class Calling:
             made = self._literal_call(func, args, kwargs)
             if made is not NotImplemented:
                 return made
+        if func in _BATCH_NORMS:
+            self.arguments.settle_statistics(args, kwargs)
         if func in _INDEXED and isinstance(args[1], list | tuple | range):
             args = (args[0], self._index(args[1]), *args[2:])
         keyed, key, fits = self.arguments.keyed, [func], "out" not in kwargs
@@ -342,6 +345,9 @@ class Calling:
             return hooked(self.recorder, *args)
         if name == "copy_":
             source = self.recorder.arguments.edge_ref(self.recorder.arguments.ir(args[1]))
+            held = self.recorder.aliases.handle(args[1])
+            if held is not None and held.is_own:  # what it holds now, not what it will hold when the pass has ended
+                source = self.recorder.emit("clone", x=source)
             self.execute(func, args, {})
             self.recorder.aliases.write(args[0], source)
             return args[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from types import FunctionType, MethodType
 from typing import Any
@@ -122,9 +123,15 @@ def _watched(recorder: Recorder, modules: Iterable[Any]) -> Iterator[None]:
             stack.pop()
             generated.pop()
 
+    modules = list(modules)
     watched = [module.__dict__ for module in modules]
     for fields, module in zip(watched, modules):
         fields["_call_impl"] = MethodType(call, module)
+        for name in ("_backward_hooks", "_backward_pre_hooks"):
+            if fields.get(name):  # they look at gradients, of which a trace has none
+                fields[name] = OrderedDict()
+                note = f"backward hooks of {type(module).__name__} {paths.get(id(module), '')!r} are left out"
+                recorder.guards += [note] if note not in recorder.guards else []
     try:
         yield
     finally:

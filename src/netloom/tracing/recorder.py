@@ -168,6 +168,11 @@ class Recorder(TorchFunctionMode):
         made = operator(op).evaluate(args, self.type_of)
         return Edge(self.add(op, made.args, made.outputs).number)  # type: ignore[arg-type]
 
+    def assign(self, key: str, value: Edge) -> None:
+        """Write a value into a buffer now, where a call that follows reads or changes the buffer itself."""
+        kind = self.entries[key]
+        self.add("assign", {"target": Weight(key), "value": value, "dtype": DType(kind.dtype), "shape": kind.shape}, (kind,))
+
     def forget_last(self, value: Edge) -> None:
         """Take back the call that gave a value, and the reading of its operand, where nothing came after them."""
         if value.node != len(self.records) - 1:
