@@ -99,3 +99,7 @@ def test_several_inputs_and_outputs():
 
 def test_no_graphs():
     assert nl.encode.features([]).shape == (0, len(NAMES))
+
+
+def test_every_column_has_a_name_of_its_own():
+    assert len(set(NAMES)) == len(NAMES)

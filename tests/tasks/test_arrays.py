@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from netloom import tasks
-from netloom.errors import TaskError
+from netloom.errors import NetloomWarning, TaskError
 from netloom.tasks.splitting import Counts, partition, strata_of
 
 X = np.random.default_rng(0).normal(size=(40, 3))
@@ -196,3 +196,10 @@ def test_arrays_of_other_libraries() -> None:
 def test_bad_arrays_are_refused(x: object, y: object, options: dict[str, float], message: str) -> None:
     with pytest.raises(TaskError, match=message):
         tasks.from_arrays(x, y, **options)  # type: ignore[arg-type]
+
+
+def test_images_with_channels_last_are_told_apart() -> None:
+    x, y = np.zeros((20, 12, 12, 3), np.uint8), np.arange(20) % 2
+    with pytest.warns(NetloomWarning, match=r"12 channels of 12×3; .* give x.transpose\(0, 3, 1, 2\)"):
+        tasks.from_arrays(x, y)
+    assert tasks.from_arrays(x.transpose(0, 3, 1, 2), y).input_shape == (3, 12, 12)

@@ -392,3 +392,27 @@ def test_writes_at_computed_places_are_kept(function: Any) -> None:
 def test_writes_that_cannot_be_followed_are_refused_not_lost(function: Any) -> None:
     with pytest.raises(TraceError, match=r"read after its memory was changed.*test_errors\.py.*write to a clone"):
         nl.trace(Bounded(function), torch.randn(3, 4))
+
+
+class Watched(nn.Module):
+    """Gradients are looked at by one hook, halved by another."""
+
+    def __init__(self, halve: bool) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.seen: list[Any] = []
+        self.first.register_full_backward_hook(lambda module, given, got: self.seen.append(got))
+        if halve:
+            self.last.register_full_backward_hook(lambda module, given, got: (given[0] * 0.5,))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.last(torch.relu(self.first(x)))
+
+
+def test_backward_hooks_are_left_out_and_named() -> None:
+    model, x = Watched(halve=True), torch.randn(3, 6)
+    graph = nl.trace(model, x)
+    assert graph.notes == tuple(f"backward hooks of Linear {name!r} are left out" for name in ("first", "last"))
+    assert torch.equal(nl.build(graph, weights=model)(x), model(x))
+    model(x).sum().backward()
+    assert len(model.seen) == 1, "the model's own hooks are still there"

@@ -38,7 +38,8 @@ class Pad(Operator):
     def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
         if plain_sizes(call["padding"]) is None:
             return None
-        return call | {"value": 0.0 if call["value"] is None else call["value"]}
+        value = call["value"]
+        return call | {"value": 0.0 if value is None else float(value) if isinstance(value, bool) else value}
 
     def template(self, a: SimpleNamespace) -> str:
         if a.mode == "constant":

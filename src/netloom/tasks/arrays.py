@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import TaskError
+from ..errors import NetloomWarning, TaskError
 from . import normalization
 from .normalization import Normalization
 from .parts import Split
@@ -96,6 +97,7 @@ def from_arrays(
     ready = {part: _pair(name, part, given, inputs) for part, given in (("valid", valid), ("test", test)) if _is_pair(given)}
     if not ready and len(inputs) < _FEWEST:
         raise TaskError(f"task {name!r} has {len(inputs)} samples; at least {_FEWEST} are needed to split it in three")
+    _warn_of_channels_last(name, inputs)
     targets = check_targets(name, _joined([y, *(pair[1] for pair in ready.values())]), kind, class_names)
     sizes = Sizes(0.2 if isinstance(valid, (tuple, list)) else valid, 0 if isinstance(test, (tuple, list)) else test, train)
     pieces = _pieces(inputs, {part: pair[0] for part, pair in ready.items()}, targets, sizes, seed, stratify)
@@ -113,6 +115,18 @@ def from_arrays(
         targets.class_names,
         preprocessing=ArrayPreprocessing(name, inputs.shape[1:], scaling, units),
     )
+
+
+def _warn_of_channels_last(name: str, inputs: numpy.ndarray) -> None:
+    """Say so where samples look like images with their channels last: they would be taken for narrow ones of many channels."""
+    shape = inputs.shape[1:]
+    if len(shape) == 3 and shape[2] in (1, 3, 4) and shape[0] == shape[1] > 4:
+        warnings.warn(
+            f"task {name!r}: samples of {'×'.join(map(str, shape))} are taken as {shape[0]} channels of {shape[1]}×{shape[2]}; "
+            "if these are images with channels last, give x.transpose(0, 3, 1, 2)",
+            NetloomWarning,
+            stacklevel=3,
+        )
 
 
 class _Piece(NamedTuple):
