@@ -58,3 +58,28 @@ def test_strategies_are_listed_with_their_settings(capsys: pytest.CaptureFixture
     assert main(["search", "--strategy", "help"]) == 0
     said = capsys.readouterr().out
     assert "evolution" in said and "population" in said and "random" in said
+
+
+def test_epochs_are_given_without_a_recipe_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = f"sqlite:///{tmp_path}/runs.db"
+    words = ["search", "digits", "--budget", "2", "--recipe", "express?batch_size=512", "--epochs", "1", "--store", store]
+    assert main([*words, "--quiet", "--strategy", "random"]) == 0
+    opened = nl.Store(store)
+    (run,) = opened.run_ids()
+    assert set(opened.proposals(run)["fidelity"]) == {1}
+    settings = opened.run(run)["settings"]
+    assert settings["recipe"]["batch_size"] == 512 and settings["recipe_name"] == "express?batch_size=512&epochs=1"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["search", "digits", "--bugdet", "3"], "did you mean --budget?"),
+        (["predictor", "fit", "runs.db", "-o", "p.safetensors", "--predictr", "Trees"], "did you mean --predictor?"),
+        (["sample", "--qqq"], "netloom sample --help lists what there is"),
+    ],
+)
+def test_unknown_flags_are_answered_with_the_nearest(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and hint in capsys.readouterr().err

@@ -388,6 +388,8 @@ def test_modules_that_do_not_fit_the_task_are_refused(digits: nl.tasks.Task, wav
         ({"task": [1, 2]}, "not a list"),
         ({"task": "digit"}, "did you mean 'digits'"),
         ({"recipe": "slow"}, "unknown recipe"),
+        ({"recipe": "express?epochs"}, "'epochs' has no value"),
+        ({"recipe": "express?epoch=3"}, "did you mean 'epochs'"),
         ({"seed": -1}, "seed = -1"),
         ({"seed": 1.5}, "seed = 1.5"),
         ({"epochs": 0}, "epochs = 0"),

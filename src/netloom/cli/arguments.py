@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from collections.abc import Sequence
 from typing import Any
 
 from .data_arguments import add_data
@@ -42,6 +44,25 @@ def add_all(commands: Any) -> None:
     add_ghn(commands, _command)
     add_metafeatures(commands, _command)
     add_netformer(commands, _command)
+
+
+def refuse(top: argparse.ArgumentParser, given: argparse.Namespace, unknown: Sequence[str]) -> None:
+    """End the program over arguments that a command does not have, with the nearest that it has."""
+    held, choices = top, _commands(top)
+    while choices is not None and getattr(given, choices.dest, None) in choices.choices:
+        held = choices.choices[getattr(given, choices.dest)]
+        choices = _commands(held)
+    known = [option for option in held._option_string_actions if option.startswith("--")]
+    hints = []
+    for word in unknown:
+        near = difflib.get_close_matches(word.partition("=")[0], known, 1) if word.startswith("--") else []
+        hints += [f"did you mean {option}?" for option in near]
+    held.error(f"unrecognized arguments: {' '.join(unknown)}; {' '.join(hints) or f'{held.prog} --help lists what there is'}")
+
+
+def _commands(held: argparse.ArgumentParser) -> Any:
+    """The action that holds the commands below a parser; None where there are none."""
+    return next((action for action in held._actions if isinstance(action, argparse._SubParsersAction)), None)
 
 
 def _command(commands: Any, name: str, module: str, usage: str, description: str, examples: str) -> argparse.ArgumentParser:

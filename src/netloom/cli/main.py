@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0 done, 1 problems found, 2 a mistake in what was asked for."""
     top = parser()
-    given = top.parse_args(argv)
+    given, unknown = top.parse_known_args(argv)
+    if unknown:
+        arguments.refuse(top, given, unknown)
     if given.command is None:
         top.print_help(sys.stderr)
         return 2

@@ -17,8 +17,8 @@ from .store_arguments import DEFAULT_STORE
 _DEFAULTS: dict[str, Any] = {"strategy": None, "budget": "60s", "recipe": "express", "seed": 0}
 #: What cannot be changed for a run that is resumed.
 _FIXED = (
-    "data", "task", "target", "start", "strategy", "recipe", "seed", "objectives", "constraint", "max_params", "max_flops",
-    "max_macs", "propose", "score", "init", "warm_start", "workers", "threads", "memory", "candidate_seconds",
+    "data", "task", "target", "start", "strategy", "recipe", "epochs", "seed", "objectives", "constraint", "max_params",
+    "max_flops", "max_macs", "propose", "score", "init", "warm_start", "workers", "threads", "memory", "candidate_seconds",
 )  # fmt: skip
 _TABLES = (".csv", ".tsv", ".parquet", ".arff")
 
@@ -49,6 +49,8 @@ def _searched(given: argparse.Namespace, url: str) -> SearchResult:
 
     asked = {name: getattr(given, name) for name in _DEFAULTS}
     settings = _DEFAULTS | {name: value for name, value in asked.items() if value is not None}
+    if given.epochs is not None:
+        settings["recipe"] += f"{'&' if '?' in settings['recipe'] else '?'}epochs={given.epochs}"
     task = load_task(_task_of(given), data_dir=given.data_dir)
     start = _start(given.start)
     space = given.space or (None if start is not None else "conv" if len(task.input_shape) == 3 else "mlp")

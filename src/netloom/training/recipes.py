@@ -250,13 +250,17 @@ _CAST |= dict.fromkeys(("betas", "milestones"), lambda values: tuple(map(float, 
 def recipe(spec: str | Recipe | Mapping[str, Any], epochs: int | None = None, **changes: Any) -> Recipe:
     """The recipe that ``spec`` names: one of the ready-made, a JSON file, a mapping of fields, or itself.
 
-    ``epochs`` replaces the number of epochs, ``changes`` any other field. Raises `TrainingError` for what is no recipe.
+    ``epochs`` replaces the number of epochs, ``changes`` any other field; text may have them after a question mark. Raises
+    `TrainingError` for what is no recipe.
 
-    >>> recipe("express", epochs=2, batch_size=32).batch_size
-    32
+    >>> recipe("express", epochs=2, batch_size=32) == recipe("express?epochs=2&batch_size=32")
+    True
     """
     from .ready_made import READY_MADE
 
+    if isinstance(spec, str) and "?" in spec:
+        spec, _, rest = spec.partition("?")
+        changes = {**_read_changes(rest), **changes}
     if isinstance(spec, Recipe):
         found = spec
     elif isinstance(spec, Mapping):
@@ -277,3 +281,17 @@ def recipe(spec: str | Recipe | Mapping[str, Any], epochs: int | None = None, **
     if epochs is not None:
         changes["epochs"] = epochs
     return replace(found, **changes) if changes else found
+
+
+def _read_changes(text: str) -> dict[str, Any]:
+    """Fields from ``NAME=VALUE&NAME=VALUE``; values as JSON has them, and words."""
+    found: dict[str, Any] = {}
+    for part in filter(None, text.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise TrainingError(f"recipe settings {text[:80]!r}: {part[:40]!r} has no value; write NAME=VALUE, as in epochs=5")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value.strip()
+    return found
