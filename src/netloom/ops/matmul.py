@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from ..errors import ShapeError
 from .arguments import attr, choice, dtype_attr, optional, scalar, tensor
 from .checks import real
 from .dims import Dims, Product, couple, elementwise, names
-from .dtypes import DTYPES, is_float, promote
+from .dtypes import DTYPES, is_complex, is_float, promote
 from .operator import Operator, TensorType, axes, broadcast, pretty
 
 
@@ -121,7 +122,17 @@ class Dot(_Ranked):
     name = "dot"
     ranks = (1, 1)
     code = "torch.dot({x}, {y})"
-    calls = {"torch.dot": "x:input, y:tensor", "Tensor.dot": "x, y:tensor"}
+    calls = {
+        "torch.dot": "x:input, y:tensor", "Tensor.dot": "x, y:tensor",
+        "torch.vdot": "x:input, y:other, conjugate=True", "Tensor.vdot": "x, y:other, conjugate=True",
+    }  # fmt: skip
+
+    def from_call(self, call: dict[str, Any], type_of: Callable[[Any], TensorType]) -> dict[str, Any] | None:
+        """``vdot`` is the same for real numbers."""
+        if not call.pop("conjugate", False):
+            return call
+        own = type_of(call["x"])
+        return call if own is not None and not is_complex(own.dtype) else None
 
 
 class Outer(Operator):
