@@ -14,7 +14,9 @@ from netloom.errors import GeneratorError, NetloomError
 from netloom.generate import TokenGenerator
 from netloom.generate.recognising import recognised
 
-SMALL: dict[str, Any] = {"steps": 80, "unlabelled": 80, "width": 32, "layers": 1}
+SMALL: dict[str, Any] = {
+    "steps": 50, "unlabelled": 50, "width": 16, "layers": 1, "predictor": nl.predict.Trees(30, boosted=False)
+}  # fmt: skip
 
 
 def perceptrons(choose: Any) -> nl.Graph:
@@ -54,7 +56,7 @@ def size_scores(graphs: list[nl.Graph], best: float = 8.0) -> list[float]:
 def conv() -> tuple[Any, list[nl.Graph], TokenGenerator]:
     space = SPACES["conv"]()
     graphs = drawn(space, 120)
-    return space, graphs, TokenGenerator(space, unlabelled=300).fit(graphs, size_scores(graphs))
+    return space, graphs, TokenGenerator(space, unlabelled=200, layers=1).fit(graphs, size_scores(graphs))
 
 
 # -- every space ---------------------------------------------------------------------------------------------------------
@@ -119,16 +121,18 @@ def test_what_is_asked_for_is_what_comes(conv: Any) -> None:
 
 
 def test_seeds_and_generators(conv: Any) -> None:
-    _, graphs, generator = conv
+    space, graphs, _ = conv
+    graphs = graphs[:20]
+    generator = TokenGenerator(space, **SMALL).fit(graphs, size_scores(graphs))
 
     def hashes(**wishes: Any) -> list[str]:
-        return [graph.hash for graph in generator.sample(6, **wishes)]
+        return [graph.hash for graph in generator.sample(6, screen=2, **wishes)]
 
     torch.manual_seed(5)
     before = torch.get_rng_state()
     assert hashes(seed=1) == hashes(seed=1) == hashes(seed=np.random.default_rng(1)) != hashes(seed=2)
-    again = TokenGenerator(generator.space, unlabelled=300).fit(graphs, size_scores(graphs))
-    assert [graph.hash for graph in again.sample(6, seed=1)] == hashes(seed=1)
+    again = TokenGenerator(space, **SMALL).fit(graphs, size_scores(graphs))
+    assert [graph.hash for graph in again.sample(6, screen=2, seed=1)] == hashes(seed=1)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -170,21 +174,21 @@ def test_wishes_that_cannot_be_met(conv: Any) -> None:
 # -- learning ------------------------------------------------------------------------------------------------------------
 def test_refit_goes_on(conv: Any) -> None:
     space, graphs, _ = conv
-    generator = TokenGenerator(space, **SMALL).fit(graphs[:60], size_scores(graphs[:60]))
+    generator = TokenGenerator(space, **SMALL).fit(graphs[:40], size_scores(graphs[:40]))
     before = generator.learned.model.tokens.weight.detach().clone()
-    generator.refit(graphs[60:], size_scores(graphs[60:]))
-    assert len(generator.learned.known) == 120 and len(generator.learned.conditions.targets.values) > 60
+    generator.refit(graphs[40:60], size_scores(graphs[40:60]))
+    assert len(generator.learned.known) == 60 and len(generator.learned.conditions.targets.values) > 40
     after = generator.learned.model.tokens.weight
     if after.shape == before.shape:
         # From where it stood: nearer to what it was than a fresh one is.
-        fresh = TokenGenerator(space, **SMALL).fit(graphs, size_scores(graphs), seed=1).learned.model.tokens.weight
+        fresh = TokenGenerator(space, **SMALL).fit(graphs[:60], size_scores(graphs[:60]), seed=1).learned.model.tokens.weight
         assert (after - before).abs().mean() < (fresh - before).abs().mean() / 2
     assert len(generator.sample(5)) == 5
 
 
 def test_without_a_predictor(conv: Any) -> None:
     space, graphs, _ = conv
-    generator = TokenGenerator(space, predictor=None, **SMALL).fit(graphs, size_scores(graphs))
+    generator = TokenGenerator(space, **SMALL | {"predictor": None}).fit(graphs, size_scores(graphs))
     found = generator.draw(5)
     assert np.isnan(found.predicted).all() and len(found.graphs) == 5
     with pytest.raises(GeneratorError, match="screen = 3 needs a predictor"):
@@ -198,7 +202,7 @@ def test_labels_that_teach_nothing(conv: Any) -> None:
     scores = size_scores(graphs)
     make = lambda: TokenGenerator(space, **SMALL)  # noqa: E731
     holed = [float("nan"), *scores[1:]]
-    assert make().fit(graphs, holed).dropped == 1
+    assert make().fit(graphs[:20], holed[:20]).dropped == 1
     for given, values, message in (
         (graphs[:3], scores[:3], "at least 5"), (graphs, [1.0] * 120, "equal scores"), (graphs, scores[1:], "expected .120,"),
         (graphs, [float("inf"), *scores[1:]], "score 0 is infinite"), (["graph", *graphs[1:]], scores, "item 0 is a str"),
