@@ -1,10 +1,11 @@
 """What each part of the loop buys at equal budget: random, + filter, + inheritance, + predicted weights, + Netformer.
 
     OMP_NUM_THREADS=1 python -m benchmarks.ablation [--tasks digits,cancer,diabetes,clusters] [--seeds 5] [--show]
+    OMP_NUM_THREADS=1 python -m benchmarks.ablation --auto [--tasks …] [--seeds 5]
     NETLOOM_DATA=… OMP_NUM_THREADS=1 python -m benchmarks.ablation --tasks cifar10
 
 The budget is epochs of training, those of races between initialisers among them; what predictors and hypernetworks compute is
-not counted, and stands in its own column as CPU seconds. Every search has a store of its own. Scores are those of the
+not counted, and stands in its own column as CPU seconds. Of CIFAR-10 4,000 images train and 1,000 are held out. Every search has a store of its own. Scores are those of the
 validation part, best so far; the test part is read once for each search, with its best network. Results go to
 benchmarks/results/ablation.jsonl, one line for each task, step and seed: what is there is not run again. Curves with 95 %
 intervals over the seeds go to docs/images/ablation-TASK.svg.
@@ -24,7 +25,8 @@ from typing import Any
 from sklearn import datasets
 
 import netloom as nl
-from netloom.touring import STEPS, Ablation, Run, ablate
+from netloom.touring import STEPS, Ablation, Run, Step, ablate
+from netloom.touring.ablation import paired
 from netloom.touring.chart import chart
 
 RESULTS = Path(__file__).parent / "results" / "ablation.jsonl"
@@ -42,6 +44,8 @@ class Setting:
 
 
 MLP = "mlp?widths=4,8,16,32,64&activations=relu,tanh,sigmoid"
+#: Random samples, begun by whichever initialiser pays.
+AUTO = Step("random, auto", "samples of the space, begun by whichever initialiser pays", "space", "none", "auto")
 SETTINGS = {
     "digits": Setting("conv?max_macs=150000", "80 epochs", 4),
     "cancer": Setting(MLP, "160 epochs", 8, 32),
@@ -56,7 +60,7 @@ def task_of(name: str) -> nl.tasks.Task:
     if name == "cifar10":
         if "NETLOOM_DATA" not in os.environ:
             raise SystemExit("cifar10 is read from the folder that NETLOOM_DATA names; it is not set")
-        return nl.tasks.load(f"cifar10:{os.environ['NETLOOM_DATA']}")
+        return nl.tasks.load(f"cifar10:{os.environ['NETLOOM_DATA']}?train=4000&valid=1000")
     if name == "digits":
         return nl.tasks.load("digits")
     if name == "cancer":
@@ -75,12 +79,14 @@ def main() -> None:
     asked.add_argument("--tasks", default="digits,cancer,diabetes,clusters")
     asked.add_argument("--seeds", type=int, default=5)
     asked.add_argument("--show", action="store_true", help="run nothing; tables and pictures of what is there")
+    asked.add_argument("--auto", action="store_true", help="random samples with random weights, and with init='auto'")
     given = asked.parse_args()
+    steps = (STEPS[0], AUTO) if given.auto else STEPS
     names = given.tasks.split(",")
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     for seed in range(0 if given.show else given.seeds):
         for name in names:
-            for step in STEPS:
+            for step in steps:
                 if not any((row["task"], row["step"], row["seed"]) == (name, step.name, seed) for row in rows):
                     row = measured(name, step, seed)
                     if row is None:
@@ -90,8 +96,10 @@ def main() -> None:
                         file.write(json.dumps(row) + "\n")
     for name in names:
         found = [row for row in rows if row["task"] == name]
-        if found:
-            show(name, found)
+        if found and given.auto:
+            show_auto(name, found)
+        elif found:
+            show(name, [row for row in found if row["step"] != AUTO.name])
 
 
 def measured(name: str, step: Any, seed: int) -> dict[str, Any] | None:
@@ -110,11 +118,21 @@ def measured(name: str, step: Any, seed: int) -> dict[str, Any] | None:
     return {**run, "cpu_seconds": round(time.process_time() - begun, 1)}
 
 
+def show_auto(name: str, rows: list[dict[str, Any]]) -> None:
+    """What ``init="auto"`` gains over random weights."""
+    before, after = ([run_of(row) for row in rows if row["step"] == step.name] for step in (STEPS[0], AUTO))
+    gain = paired(before, after)
+    if gain is not None:
+        print(f"{name}: auto − random {gain[0]:+.4f} ± {gain[1] or float('nan'):.4f} over {len(after)} seeds")
+
+
+def run_of(row: dict[str, Any]) -> Run:
+    return Run(row["step"], row["seed"], row["run_id"], tuple(row["spent"]), tuple(row["best"]), row["test_score"])
+
+
 def show(name: str, rows: list[dict[str, Any]]) -> None:
     """The table and the picture of a task."""
-    runs = tuple(
-        Run(row["step"], row["seed"], row["run_id"], tuple(row["spent"]), tuple(row["best"]), row["test_score"]) for row in rows
-    )
+    runs = tuple(map(run_of, rows))
     first = rows[0]
     found = Ablation(name, first["budget"], "epochs of training", first["score_name"], runs, {})
     print(f"\n{name}, {first['budget']}, {first['score_name']}")
