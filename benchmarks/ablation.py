@@ -5,11 +5,11 @@
     NETLOOM_DATA=… OMP_NUM_THREADS=1 python -m benchmarks.ablation --tasks cifar10
 
 The budget is epochs of training, those of races between initialisers among them; what predictors and hypernetworks compute is
-not counted, and stands in its own column as CPU seconds. Of CIFAR-10 4,000 images train and 1,000 are held out. Every search has a
-store of its own. Scores are those of the validation part, best so far; the test part is read once for each search, with its best
-network. Results go to benchmarks/results/ablation.jsonl, one line for each task, step and seed: what is there is not run again.
-Curves with 95 % intervals over the seeds go to docs/images/ablation-TASK.svg. ``--auto`` asks one thing alone: whether
-``init="auto"``, races included in the budget, makes a search of random samples worse than random weights do.
+not counted, and stands in its own column as CPU seconds. Of CIFAR-10 4,000 images train and 1,000 are held out. Every search
+has a store of its own. Scores are those of the validation part, best so far; the test part is read once for each search, with
+its best network. Results go to benchmarks/results/ablation.jsonl, one line for each task, step and seed: what is there is not
+run again. Curves with 95 % intervals over the seeds go to docs/images/ablation-TASK.svg. ``--auto`` asks one thing alone:
+whether ``init="auto"``, races included in the budget, makes a search of random samples worse than random weights do.
 """
 
 from __future__ import annotations
