@@ -361,3 +361,61 @@ def test_a_projected_state_stays_longer_than_its_projection() -> None:
     pruned = nl.prune(model, x, keep=0.5)
     assert pruned.network.state_dict()["lstm.weight_hr_l0"].shape == (3, 4)
     assert pruned.network(x).shape == (2, 6)
+
+
+# -- layers whose weights are computed ---------------------------------------------------------------------------------------
+class Parametrised(nn.Module):
+    """A layer under spectral norm, one under weight norm, a recurrent one with a state of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        norms = nn.utils.parametrizations
+        self.spectral, self.weighted = norms.spectral_norm(nn.Linear(5, 6)), norms.weight_norm(nn.Linear(6, 6))
+        self.lstm, self.last = nn.LSTM(6, 6, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.weighted(F.relu(self.spectral(x))))
+        return self.last(self.lstm(h)[0])  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layer", ["spectral", "weighted", "lstm"])
+def test_a_layer_goes_with_what_its_weights_are_computed_of(layer: str) -> None:
+    model, x = made(Parametrised, 2, 4, 5)
+    with nl.edit(model, x) as edit:
+        edit.remove(layer)
+    assert not [key for key in edit.result.state_dict() if key.startswith(layer)]
+    assert not [node.name for node in edit.graph.nodes if node.name.startswith(layer)]
+    assert edit.result.train()(x).shape == (2, 4, 2)
+
+
+def test_spectral_norms_are_pruned() -> None:
+    model, x = made(Parametrised, 2, 4, 5)
+    pruned = nl.prune(model, x, keep=0.5)
+    shapes = {key: tuple(value.shape) for key, value in pruned.network.state_dict().items()}
+    prefix = "spectral.parametrizations.weight"
+    assert [shapes[f"{prefix}.{name}"] for name in ("original", "0._u", "0._v")] == [(3, 5), (3,), (5,)]
+
+
+class Field(nn.Module):
+    """A potential and its slope, in a region that turns gradients on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 6), nn.Linear(6, 1)
+
+    @torch.enable_grad()
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x.detach().requires_grad_()
+        energy = self.last(torch.tanh(self.first(x)))
+        return energy, torch.autograd.grad(energy.sum(), x, create_graph=self.training)[0]
+
+
+def test_edits_inside_of_what_is_differentiated() -> None:
+    model, x = made(Field, 4, 3)
+    with nl.edit(model, x) as edit:
+        edit.insert_after("first", nl.op.linear(6))
+        edit["first"].resize(out=+2)
+    with torch.no_grad():
+        found, expected = edit.result.eval()(x), model.eval()(x)
+    assert edit.plan.preserving and all(map(same, found, expected))
+    assert nl.prune(model, x, keep=0.5).network(x)[1].shape == x.shape

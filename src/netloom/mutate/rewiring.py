@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import EditError, NetloomError
 from ..graph.builder import unique
 from ..graph.graph import Graph, Step, default_scope
-from ..graph.step import module_path
+from ..graph.step import ENABLED, module_path
 from ..graph.table import TensorEntry
 from ..graph.tree import edges, map_leaves, weights
 from ..ops import DType, Edge, Weight
@@ -151,7 +151,11 @@ def named(graph: Graph, name: str) -> list[str]:
 
 
 def segment(graph: Graph, names: Sequence[str]) -> Segment:
-    """The segment that nodes form; `EditError` where more than one value goes in or comes out."""
+    """The segment that nodes form; `EditError` where more than one value goes in or comes out.
+
+    Of several values that go in, those are meant that follow from an input: the others are weights that are computed, or states
+    that a recurrent layer begins with.
+    """
     inside = frozenset(names)
     entries: dict[Edge, None] = {}
     exits: dict[Edge, None] = {}
@@ -165,6 +169,9 @@ def segment(graph: Graph, names: Sequence[str]) -> Segment:
     shown = repr(names[0]) if len(names) == 1 else f"{names[0]!r} … {names[-1]!r}"
     if any(graph[name].op == "input" for name in inside):
         raise EditError(f"{shown} is an input of the network; it stays")
+    if len(entries) > 1:
+        data = fed_by_inputs(graph)
+        entries = {edge: None for edge in entries if edge.node in data} or entries
     if len(entries) != 1:
         found = ", ".join(map(str, entries)) or "none"
         raise EditError(f"{len(entries)} values go into {shown} ({found}); exactly one can take its place: name which nodes go")
@@ -179,14 +186,31 @@ def _is_source(graph: Graph, name: str) -> bool:
     return graph[name].op in ("parameter", "constant") and len(graph.consumers[name]) == 1
 
 
+def fed_by_inputs(graph: Graph) -> set[str]:
+    """Nodes whose values follow from an input of the network, rather than from its state alone."""
+    found: set[str] = set()
+    for step in graph.steps:
+        if step.op == "input" or any(edge.node in found for edge in step.edges):
+            found.add(step.name)
+    return found
+
+
 def without(graph: Graph, part: Segment) -> frozenset[str]:
-    """The nodes of a segment, with parameters and constants that only it reads."""
-    lonely = {
-        step.name for step in graph.steps
-        if step.op in ("parameter", "constant") and set(graph.consumers[step.name]) <= part.nodes and graph.consumers[step.name]
-        and not is_returned(graph, Edge(step.name))
-    }  # fmt: skip
-    return part.nodes | lonely
+    """The nodes of a segment, with the parameters and constants that only it reads, and what is computed of them for it."""
+    gone = set(part.nodes)
+    data = fed_by_inputs(graph)
+    paths = [f"{module_path(name)}." for name in part.nodes]
+    for step in reversed(graph.steps):
+        readers_of = graph.consumers[step.name]
+        if step.name in data:
+            continue
+        if step.op == "assign":  # a power iteration, whose vectors are part of the layer
+            lonely = any(step.args["target"].key.startswith(path) for path in paths)
+        else:
+            lonely = bool(readers_of) and gone.issuperset(readers_of)
+        if lonely and not any(is_returned(graph, Edge(step.name, k)) for k in range(len(graph.types(step.name)))):
+            gone.add(step.name)
+    return frozenset(gone)
 
 
 # -- putting in --------------------------------------------------------------------------------------------------------
@@ -216,13 +240,15 @@ def grafted(graph: Graph, piece: Graph, feeds: Mapping[str, Edge], beside: str) 
     def moved(edge: Edge) -> Edge:
         return feeds[edge.node] if edge.node in feeds else Edge(names[edge.node], edge.index)
 
+    enabled = any(graph[edge.node].step.grad == ENABLED for edge in feeds.values())
     added = []
     for step in piece.steps:
         if step.op == "input":
             continue
         args = {name: _rekeyed(value, keys) for name, value in redirected(step, moved).args.items()}
         name = names[step.name]
-        added.append(replace(step, name=name, args=args, scope=default_scope(name, step.op, args)))
+        grad = ENABLED if enabled else step.grad
+        added.append(replace(step, name=name, args=args, scope=default_scope(name, step.op, args), grad=grad))
     table = dict(graph.tensors)
     for key, entry in piece.tensors.items():
         table[keys[key]] = replace(entry, alias_of=None if entry.alias_of is None else keys[entry.alias_of])
