@@ -388,6 +388,24 @@ def test_a_layer_goes_with_what_its_weights_are_computed_of(layer: str) -> None:
     assert edit.result.train()(x).shape == (2, 4, 2)
 
 
+class OfWeights(nn.Module):
+    """A layer reads what is computed of a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.first, self.last = nn.Parameter(torch.randn(5, 5)), nn.Linear(5, 5), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x @ self.first(torch.sigmoid(self.scale)))  # type: ignore[no-any-return]
+
+
+def test_a_layer_on_what_is_computed_of_weights_goes_without_it() -> None:
+    model, x = made(OfWeights, 2, 5)
+    with nl.edit(model, x) as edit:
+        edit.remove("first")
+    assert same(edit.result(x), model.last(x @ torch.sigmoid(model.scale)))
+
+
 def test_spectral_norms_are_pruned() -> None:
     model, x = made(Parametrised, 2, 4, 5)
     pruned = nl.prune(model, x, keep=0.5)

@@ -202,7 +202,7 @@ def without(graph: Graph, part: Segment) -> frozenset[str]:
     paths = [f"{module_path(name)}." for name in part.nodes]
     for step in reversed(graph.steps):
         readers_of = graph.consumers[step.name]
-        if step.name in data:
+        if step.name in data or step.name == part.entry.node:
             continue
         if step.op == "assign":  # a power iteration, whose vectors are part of the layer
             lonely = any(step.args["target"].key.startswith(path) for path in paths)
