@@ -82,8 +82,11 @@ class Variants:
         self._calls: list[Call] = []
         self._settings: list[Settings] = []
         self._by_key: dict[tuple[Any, ...], int] = {}
-        #: By step and the identities of the types that it makes and reads.
+        #: By step and the numbers of the shapes that it makes and reads.
         self._seen: dict[tuple[int, int, int], int] = {}
+        #: Numbers of shapes; the same by the identity of a step's types.
+        self._shapes: dict[Shape, int] = {}
+        self._shape_of: dict[int, int] = {}
 
     def placed(self, graphs: Sequence[Graph]) -> Placed:
         """The steps of graphs; those that are new join."""
@@ -117,13 +120,42 @@ class Variants:
         variant = known["variant"][number]
         other = np.flatnonzero((variant < 0) | (known["type"][number] != made) | (known["read"][number] != read))
         if len(other):
-            keys = zip(number[other].tolist(), made[other].tolist(), read[other].tolist())
-            variant[other] = [self._seen.get(key, -1) if known["variant"][key[0]] >= 0 else -1 for key in keys]
-            for place in other[variant[other] < 0].tolist():
-                i, key = int(number[place]), (int(number[place]), int(made[place]), int(read[place]))
-                variant[place] = self._variant(i, types[place], types[first_read[place]], graphs[of_graph[place]])
-                self._seen[key] = int(variant[place])
+            variant[other] = self._others(number, types, first_read, other, [graphs[i] for i in of_graph[other].tolist()])
         return Placed(of_graph, bounds, number, variant, edge_bounds, target, source)
+
+    def _others(self, number: Array, types: list[Any], first_read: Array, other: Array, graphs: list[Graph]) -> Array:
+        """Variants of steps (at places ``other``) that may make or read something else than where they were first met."""
+        steps = number[other]
+        made = self._shape_numbers([types[i] for i in other.tolist()])
+        read = np.where(
+            self._steps.columns["sized"][steps], self._shape_numbers([types[i] for i in first_read[other].tolist()]), 0
+        )
+        implied = self._steps.columns["variant"][steps] >= 0
+        keys = (steps.astype(np.int64) * len(self._shapes) + made) * len(self._shapes) + read
+        # Where the weight has to be looked up every place is a case of its own.
+        keys = np.where(implied, keys, -1 - np.arange(len(keys)))
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        found = np.empty(len(first), dtype=np.int32)
+        for case, i in enumerate(first.tolist()):
+            seen = (int(steps[i]), int(made[i]), int(read[i]))
+            known = self._seen.get(seen) if implied[i] else None
+            if known is None:
+                place = other[i]
+                known = self._variant(seen[0], types[place], types[first_read[place]], graphs[i])
+                self._seen[seen] = known
+            found[case] = known
+        return found[inverse]
+
+    def _shape_numbers(self, types: list[tuple[TensorType, ...]]) -> Array:
+        """Numbers of the shapes of first outputs."""
+        known, shapes = self._shape_of, self._shapes
+        found = np.empty(len(types), dtype=np.int64)
+        for place, type_ in enumerate(types):
+            number = known.get(id(type_))
+            if number is None:
+                number = known[id(type_)] = shapes.setdefault(type_[0].shape if type_ else (), len(shapes))
+            found[place] = number
+        return found
 
     def _learn(self, steps: list[Step], number: Array) -> Array:
         """New steps join the table. Gives the first place of each."""
