@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import subprocess
 import sys
@@ -267,6 +268,48 @@ def test_regions_constants_and_writes() -> None:
     source = check(Regions(), torch.randn(3, 4))
     assert "with torch.no_grad():" in source and 'with torch.autocast("cpu", dtype=torch.bfloat16):' in source
     assert "zeros[1:3] = 1" in source and "packed(" in source and "self.seen.copy_(" in source
+
+
+class Slope(nn.Module):
+    """Gradients turned on inside, and taken; a Jacobian beside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        jacobian = torch.vmap(torch.func.jacrev(self.net))(x)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            slope = torch.autograd.grad(self.net(x).sum(), x, create_graph=True)[0]
+        return slope, jacobian
+
+
+def test_derivatives() -> None:
+    source = check(Slope(), torch.randn(3, 3))
+    assert "with torch.enable_grad():" in source and "torch.autograd.grad((" in source
+    assert "torch.ops.aten.tanh_backward.default(" in source
+
+
+class Teacher(nn.Module):
+    """In training alone weights are made that a module then takes, which runs in both modes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 4))
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            if self.training:
+                for own, other in zip(self.teacher.parameters(), self.student.parameters()):
+                    own.lerp_(other, 0.1)
+            target = self.teacher(x)
+        return self.student(x), target
+
+
+def test_what_a_module_takes_in_one_mode_alone() -> None:
+    check(Teacher(), torch.randn(3, 6), same_hash=False)
 
 
 class Twice(nn.Module):

@@ -214,6 +214,6 @@ def context(item: Item) -> Context:
         mode, scope = "", ""
     else:
         mode, scope = first.mode, first.scope
-    grad = any(c.grad for c in (first, *rest))
+    grad = first.grad if all(c.grad == first.grad for c in rest) else True
     autocast = first.autocast if all(c.autocast == first.autocast for c in rest) else ""
     return Context(mode, scope, grad, autocast)

@@ -65,7 +65,8 @@ class Body(Sizes):
         # What surrounds the whole call is said where it is called.
         outer = self.outer
         mode, scope = ("", "") if (found.mode, found.scope) == (outer.mode, outer.scope) else (found.mode, found.scope)
-        return Context(mode, scope, found.grad or not outer.grad, "" if found.autocast == outer.autocast else found.autocast)
+        grad = True if found.grad == outer.grad else found.grad
+        return Context(mode, scope, grad, "" if found.autocast == outer.autocast else found.autocast)
 
     def _open(self, around: Context, before: Context) -> None:
         if around == NEUTRAL:
@@ -280,7 +281,9 @@ class Body(Sizes):
             if not (type(item) is Step and item.op == "by_mode" and item.scope == around.scope):
                 break
             self._join_modes(item, around, made, start + len(run) + skipped)
-        for edge in self.results:
+        # What a module takes that runs in both modes, it takes in one of them only.
+        taken = [edge for item in after if type(item) is Call and not self._context(item).mode for edge in self.reads(item)]
+        for edge in dict.fromkeys((*self.results, *taken)):
             if edge in made and edge not in self.forced:
                 name = hints.fresh("extra", self._free)
                 self.forced[edge] = name
@@ -339,7 +342,10 @@ class Body(Sizes):
         callee = self.access(loop.paths[0]) if loop.same else variable
         self.lines.append((self.indent + 1, f"{', '.join(names)} = {callee}({', '.join(arguments)})", None))
         for result, name in zip(loop.results, names):
-            self.bind(result, name)
+            wanted = self.forced.get(result, name)
+            if wanted != name:
+                self.line(f"{wanted} = {name}")
+            self.bind(result, wanted)
 
     def _iterable(self, loop: Loop) -> str:
         if loop.same:
