@@ -153,7 +153,9 @@ def test_auto_races_on_the_first_candidates_and_then_stops_racing(table: nl.task
     result = nl.search(space, table, "random", 10, init="auto", recipe=TINY, progress=False)
     rows = result.store.proposals(result.run_id)
     raced = [edit["race"] for edit in rows["edit"] if isinstance(edit, dict) and "race" in edit]
-    assert len(raced) == RACES and all(set(race) == {"random", "netformer"} for race in raced)
+    assert all(set(race) == {"random", "netformer"} for race in raced)
+    won = [winner(race, Context(task=table)) == "netformer" for race in raced]
+    assert len(raced) == 2 and len(set(won)) == 1 or len(raced) == RACES and len(set(won[:2])) == 2
     # On two epochs of a small table, written weights are far ahead: that is what the races see.
     assert list(rows["initialised_by"]).count("netformer") >= 6
 
@@ -190,6 +192,26 @@ def test_rungs_of_one_network_begin_alike(digits: nl.tasks.Task, tmp_path: Path)
     _, rows = evolved(digits, f"auto+ghn:{file}", "successive-halving", "24 epochs")
     for _, own in rows.groupby("graph_hash"):
         assert own["initialised_by"].nunique() == 1 and own["init"].nunique() == 1
+
+
+def test_what_is_cheaper_is_chosen_more_often_where_it_pays_as_much(digits: nl.tasks.Task) -> None:
+    """A child that begins with its parents' weights trains for half the epochs: two of them for one from random weights."""
+    context = Context(task=digits, recipe=nl.training.recipe("express", epochs=4))
+    shares = []
+    for epochs in (4, 1):
+        initialising = Initialising(context, "auto")
+        initialising._learned.clear()
+        initialising._races["inherit"] = [True, True]
+        for i in range(40):
+            initialising._credits.tell("inherit" if i % 2 else "random", float(i % 4 < 2))
+        graph = nl.spaces.Conv(input_shape=(1, 8, 8), num_classes=10).sample(np.random.default_rng(0))
+        state, lineage = nl.build(graph, seed=0).state_dict(), Lineage(initialised_by="inherit")
+        names = []
+        for i in range(150):
+            initialising._chosen.clear()
+            names.append(initialising.apply(i, Proposal(graph, state, epochs, lineage=lineage)).lineage.initialised_by)
+        shares.append(names.count("inherit") / len(names))
+    assert 0.25 < shares[0] < 0.75 and shares[1] > shares[0] + 0.15
 
 
 def test_races_count_towards_a_budget_in_epochs(table: nl.tasks.Task) -> None:

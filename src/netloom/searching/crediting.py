@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,11 +72,17 @@ class Credits:
         paid, told = self._paid.get(name, 0.0), self._told.get(name, 0.0)
         return 1.0 + paid, 1.0 + told - paid
 
-    def choose(self, names: Sequence[str], rng: numpy.random.Generator) -> str:
-        """One of ``names``: with chance ``floor`` each by itself, else by Thompson sampling."""
+    def choose(
+        self, names: Sequence[str], rng: numpy.random.Generator, costs: Mapping[str, float] | None = None
+    ) -> str:  # fmt: skip
+        """One of ``names``: with chance ``floor`` each by itself, else by Thompson sampling.
+
+        With ``costs`` of a candidate, it is what is paid for the cost that counts.
+        """
         if len(names) == 1:
             return names[0]
         if rng.random() < self.floor * len(names):
             return names[int(rng.integers(len(names)))]
-        drawn = [float(rng.beta(*self.believed(name))) for name in names]
+        costs = costs or {}
+        drawn = [float(rng.beta(*self.believed(name))) / costs.get(name, 1.0) for name in names]
         return names[drawn.index(max(drawn))]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("netloom.search")
 
-#: Races that every initialiser takes part in before results decide, and the share of a training that a race is, at most so many
-#: steps.
-RACES, _RACE_SHARE, _RACE_STEPS = 3, 0.2, 60
+#: Races that an initialiser takes part in at most before results decide, fewer where the first ones agree; and the share of a
+#: training that a race is, at most so many steps.
+RACES, _AGREEING, _RACE_SHARE, _RACE_STEPS = 3, 2, 0.2, 60
 #: The share of candidates that every initialiser keeps, random weights among them, whatever is believed of it.
 _FLOOR = 0.06
 #: Marks the generator that draws initialisers, so that a strategy's own draws stay what they are.
@@ -81,16 +81,18 @@ class Arm:
 class Initialising:
     """Gives every proposal of a search its first weights, as ``spec`` (see `read_init`) has it; "" leaves proposals alone.
 
-    ``"auto"`` never trusts anyone: each initialiser races `RACES` times, on the same graph, with the same batches, for a
-    fifth of a training at most, and has to beat random weights by more than the standard error of a score. Afterwards a
-    bandit (`Credits`) is paid for candidates among the best fifth, and keeps a floor for all, random weights among them. What
-    it knows it knows from results: a search that is resumed comes back to where it was.
+    ``"auto"`` never trusts anyone: each initialiser races with random weights, on the same graph, with the same batches, for a
+    fifth of a training at most, and has to beat them by more than the standard error of a score: twice, or a third time where
+    the first two disagree. Afterwards a bandit (`Credits`) is paid for candidates among the best fifth, for the epochs that
+    they take, and keeps a floor for all, random weights among them. What it knows it knows from results: a search that is
+    resumed comes back to where it was.
     """
 
     context: Context
     spec: str = ""
     _learned: list[Learned] = field(default_factory=list, init=False)
-    _races: dict[str, int] = field(default_factory=dict, init=False)
+    #: Races of each initialiser: whether it won.
+    _races: dict[str, list[bool]] = field(default_factory=dict, init=False)
     _chosen: dict[str, str] = field(default_factory=dict, init=False)
     _credits: Credits = field(default_factory=lambda: Credits(floor=_FLOOR), init=False)
     _paying: Paying = field(default_factory=Paying, init=False)
@@ -158,18 +160,29 @@ class Initialising:
             arm = makers[earlier]()
             if arm is not None:
                 return arm.of(proposal)
-        if any(self._races.get(name, 0) < RACES for name in makers if name != RANDOM):
-            arms = {name: arm for name, maker in makers.items() if (arm := maker()) is not None}
-            new = [name for name in arms if name != RANDOM and self._races.get(name, 0) < RACES]
-            if new:
-                return self._raced(proposal, arms)
-        names = sorted(makers)
+        racing = {name: maker() for name, maker in makers.items() if name != RANDOM and not self._is_settled(name)}
+        arms = {name: arm for name, arm in racing.items() if arm is not None}
+        if arms:
+            return self._raced(proposal, {**arms, RANDOM: Arm(RANDOM, None, _planned(proposal))})
+        names, costs = sorted(makers), {proposal.lineage.initialised_by: self._cost(proposal)}
         while True:
-            chosen = self._credits.choose(names, rng)
+            chosen = self._credits.choose(names, rng, costs)
             arm = makers[chosen]()
             if arm is not None:
                 return arm.of(proposal)
             names.remove(chosen)  # outside its family
+
+    def _is_settled(self, name: str) -> bool:
+        """Whether an initialiser has raced enough."""
+        won = self._races.get(name, [])
+        return len(won) >= RACES or (len(won) >= _AGREEING and len(set(won)) == 1)
+
+    def _cost(self, proposal: Proposal) -> float:
+        """What training a proposal with its own weights costs, as a share of training it from other ones."""
+        recipe = self.context.recipe
+        if proposal.weights is None or proposal.epochs is None or recipe is None:
+            return 1.0
+        return min(1.0, max(proposal.epochs, 1) / recipe.epochs)
 
     # -- races -----------------------------------------------------------------------------------------------------
     def _raced(self, proposal: Proposal, arms: Mapping[str, Arm]) -> Proposal:
@@ -197,7 +210,7 @@ class Initialising:
         if isinstance(edit, dict) and isinstance(edit.get("race"), dict):
             first = winner(edit["race"], self.context)
             for arm in edit["race"]:
-                self._races[arm] = self._races.get(arm, 0) + 1
+                self._races.setdefault(arm, []).append(arm == first)
                 self._credits.tell(arm, float(arm == first))
         self._chosen[result.graph.hash] = name
         self._credits.tell(name, float(self._paying.of(result.score)))

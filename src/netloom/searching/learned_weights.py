@@ -107,7 +107,8 @@ class HypernetworkWeights(Learned):
         from ..ghn.refitting import refitted
 
         context = self._context
-        assert context is not None and context.task is not None and context.recipe is not None and self.ghn is not None
+        if context is None or context.task is None or context.recipe is None or self.ghn is None:
+            return None
         better = sorted(results, key=lambda result: -(result.score or 0.0))[: max(_LEAST // 2, len(results) // 2)]
         per_epoch = math.ceil(len(context.task.train) / context.recipe.batch_size)
         steps = round(_SHARE * per_epoch * sum(result.epochs for result in results if not result.reused))
