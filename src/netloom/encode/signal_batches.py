@@ -201,8 +201,9 @@ class _Calls(NamedTuple):
 def _calls(raw: Raw, variants: Variants) -> _Calls:
     # The value that comes in is as an input.
     came_in = place_of(Label(NUMBER["input"], "input", 0))
-    label = np.array([variant.call.label for variant in variants.found] + [came_in])[raw.variant]
-    role = np.array([variant.call.role for variant in variants.found] + [Role.BEGIN])[raw.variant]
+    step = variants.found.columns["step"]
+    label = np.append(variants.steps.columns["label"][step], came_in)[raw.variant]
+    role = np.append(variants.steps.columns["role"][step], Role.BEGIN)[raw.variant]
     sizes = np.diff(raw.bounds)
     block = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     position = np.arange(len(block)) - np.repeat(raw.bounds[:-1], sizes)

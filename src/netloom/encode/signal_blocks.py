@@ -14,7 +14,7 @@ import numpy as np
 from ..graph.tree import edges
 from ..ops import Edge
 from .hash_mixing import mixed
-from .step_variants import Placed, Shape, Variants
+from .step_variants import Placed, Variants
 
 if TYPE_CHECKING:
     from ..graph.graph import Graph
@@ -24,6 +24,7 @@ Array = np.ndarray[Any, Any]
 #: Graphs that are cut at once.
 AT_ONCE = 500
 _PLACE, _READ, _RESULT = np.uint64(0x2545F491), np.uint64(0x5851F42D), np.uint64(0xD6E8FEB86659FD93)
+_SORT, _ELEMENTS = np.uint64(0x8EBC6AF09C88C6E3), np.uint64(0x589965CC75374CC3)
 _ENTERED, _LAST = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
 
 
@@ -191,26 +192,19 @@ def _by_graph(steps: Placed, result: Array, first: Array) -> list[Array]:
 
 
 class _Codes:
-    """Numbers of 64 bits of variants: of what they make and read, whatever their names; and of the shapes that they make."""
+    """Numbers of 64 bits of variants: of what they do and make, whatever their names; and of the shapes that they make."""
 
     def __init__(self, variants: Variants) -> None:
         self._variants = variants
-        self._classes: dict[tuple[Any, ...], int] = {}
-        self._shapes: dict[Shape, int] = {}
         self._codes = np.zeros(0, dtype=np.uint64)
         self._of_shapes = np.zeros(0, dtype=np.uint64)
 
     def __call__(self) -> tuple[Array, Array]:
         """Codes and codes of shapes of all variants so far (V,)."""
-        new = self._variants.found[len(self._codes) :]
-        if new:
-            classes, shapes = self._classes, self._shapes
-            of_shapes = [shapes.setdefault(variant.shape, len(shapes)) for variant in new]
-            keys = [
-                (of.call.label, of.call.role, len(of.call.reads), of.settings[:4], shape, of.elements)
-                for of, shape in zip(new, of_shapes)
-            ]
-            numbers = [classes.setdefault(key, len(classes)) for key in keys]
-            self._codes = np.concatenate([self._codes, mixed(np.array(numbers, dtype=np.uint64) + np.uint64(1))])
-            self._of_shapes = np.concatenate([self._of_shapes, mixed(np.array(of_shapes, dtype=np.uint64) + np.uint64(1))])
+        step, shape, _, elements = (column[len(self._codes) :] for column in self._variants.found.columns.values())
+        if len(step):
+            of_shape = mixed(shape.astype(np.uint64) + np.uint64(1))
+            sort = self._variants.steps.columns["sort"][step].astype(np.uint64)
+            code = mixed(mixed(sort ^ _SORT) + of_shape + mixed(elements.view(np.uint64) ^ _ELEMENTS))
+            self._codes, self._of_shapes = np.concatenate([self._codes, code]), np.concatenate([self._of_shapes, of_shape])
         return self._codes, self._of_shapes

@@ -11,7 +11,7 @@ import numpy as np
 from ..ops import Size
 from .signal_batches import Signals
 from .signal_blocks import spread
-from .step_variants import DROPOUT, Variant, is_sized
+from .step_variants import DROPOUT, is_sized
 from .vocabulary import LABELS, NUMBER
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 Form = tuple[float, float, int]
 
 LINEAR = NUMBER["linear"]
-_CHANNELS_LAST = frozenset(NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding"))
+_CHANNELS_LAST = [NUMBER[kind] for kind in ("linear", "layer_norm", "attention", "embedding")]
 
 #: By the identity of an entry of a tensor table: how many of its elements are parameters of their own, and the entry.
 _OWN: dict[int, int] = {}
@@ -106,28 +106,30 @@ def _first_extents(found: Signals, block: Array, graph: Array) -> Array:
     whole = np.zeros(len(found.silent))
     some = np.flatnonzero(np.diff(found.of.live_bounds)[block] > 0)
     first = some[np.flatnonzero(np.diff(graph[some], prepend=-1))]
-    variants = found.of.variants[found.of.live_bounds[block[first]]]
-    different, number = np.unique(variants, return_inverse=True)
-    extents = np.array([_own_form(found.variants.found[i])[1] for i in different.tolist()] or [0.0])
-    whole[graph[first]] = extents[number] if len(number) else 0.0
+    whole[graph[first]] = _forms(found, found.of.variants[found.of.live_bounds[block[first]]], "shape")[:, 1]
     return whole
 
 
 def _columns(found: Signals, variants: Array) -> Array:
     """Width, extent and axes made, width and extent read, elements, kernel, stride, padding, rate (C, 10) of variants."""
-    different, number = np.unique(variants, return_inverse=True)
-    rows = np.array([_row(found.variants.found[i]) for i in different.tolist()], dtype=np.float64).reshape(-1, 10)
-    return rows[number]
+    steps = found.variants.found.columns["step"][variants]
+    numbers = [found.variants.steps.columns[name][steps] for name in ("kernel", "stride", "padding", "rate")]
+    elements = found.variants.found.columns["elements"][variants]
+    return np.column_stack([
+        _forms(found, variants, "shape"), _forms(found, variants, "read")[:, :2], elements, *numbers
+    ])  # fmt: skip
 
 
-def _row(variant: Variant) -> tuple[float, ...]:
-    width, extent, axes = _own_form(variant)
-    read = _form(variant.read, LABELS[variant.call.label].kind in _CHANNELS_LAST)
-    return (width, extent, axes, *read[:2], variant.elements, *variant.settings[:4])
-
-
-def _own_form(variant: Variant) -> Form:
-    return _form(variant.shape, LABELS[variant.call.label].kind in _CHANNELS_LAST)
+def _forms(found: Signals, variants: Array, what: str) -> Array:
+    """Forms (C, 3) of the shapes that variants make or read, each different one worked out once."""
+    known = found.variants
+    kinds = np.array([label.kind for label in LABELS] or [0])
+    kind = kinds[known.steps.columns["label"][known.found.columns["step"][variants]]]
+    keys = known.found.columns[what][variants] * 2 + np.isin(kind, _CHANNELS_LAST)
+    different, number = np.unique(keys, return_inverse=True)
+    shapes = list(known.shapes)
+    forms = [_form(shapes[key // 2], bool(key % 2)) for key in different.tolist()]
+    return np.array(forms, dtype=np.float64).reshape(-1, 3)[number]
 
 
 @lru_cache(maxsize=50_000)

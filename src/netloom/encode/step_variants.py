@@ -42,16 +42,6 @@ class Settings(NamedTuple):
 _NO_SETTINGS = Settings(0.0, 0.0, 0.0, 0.0, "")
 
 
-class Variant(NamedTuple):
-    """A step with the shape that it makes, the shape that it reads first (its own where it reads nothing), weight elements."""
-
-    call: Call
-    settings: Settings
-    shape: Shape
-    read: Shape
-    elements: float
-
-
 class Placed(NamedTuple):
     """All steps of some graphs (S,), one graph after the other: of which graph, which step, which variant; what they read.
 
@@ -68,25 +58,33 @@ class Placed(NamedTuple):
 
 
 class Variants:
-    """All different steps and variants that were met, in order."""
+    """All different steps and variants that were met, in order.
+
+    ``steps`` are columns over steps: label, role, ``sort`` (steps of one do the same, whatever their names), kernel, stride,
+    padding, rate. ``found`` are columns over variants: the step, the number in ``shapes`` of what it makes and of what it reads
+    first (that of () where no size is read), and how many elements its weight has.
+    """
 
     def __init__(self) -> None:
-        self.found: list[Variant] = []
         self.names: dict[str, int] = {}
+        self.shapes: dict[Shape, int] = {(): 0}
+        self.steps = _Table(
+            own=np.int32, label=np.int32, role=np.int32, sort=np.int64, sized=bool, implied=bool, begin=np.int64,
+            count=np.int32, variant=np.int32, type=np.int64, read=np.int64, kernel=float, stride=float, padding=float,
+            rate=float,
+        )  # fmt: skip
+        self.found = _Table(step=np.int32, shape=np.int64, read=np.int64, elements=np.float64)
         self._numbers = _Numbers()
-        self._steps = _Table(
-            own=np.int32, sized=bool, begin=np.int64, count=np.int32, variant=np.int32, type=np.int64, read=np.int64
-        )
+        self._sorts: dict[tuple[Any, ...], int] = {}
+        self._weights: list[str] = []
         self._reads: list[Array] = []
         self._num_reads = 0
-        self._calls: list[Call] = []
-        self._settings: list[Settings] = []
-        self._by_key: dict[tuple[Any, ...], int] = {}
-        #: By step and the numbers of the shapes that it makes and reads.
-        self._seen: dict[tuple[int, int, int], int] = {}
-        #: Numbers of shapes; the same by the identity of a step's types.
-        self._shapes: dict[Shape, int] = {}
+        #: Variants by step and shapes in one number; with the size of the weight where that does not follow.
+        self._seen: dict[Any, int] = {}
         self._shape_of: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.found.columns["step"])
 
     def placed(self, graphs: Sequence[Graph]) -> Placed:
         """The steps of graphs; those that are new join."""
@@ -99,7 +97,7 @@ class Variants:
         bounds = np.concatenate([[0], np.cumsum(sizes)])
         of_graph = np.repeat(np.arange(len(graphs), dtype=np.int32), sizes)
         first = self._learn(steps, number)
-        known = self._steps.columns
+        known = self.steps.columns
         counts = known["count"][number]
         edge_bounds = np.concatenate([[0], np.cumsum(counts)])
         target = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
@@ -112,54 +110,23 @@ class Variants:
         made = np.fromiter(map(id, types), np.int64, len(types))
         # Where no size is read, only what is made tells variants apart.
         read = np.where(known["sized"][number], made[first_read], 0)
-        known["type"][number[first]], known["read"][number[first]] = made[first], read[first]
-        for place in first.tolist():
-            i = number[place]
-            if known["variant"][i] == -1:
-                known["variant"][i] = self._variant(i, types[place], types[first_read[place]], graphs[of_graph[place]])
+
+        def variants(places: Array) -> Array:
+            at, before = places.tolist(), first_read[places].tolist()
+            owners = [graphs[i] for i in of_graph[places].tolist()]
+            return self._variants(number[places], [types[i] for i in at], [types[i] for i in before], owners)
+
+        new = number[first]
+        known["type"][new], known["read"][new], known["variant"][new] = made[first], read[first], variants(first)
         variant = known["variant"][number]
-        other = np.flatnonzero((variant < 0) | (known["type"][number] != made) | (known["read"][number] != read))
+        other = np.flatnonzero(~known["implied"][number] | (known["type"][number] != made) | (known["read"][number] != read))
         if len(other):
-            variant[other] = self._others(number, types, first_read, other, [graphs[i] for i in of_graph[other].tolist()])
+            variant[other] = variants(other)
         return Placed(of_graph, bounds, number, variant, edge_bounds, target, source)
-
-    def _others(self, number: Array, types: list[Any], first_read: Array, other: Array, graphs: list[Graph]) -> Array:
-        """Variants of steps (at places ``other``) that may make or read something else than where they were first met."""
-        steps = number[other]
-        made = self._shape_numbers([types[i] for i in other.tolist()])
-        read = np.where(
-            self._steps.columns["sized"][steps], self._shape_numbers([types[i] for i in first_read[other].tolist()]), 0
-        )
-        implied = self._steps.columns["variant"][steps] >= 0
-        keys = (steps.astype(np.int64) * len(self._shapes) + made) * len(self._shapes) + read
-        # Where the weight has to be looked up every place is a case of its own.
-        keys = np.where(implied, keys, -1 - np.arange(len(keys)))
-        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        found = np.empty(len(first), dtype=np.int32)
-        for case, i in enumerate(first.tolist()):
-            seen = (int(steps[i]), int(made[i]), int(read[i]))
-            known = self._seen.get(seen) if implied[i] else None
-            if known is None:
-                place = other[i]
-                known = self._variant(seen[0], types[place], types[first_read[place]], graphs[i])
-                self._seen[seen] = known
-            found[case] = known
-        return found[inverse]
-
-    def _shape_numbers(self, types: list[tuple[TensorType, ...]]) -> Array:
-        """Numbers of the shapes of first outputs."""
-        known, shapes = self._shape_of, self._shapes
-        found = np.empty(len(types), dtype=np.int64)
-        for place, type_ in enumerate(types):
-            number = known.get(id(type_))
-            if number is None:
-                number = known[id(type_)] = shapes.setdefault(type_[0].shape if type_ else (), len(shapes))
-            found[place] = number
-        return found
 
     def _learn(self, steps: list[Step], number: Array) -> Array:
         """New steps join the table. Gives the first place of each."""
-        known = len(self._calls)
+        known = len(self._weights)
         new = np.flatnonzero(number >= known)
         first = np.empty(len(self._numbers) - known, dtype=np.intp)
         first[number[new[::-1]] - known] = new[::-1]
@@ -167,37 +134,68 @@ class Variants:
             return first
         calls = [call_of(steps[place]) for place in first.tolist()]
         settings = [_settings(call) for call in calls]
-        names = self.names
+        names, sorts = self.names, self._sorts
         own = [names.setdefault(call.step.name, len(names)) for call in calls]
         reads = [names.setdefault(name, len(names)) for call in calls for name in call.reads]
         self._reads.append(np.array(reads, dtype=np.int32))
         count = np.array([len(call.reads) for call in calls])
         begin = self._num_reads + np.cumsum(count) - count
         self._num_reads += int(count.sum())
-        # −1: not yet known; −2: to be looked up wherever the step stands.
-        variant = [-2 if found.weight and not _is_implied(call.step) else -1 for call, found in zip(calls, settings)]
+        keys = [(call.label, call.role, len(call.reads), found[:4]) for call, found in zip(calls, settings)]
+        kernel, stride, padding, rate = np.array([found[:4] for found in settings]).T
         zeros = np.zeros(len(calls), dtype=np.int64)
-        sized = [found is not _NO_SETTINGS for found in settings]
-        self._steps.extend(own=own, sized=sized, begin=begin, count=count, variant=variant, type=zeros, read=zeros)
-        self._calls += calls
-        self._settings += settings
+        self.steps.extend(
+            own=own, label=[call.label for call in calls], role=[call.role for call in calls],
+            sort=[sorts.setdefault(key, len(sorts)) for key in keys], sized=[found is not _NO_SETTINGS for found in settings],
+            implied=[not found.weight or _is_implied(call.step) for call, found in zip(calls, settings)], begin=begin,
+            count=count, variant=zeros, type=zeros, read=zeros, kernel=kernel, stride=stride, padding=padding, rate=rate,
+        )  # fmt: skip
+        self._weights += [found.weight for found in settings]
         return first
 
-    def _variant(self, i: int, made: tuple[TensorType, ...], read: tuple[TensorType, ...], graph: Graph) -> int:
-        """The number of the variant of step i that makes and reads values of these types."""
-        call, settings = self._calls[i], self._settings[i]
-        shape = made[0].shape if made else ()
-        before = read[0].shape if read and settings is not _NO_SETTINGS else ()
-        elements = 0.0
-        if settings.weight:
-            numel: Any = graph.tensors[settings.weight].type.numel
-            elements = 1.0 if isinstance(numel, Size) else float(numel)
-        key = (i, shape, before, elements)
-        known = self._by_key.get(key)
-        if known is None:
-            known = self._by_key[key] = len(self.found)
-            self.found.append(Variant(call, settings, shape, before, elements))
-        return known
+    def _variants(self, steps: Array, made: list[Any], read: list[Any], graphs: list[Graph]) -> Array:
+        """Variants of steps that make and read values of these types; those that are new join."""
+        known = self.steps.columns
+        shape = self._shape_numbers(made)
+        before = np.where(known["sized"][steps], self._shape_numbers(read), 0)
+        keys = (steps.astype(np.int64) << 40) | (shape << 20) | before
+        implied = known["implied"][steps]
+        # Where the weight has to be looked up every place is a case of its own.
+        cases = np.where(implied, keys, -1 - np.arange(len(keys)))
+        _, first, inverse = np.unique(cases, return_index=True, return_inverse=True)
+        found, count = np.empty(len(first), dtype=np.int32), len(self)
+        new: list[int] = []
+        elements: list[float] = []
+        for case, (i, key, follows) in enumerate(zip(first.tolist(), keys[first].tolist(), implied[first].tolist())):
+            number = self._seen.get(key) if follows else None
+            if number is None:
+                size = self._elements(int(steps[i]), graphs[i])
+                number = self._seen.setdefault(key if follows else (key, size), count + len(new))
+                if number == count + len(new):
+                    new.append(i)
+                    elements.append(size)
+            found[case] = number
+        self.found.extend(step=steps[new], shape=shape[new], read=before[new], elements=elements)
+        return found[inverse]
+
+    def _elements(self, step: int, graph: Graph) -> float:
+        """How many elements the weight of a step has."""
+        weight = self._weights[step]
+        if not weight:
+            return 0.0
+        numel: Any = graph.tensors[weight].type.numel
+        return 1.0 if isinstance(numel, Size) else float(numel)
+
+    def _shape_numbers(self, types: list[tuple[TensorType, ...]]) -> Array:
+        """Numbers of the shapes of first outputs."""
+        known, shapes = self._shape_of, self.shapes
+        found = []
+        for of_step in types:
+            number = known.get(id(of_step))
+            if number is None:
+                number = known[id(of_step)] = shapes.setdefault(of_step[0].shape if of_step else (), len(shapes))
+            found.append(number)
+        return np.array(found, dtype=np.int64)
 
 
 def is_sized(kind: int, reach: int) -> bool:
