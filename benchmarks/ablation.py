@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 import time
@@ -124,7 +125,7 @@ def show_auto(name: str, rows: list[dict[str, Any]]) -> None:
     before, after = ([run_of(row) for row in rows if row["step"] == step.name] for step in (STEPS[0], AUTO))
     gain = paired(before, after)
     if gain is not None:
-        print(f"{name}: auto − random {gain[0]:+.4f} ± {gain[1] or float('nan'):.4f} over {len(after)} seeds")
+        print(f"{name}: auto − random {gain[0]:+.4f} ± {math.nan if gain[1] is None else gain[1]:.4f} over {len(after)} seeds")
 
 
 def run_of(row: dict[str, Any]) -> Run:
@@ -141,7 +142,7 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     for step in found.steps:
         own = found.of(step)
         gain = found.gain(step)
-        words = "" if gain is None else f"{gain[0]:+9.4f}  ± {gain[1] or float('nan'):.4f}"
+        words = "" if gain is None else f"{gain[0]:+9.4f}  ± {math.nan if gain[1] is None else gain[1]:.4f}"
         seconds = [row["cpu_seconds"] for row in rows if row["step"] == step]
         valid, test = sum(found.final(step)) / len(own), sum(run.test_score or 0.0 for run in own) / len(own)
         print(f"{step:<20}{len(own):>6}{valid:>12.4f}{test:>9.4f}{words:<27}{sum(seconds) / len(seconds):>8.0f}")
