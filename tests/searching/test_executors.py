@@ -171,7 +171,7 @@ def test_workers_end_with_the_search_that_began_them(tmp_path: Path) -> None:
     )
     search = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"})
     worker = None
-    for _ in range(200):
+    for _ in range(900):
         command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(search.pid)]
         told = subprocess.run(command, capture_output=True, text=True).stdout
         found = [int(line.split()[0]) for line in told.splitlines() if "netloom.searching.worker" in line]
@@ -182,7 +182,7 @@ def test_workers_end_with_the_search_that_began_them(tmp_path: Path) -> None:
     assert worker is not None
     search.kill()
     search.wait()
-    for _ in range(100):
+    for _ in range(900):  # it may still be importing
         if not Path(f"/proc/{worker}").exists():
             break
         time.sleep(0.1)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..errors import ShapeError
 from .arguments import Param, attr, choice, tensor
 from .dims import Dims, elementwise
+from .dtypes import is_integer
 from .operator import Operator, TensorType, pretty
 
 FORMATS = choice("contiguous_format", "channels_last", "channels_last_3d", "preserve_format")
@@ -68,6 +69,11 @@ class RequiresGrad(_Same):
     name = "requires_grad"
     code = "{x}.requires_grad_()"
     calls: ClassVar[dict[str, str]] = {}
+
+    def infer(self, a: SimpleNamespace) -> TensorType:
+        if is_integer(a.x.dtype):
+            raise ShapeError(f"only floating point and complex numbers can require gradients, not {a.x.dtype}; convert x first")
+        return super().infer(a)
 
 
 class Detach(_Same):
