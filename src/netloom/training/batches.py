@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrainingError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: As many batches are gathered at once as have this size: one call for all costs less than one for each.
 BYTES_TOGETHER = 1 << 21
+#: Of parts that are smaller than that, batches of so many epochs at most.
+EPOCHS_TOGETHER = 8
 #: Factors that keep the streams of random numbers of seeds, epochs and batches apart.
 _SEED, _EPOCH = 1_000_003, 7_368_787
 
@@ -34,8 +37,9 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
     samples = min(len(part), batches_per_epoch(len(part), size) * size)
     together = max(1, BYTES_TOGETHER // (4 * size * math.prod(part.shape)))
     augmented = recipe.crop or recipe.flip or recipe.cutout
-    if isinstance(part, Split) and not augmented and size * together >= 2 * samples:
-        return _of_several_epochs(part, size, samples, size * together // samples, seed)
+    several = min(EPOCHS_TOGETHER, recipe.epochs, size * together // samples)
+    if several > 1 and isinstance(part, Split) and not augmented:
+        return _of_several_epochs(part, size, samples, several, seed)
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         if first * size >= samples:
@@ -60,19 +64,16 @@ def _of_several_epochs(
     """The same for a part so small that several epochs are gathered at once: an epoch of a small network takes milliseconds."""
     import torch
 
-    gathered: dict[int, list[list[tuple[Tensor, Tensor]]]] = {}
+    @lru_cache(maxsize=1)
+    def gathered(group: int) -> list[list[tuple[Tensor, Tensor]]]:
+        epochs = range(group * together, (group + 1) * together)
+        order = torch.cat([order_of_rows(len(part), seed, each)[:samples] for each in epochs])
+        x, y = next(part.batches(len(order), order=order))
+        return [list(zip(xs.split(size), ys.split(size))) for xs, ys in zip(x.split(samples), y.split(samples))]
 
     def batches(epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         group, place = divmod(epoch, together)
-        if group not in gathered:
-            gathered.clear()
-            epochs = range(group * together, (group + 1) * together)
-            order = torch.cat([order_of_rows(len(part), seed, each)[:samples] for each in epochs])
-            x, y = next(part.batches(len(order), order=order))
-            gathered[group] = [
-                list(zip(xs.split(size), ys.split(size))) for xs, ys in zip(x.split(samples), y.split(samples))
-            ]  # fmt: skip
-        yield from gathered[group][place][first:]
+        yield from gathered(group)[place][first:]
 
     return batches
 
