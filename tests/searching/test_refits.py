@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import netloom as nl
-from netloom.searching import Proposal, Result, search
+from netloom.searching import ClosedLoop, PredictorSearch, Proposal, Result, search
 from netloom.searching.context import Context
 from netloom.searching.initialising import Initialising
 from netloom.searching.refits import Refits
@@ -80,8 +80,20 @@ def test_what_a_fit_raises_comes_to_the_one_who_asks() -> None:
         refits.latest(1, lambda: 1)
 
 
-@pytest.mark.parametrize("strategy", ["predictor?initial=5&pool=20", "loop?after=5"])
-def test_searches_with_several_workers_use_what_was_learned(strategy: str, tmp_path: Path) -> None:
+class Sizes:
+    """Scores go with the parameters: fitted in no time, so that its fit is there before many candidates are trained."""
+
+    def fit(self, graphs: list[Any], scores: list[float]) -> None:
+        self.line = np.polyfit([np.log(graph.num_params) for graph in graphs], scores, 1)
+
+    def predict(self, graphs: list[Any]) -> Any:
+        return np.polyval(self.line, [np.log(graph.num_params) for graph in graphs])
+
+
+@pytest.mark.parametrize(
+    "strategy", [PredictorSearch(initial=5, pool=20, predictor=Sizes()), ClosedLoop(score=[Sizes()], after=5)]
+)
+def test_searches_with_several_workers_use_what_was_learned(strategy: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((200, 4)).astype("float32")
     task = nl.tasks.from_arrays(x, (x[:, 0] * x[:, 1] > 0).astype(int), name="signs")

@@ -98,10 +98,8 @@ class HypernetworkWeights(Learned):
     def latest(self) -> Hypernetwork:
         """The hypernetwork as it is now."""
         assert self.ghn is not None
-        if not self._due:
-            return self.ghn
-        results = self._results[: self._due]
-        return self._refits.latest(self._due, lambda: self._refitted(results)) or self.ghn
+        due = self._due
+        return self._refits.latest(due, lambda: self._refitted(self._results[:due])) or self.ghn if due else self.ghn
 
     def _refitted(self, results: Sequence[Result]) -> Hypernetwork | None:
         from ..ghn.refitting import refitted

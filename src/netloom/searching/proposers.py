@@ -162,8 +162,8 @@ class FromGenerator(Proposer):
 
     def ready(self) -> bool:
         if self._due:
-            results = self._results[: self._due]
-            self._latest = self._refits.latest(self._due, lambda: self._fitted(results))
+            due = self._due
+            self._latest = self._refits.latest(due, lambda: self._fitted(self._results[:due]))
         return self._latest is not None
 
     def _fitted(self, results: Sequence[Result]) -> tuple[Any, float] | None:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,23 +130,20 @@ class Surrogate:
         """Whether predictions can be made; sees to the fit where that is due."""
         if self.is_fixed:
             self._in_use = _Fitted(self._due, self._known_at_due, self.predictor)
-        elif (fitted := self._refits.latest(self._due, self._fit())) is not None:
-            self._in_use = fitted
+        else:
+            due, known = self._due, self._known_at_due
+            self._in_use = self._refits.latest(due, lambda: _Fitted(due, known, self._fitted(due))) or self._in_use
         if self._in_use.predictor is not None:
             self.predictor = self._in_use.predictor
         return self._in_use.predictor is not None
 
-    def _fit(self) -> Callable[[], _Fitted]:
-        """What makes the fit that is due, of what is known now."""
-        due, known = self._due, self._known_at_due
-        scores = self._warm + [(result.graph, float(result.score or 0.0)) for result in self.results[:due]]
-        return lambda: _Fitted(due, known, self._fitted(scores))
-
-    def _fitted(self, known: Sequence[tuple[Graph, float]]) -> Any:
-        """The predictor, fitted on scores; None where it cannot be."""
+    def _fitted(self, due: int) -> Any:
+        """The predictor, fitted on what was known before and the first ``due`` results; None where it cannot be."""
         # The one in use goes on predicting meanwhile.
         predictor = copy.deepcopy(self.predictor) if self._beside else self.predictor
-        graphs, scores = [graph for graph, _ in known], [score for _, score in known]
+        results = self.results[:due]
+        graphs = [graph for graph, _ in self._warm] + [result.graph for result in results]
+        scores = [score for _, score in self._warm] + [float(result.score or 0.0) for result in results]
         try:
             if _is_ours(predictor):
                 predictor.fit(graphs, scores, seed=self.context.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -131,8 +131,8 @@ class GeneratorSearch(Strategy):
 
     # -- what is written ---------------------------------------------------------------------------------------------
     def _next_written(self) -> Proposal | None:
-        due, results, known = self._due, self._results[: self._due], self._known_then
-        latest = self._refits.latest(due, lambda: self._write(due, results, known))
+        due, known = self._due, self._known_then
+        latest = self._refits.latest(due, lambda: self._write(due, known))
         if latest is not None and latest is not self._latest:
             self._latest, self._written = latest, list(latest.networks)
         while self._written:
@@ -141,11 +141,11 @@ class GeneratorSearch(Strategy):
                 return self._proposal(graph, predicted)
         return None
 
-    def _write(self, due: int, results: Sequence[Result], known: set[str]) -> _Written:
+    def _write(self, due: int, known: set[str]) -> _Written:
         """Candidates of a generator fitted anew: a function of the results that are due, and of nothing after them."""
         import numpy as np
 
-        context = self.context
+        context, results = self.context, self._results[:due]
         scores = [score for _, score in self._warm] + [float(result.score or 0.0) for result in results]
         graphs = [graph for graph, _ in self._warm] + [result.graph for result in results]
         caps = self._caps()
