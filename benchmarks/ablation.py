@@ -97,11 +97,9 @@ def main() -> None:
                     with RESULTS.open("a") as file:
                         file.write(json.dumps(row) + "\n")
     for name in names:
-        found = [row for row in rows if row["task"] == name]
-        if found and given.auto:
-            show_auto(name, found)
-        elif found:
-            show(name, [row for row in found if row["step"] != AUTO.name])
+        found = [row for row in rows if row["task"] == name and (given.auto or row["step"] != AUTO.name)]
+        if found:
+            (show_auto if given.auto else show)(name, found)
 
 
 def measured(name: str, step: Any, seed: int) -> dict[str, Any] | None:
@@ -125,7 +123,12 @@ def show_auto(name: str, rows: list[dict[str, Any]]) -> None:
     before, after = ([run_of(row) for row in rows if row["step"] == step.name] for step in (STEPS[0], AUTO))
     gain = paired(before, after)
     if gain is not None:
-        print(f"{name}: auto − random {gain[0]:+.4f} ± {math.nan if gain[1] is None else gain[1]:.4f} over {len(after)} seeds")
+        print(f"{name}: auto − random {shown(gain)} over {len(after)} seeds")
+
+
+def shown(gain: tuple[float, float | None]) -> str:
+    """A gain with half its interval, which one seed does not have."""
+    return f"{gain[0]:+.4f} ± {math.nan if gain[1] is None else gain[1]:.4f}"
 
 
 def run_of(row: dict[str, Any]) -> Run:
@@ -142,7 +145,7 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     for step in found.steps:
         own = found.of(step)
         gain = found.gain(step)
-        words = "" if gain is None else f"{gain[0]:+9.4f}  ± {math.nan if gain[1] is None else gain[1]:.4f}"
+        words = "" if gain is None else f"  {shown(gain)}"
         seconds = [row["cpu_seconds"] for row in rows if row["step"] == step]
         valid, test = sum(found.final(step)) / len(own), sum(run.test_score or 0.0 for run in own) / len(own)
         print(f"{step:<20}{len(own):>6}{valid:>12.4f}{test:>9.4f}{words:<27}{sum(seconds) / len(seconds):>8.0f}")
