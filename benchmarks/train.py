@@ -13,6 +13,9 @@ Ten networks sampled from the convolutional space (at most half a million multip
 - ``images`` (CIFAR-10): the same over images as torchvision's data set gives them, ToTensor and Normalize for each,
 - ``skorch`` and ``lightning``, with as few callbacks as they have.
 
+The peers run in a process of their own, whose allocator is as Python sets it up; netloom's training keeps the memory it frees
+(`netloom.training.memory`). ``tutorial_kept`` is the tutorial's loop in netloom's process: what is left of the difference.
+
 Prints the ratios netloom ÷ floor (bar: 1.10) and peer ÷ netloom (aim: 3 for the tutorial's loop on the median network), their
 medians, and the mean validation accuracy of each side. Peers that are not installed are left out: put
 ``pip install --no-deps --target DIR skorch tabulate pytorch-lightning lightning-utilities torchmetrics`` on PYTHONPATH.
@@ -22,12 +25,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +46,7 @@ import netloom as nl
 from netloom.training import Limits, Recipe, evaluate, run_loop
 from netloom.training.batches import batches_of
 from netloom.training.learner import NetworkLearner
+from netloom.training.memory import VARIABLE, keep_freed
 from netloom.training.precision import miscomputed, resolve
 from netloom.training.recipes import batches_per_epoch
 
@@ -101,6 +107,9 @@ class Sides:
         assert result.status == "ok", result
         learner.finish()
         return seconds, learner.network
+
+    def tutorial_kept(self) -> tuple[float, torch.nn.Module]:
+        return self.tutorial()
 
     def tutorial(self, dataset: Any = None) -> tuple[float, torch.nn.Module]:
         network = self.network()
@@ -190,37 +199,71 @@ def networks(name: str, count: int, task: nl.tasks.Task) -> Iterator[nl.Graph]:
         yield space.sample(rng)
 
 
-def measure(name: str, count: int, epochs: int, skipped: list[str], left_out: dict[str, str]) -> None:
+def recipe_of(name: str, epochs: int) -> Recipe:
+    return Recipe(epochs=epochs, batch_size=BATCH[name], learning_rate=1e-3, schedule="constant", warmup=0.0, clip_norm=None)
+
+
+def all_sides(name: str, count: int, epochs: int) -> Iterator[Sides]:
+    """Every network on a task, whose training images are made once, for the peers."""
     task = load(name)
-    recipe = Recipe(
-        epochs=epochs, batch_size=BATCH[name], learning_rate=1e-3, schedule="constant", warmup=0.0, clip_norm=None
-    )
-    assert len(task.train.x)  # made once, for the peers
-    rows: list[dict[str, Any]] = []
+    assert len(task.train.x)
     for graph in networks(name, count, task):
-        sides = Sides(graph, task, recipe, epochs)
-        row: dict[str, Any] = {"task": name, "macs": graph.flops // 2, "params": graph.num_params}
-        runs: dict[str, Callable[[], tuple[float, Any]]] = {
-            "floor": sides.floor, "netloom": sides.netloom, "lowered": sides.lowered, "tutorial": sides.tutorial,
-            "skorch": sides.skorch, "lightning": sides.lightning, **({"images": sides.images} if name == "cifar10" else {}),
-        }  # fmt: skip
-        turns = {"floor": TURNS, "netloom": TURNS, "tutorial": 2}
+        yield Sides(graph, task, recipe_of(name, epochs), epochs)
+
+
+def serve(name: str, count: int, epochs: int, asked: Any) -> None:
+    """In a process of its own: answers (number of a network, side) with CPU seconds and accuracy, or why there are none."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    made = list(all_sides(name, count, epochs))
+    while (question := asked.recv()) is not None:
+        number, side = question
+        try:
+            seconds, network = getattr(made[number], side)()
+        except ImportError as error:
+            asked.send(str(error).splitlines()[0][:100])
+        else:
+            asked.send((seconds, evaluate(network, made[number].task.valid).score))
+
+
+def measure(name: str, count: int, epochs: int, skipped: list[str], left_out: dict[str, str]) -> None:
+    peers_there, peers_here = multiprocessing.Pipe()
+    os.environ[VARIABLE] = "0"
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(name, count, epochs, peers_there), daemon=True)
+    process.start()
+    del os.environ[VARIABLE]
+    keep_freed()
+    turns = {"floor": TURNS, "netloom": TURNS, "lowered": 1, "tutorial_kept": 2, "tutorial": 2, "skorch": 1, "lightning": 1}
+    if name == "cifar10":
+        turns["images"] = 1
+    there = {"tutorial", "skorch", "lightning", "images"}
+    rows: list[dict[str, Any]] = []
+    for number, sides in enumerate(all_sides(name, count, epochs)):
+        row: dict[str, Any] = {"task": name, "macs": sides.graph.flops // 2, "params": sides.graph.num_params}
         for turn in range(TURNS):  # the fastest counts: others share the machine
-            for side, run in runs.items():
-                if side in left_out or side in skipped or turn >= turns.get(side, 1):
+            for side, most in turns.items():
+                if side in left_out or side in skipped or turn >= most:
                     continue
-                try:
-                    seconds, network = run()
-                except ImportError as error:
-                    left_out[side] = str(error).splitlines()[0][:100]
-                    continue
+                if side in there:
+                    peers_here.send((number, side))
+                    answer = peers_here.recv()
+                    if isinstance(answer, str):
+                        left_out[side] = answer
+                        continue
+                    seconds, score = answer
+                else:
+                    seconds, network = getattr(sides, side)()
+                    score = evaluate(network, sides.task.valid).score
                 row[side] = min(seconds / epochs, row.get(side, float("inf")))
                 if side != "floor":
-                    row[f"{side}_accuracy"] = evaluate(network, task.valid).score
+                    row[f"{side}_accuracy"] = score
         rows.append(row)
         shown = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items()}
         print(json.dumps(shown), flush=True)
-    peers = [side for side in runs if side not in ("floor", "netloom", "lowered") and side in rows[0]]
+    peers_here.send(None)
+    process.join()
+    peers = [side for side in turns if side not in ("floor", "netloom", "lowered") and side in rows[0]]
     ratios = [row["netloom"] / row["floor"] for row in rows]
     print(f"{name}: netloom ÷ floor: median {statistics.median(ratios):.3f}, largest {max(ratios):.3f}")
     if "lowered" in rows[0]:
@@ -231,7 +274,7 @@ def measure(name: str, count: int, epochs: int, skipped: list[str], left_out: di
     for side in peers:
         median = statistics.median(row[side] / row["netloom"] for row in rows)
         print(f"{name}: {side} ÷ netloom: median {median:.2f}, per network {[round(r[side] / r['netloom'], 2) for r in rows]}")
-    scored = [side for side in runs if f"{side}_accuracy" in rows[0]]
+    scored = [side for side in turns if f"{side}_accuracy" in rows[0]]
     scores = {side: round(statistics.mean(row[f"{side}_accuracy"] for row in rows), 4) for side in scored}
     print(f"{name}: mean validation accuracy after {epochs} epochs: {scores}")
 
@@ -245,9 +288,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    import logging
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, one thread")
     left_out: dict[str, str] = {}
     for name in options.tasks.split(","):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import NetloomError, TrainingError
 from .failures import is_out_of_memory, told
+from .memory import keep_freed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,6 +125,8 @@ def run_loop(
     loss and score (the higher the better) on held-out data. ``saving`` writes checkpoints and picks up what is there.
     ``on_step(steps)`` and ``on_epoch(epoch)`` are told; where ``on_epoch`` returns True the training ends there.
 
+    The process keeps memory that it frees from now on (`memory.keep_freed`).
+
     What goes wrong in the learner is a status; `NetloomError` and what callbacks raise comes through.
 
     >>> class Constant:
@@ -138,6 +141,7 @@ def run_loop(
     """
     if limits.epochs is None and limits.steps is None and limits.seconds is None:
         raise TrainingError("a training needs a limit in epochs, steps or seconds; this one would never end")
+    keep_freed()
     return _Loop(learner, batches, evaluate, limits, saving, on_step, on_epoch, clock).run()
 
 

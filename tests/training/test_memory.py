@@ -1,0 +1,51 @@
+"""Memory that is freed is kept: later blocks of the same size fault in no pages, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+
+COUNT = """
+import resource, torch
+from netloom.training.memory import keep_freed
+print(keep_freed())
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(10_000_000).sum()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+
+
+def counted(kept: str) -> tuple[str, int]:
+    """Whether memory is kept, and how many pages five blocks of 40 MB fault in when they are made again."""
+    done = subprocess.run([sys.executable, "-c", COUNT], env={**os.environ, "NETLOOM_KEEP_MEMORY": kept}, capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    said, faults = done.stdout.split()
+    return said, int(faults)
+
+
+def test_blocks_that_were_freed_are_used_again_without_new_pages():
+    said, faults = counted("1")
+    assert said == "True" and faults < 200
+
+
+def test_the_variable_leaves_the_allocator_as_it_is():
+    said, faults = counted("0")
+    assert said == "False" and faults > 5 * 10_000_000 * 4 / (2 << 20)  # a huge page each, where the system gives them unasked
+
+
+def test_a_limit_on_addresses_is_no_error():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "from netloom.training.memory import keep_freed; print(keep_freed())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["True"], done.stderr
