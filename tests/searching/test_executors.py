@@ -20,8 +20,9 @@ import netloom as nl
 from netloom.errors import SearchError
 from netloom.searching import local_processes
 from netloom.searching.candidate import Job
-from netloom.searching.local_processes import LocalProcesses, resident_bytes
+from netloom.searching.local_processes import LocalProcesses
 from netloom.searching.settings import Settings
+from netloom.training.memory import resident_bytes
 
 QUICK = {"epochs": 1, "batch_size": 256}
 

@@ -49,3 +49,31 @@ def test_a_limit_on_addresses_is_no_error():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["True"], done.stderr
+
+
+HELD = """
+import os, torch
+from netloom.training import Limits, run_loop
+from netloom.training.memory import resident_bytes
+class Learner:
+    def step(self, batch):
+        sum(torch.ones(5_000_000) for _ in range(40))
+        held = [torch.ones(5_000_000) for _ in range(40)]
+        small = [torch.ones(1000) for _ in range(50)]
+        del held
+        self.resident, self.small = resident_bytes(os.getpid()), small
+        return 1.0
+    def train_score(self): return 0.0
+    def snapshot(self): return {}
+    def state_dict(self): return {}
+    def load_state_dict(self, state): pass
+learner = Learner()
+run_loop(learner, lambda epoch, first: [1, 2])
+print(learner.resident, resident_bytes(os.getpid()))
+"""
+
+
+def test_a_training_that_took_much_memory_gives_it_back_at_its_end():
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    during, after = map(int, done.stdout.split())
+    assert during > 800_000_000 and after < during - 700_000_000

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SearchError
 from ..store import EvaluationRecord
+from ..training.memory import resident_bytes
 from .candidate import Job, Outcome
 from .executors import processors
 
@@ -119,20 +120,6 @@ def _ending(code: int) -> str:
         return f"signal {signal.Signals(-code).name}"
     except ValueError:
         return f"signal {-code}"
-
-
-def resident_bytes(process: int) -> int:
-    """The memory that a process takes up; 0 where that cannot be told."""
-    try:
-        with open(f"/proc/{process}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        told = subprocess.run(["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, timeout=5).stdout
-        return int(told.strip() or 0) * 1024
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return 0
 
 
 class _Worker:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import NetloomError, TrainingError
 from .failures import is_out_of_memory, told
-from .memory import keep_freed
+from .memory import give_back, keep_freed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,7 +125,7 @@ def run_loop(
     loss and score (the higher the better) on held-out data. ``saving`` writes checkpoints and picks up what is there.
     ``on_step(steps)`` and ``on_epoch(epoch)`` are told; where ``on_epoch`` returns True the training ends there.
 
-    The process keeps memory that it frees from now on (`memory.keep_freed`).
+    The process keeps the memory that steps free until the training ends (`memory`).
 
     What goes wrong in the learner is a status; `NetloomError` and what callbacks raise comes through.
 
@@ -142,7 +142,10 @@ def run_loop(
     if limits.epochs is None and limits.steps is None and limits.seconds is None:
         raise TrainingError("a training needs a limit in epochs, steps or seconds; this one would never end")
     keep_freed()
-    return _Loop(learner, batches, evaluate, limits, saving, on_step, on_epoch, clock).run()
+    try:
+        return _Loop(learner, batches, evaluate, limits, saving, on_step, on_epoch, clock).run()
+    finally:
+        give_back()
 
 
 class _Loop:
