@@ -53,7 +53,7 @@ SETTINGS = {
     "cancer": Setting(MLP, "160 epochs", 8, 32),
     "diabetes": Setting(MLP, "160 epochs", 8, 32),
     "clusters": Setting(MLP, "100 epochs", 5),
-    "cifar10": Setting("conv?max_macs=5000000", "40 epochs", 4, 128),
+    "cifar10": Setting("conv?max_macs=5000000", "80 epochs", 4, 128),
 }
 
 
