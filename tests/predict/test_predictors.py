@@ -9,6 +9,7 @@ import pytest
 import netloom as nl
 from netloom.errors import PredictorError
 from netloom.predict.additive_kernel import factored, matern, squared_distances
+from netloom.predict.predictor import Batch
 from netloom.predict.saving import VERSION
 
 KINDS = [nl.predict.GaussianProcess, nl.predict.Trees, nl.predict.Ensemble]
@@ -35,6 +36,34 @@ def test_predicts_unseen_networks(kind, data):
     assert (deviation > 0).all() and np.array_equal(mean, predictor.predict(graphs[90:]))
     # A standard deviation that means something: most errors lie within two of them.
     assert (np.abs(mean - scores[90:]) < 2 * deviation).mean() > 0.75
+
+
+def test_an_ensemble_is_as_sure_as_its_members_are_right_together(data):
+    """Joined deviations of members alone would be those of mistakes that are not shared."""
+    graphs, scores = data
+    ensemble = nl.predict.Ensemble().fit(graphs[:90], scores[:90])
+    rows = [member._left_out().rows for member in ensemble.members]
+    assert [len(each) for each in rows] == [90, 90, 90, 30] and set(rows[3]) <= set(range(90))
+    mean, deviation = ensemble.predict(graphs[90:], std=True)
+    assert 0.6 < np.sqrt(np.mean(((mean - scores[90:]) / deviation) ** 2)) < 1.5
+    _, joined = ensemble._joined(
+        *(np.array(each) for each in zip(*(m._predict(Batch(graphs[90:]), True) for m in ensemble.members)))
+    )
+    assert (
+        np.allclose(ensemble._predict(Batch(graphs[90:]), True)[1], ensemble._scale * np.sqrt(joined))
+        and ensemble._scale != 1.0
+    )
+
+
+def test_what_a_process_says_of_a_graph_left_out_does_not_depend_on_its_score(data):
+    graphs, scores = data
+    process = nl.predict.GaussianProcess().fit(graphs[:90], scores[:90])
+    before = process._left_out()
+    process._normal[5] += 3.0
+    process._solve()
+    after = process._left_out()
+    assert after.mean[5] == pytest.approx(before.mean[5], abs=0.05) and np.abs(after.mean - before.mean).max() > 0.1
+    assert np.array_equal(after.deviation, before.deviation)
 
 
 @pytest.mark.parametrize("kind", [nl.predict.GaussianProcess, nl.predict.Ensemble])

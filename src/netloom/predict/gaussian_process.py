@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import PredictorError
 from .additive_kernel import Array, Fitted, factored, fit_kernel
-from .predictor import Batch, Predictor
+from .predictor import Batch, LeftOut, Predictor
 from .views import Views
 
 #: Labels by which lengths and weights are chosen, and those that predictions are drawn from.
@@ -58,7 +58,7 @@ class GaussianProcess(Predictor):
         return True
 
     def _fit(self, batch: Batch, normal: Array, rng: np.random.Generator) -> None:
-        chosen = np.sort(rng.permutation(len(batch))[:_MOST])
+        chosen = self._chosen = np.sort(rng.permutation(len(batch))[:_MOST])
         self._views = batch.views
         deviation = batch.seen_through(self._views).blurred.std(0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
@@ -92,9 +92,9 @@ class GaussianProcess(Predictor):
                 deviation[rows] = self._inflation * np.sqrt(variance)
         return mean, deviation
 
-    def left_out(self) -> Array:
-        """What each training graph's normal score would be predicted to be by the others."""
-        return self._normal - self._weights / np.diagonal(self._inverse)
+    def _left_out(self) -> LeftOut:
+        precision = np.diagonal(self._inverse)
+        return LeftOut(self._chosen, self._normal - self._weights / precision, self._inflation / np.sqrt(precision))
 
     def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays, data = self._views.as_data()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 
@@ -78,6 +78,14 @@ class Batch:
         batch = Batch([self.graphs[i] for i in rows.tolist()], fidelity)
         batch.__dict__["encoded"] = self.encoded.some(rows)
         return batch, like
+
+
+class LeftOut(NamedTuple):
+    """Training graphs by their number in the batch, and what is predicted for each without it: mean, standard deviation."""
+
+    rows: Array
+    mean: Array
+    deviation: Array
 
 
 class Predictor(ABC):
@@ -275,6 +283,10 @@ class Predictor(ABC):
     @abstractmethod
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
         """Mean and standard deviation (any numbers without ``std``) of normal scores."""
+
+    def _left_out(self) -> LeftOut | None:
+        """What the last fit says of training graphs that it did not learn from; None where it cannot tell."""
+        return None
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .forest import Array, Forest
-from .predictor import Batch, Predictor
+from .predictor import Batch, LeftOut, Predictor
 from .views import Views
 
 #: Above this many labels trees are grown on samples of as many.
@@ -54,16 +54,21 @@ class Trees(Predictor):
             ).fit(x, normal)  # fmt: skip
             trees = [stage[0].tree_ for stage in boosted.estimators_]
             self._steps = Forest.of_trees(trees, _RATE, float(boosted.init_.constant_[0, 0]))
-        self._error = self._held_out_error(x[:, different], normal, seed)
+        held, predicted = self._held_out(x[:, different], normal, seed)
+        self._error = float(np.sqrt(np.mean((predicted - normal[held]) ** 2)))
+        self._held = LeftOut(held, predicted, np.full(len(held), self._error))
 
-    def _held_out_error(self, x: Array, normal: Array, seed: int) -> float:
-        """Root mean squared error of a few trees on a third that they have not seen."""
+    def _held_out(self, x: Array, normal: Array, seed: int) -> tuple[Array, Array]:
+        """A third of the rows, and what a few trees that have not seen them predict."""
         from sklearn.ensemble import ExtraTreesRegressor
 
         order = np.random.default_rng(seed).permutation(len(x))[:3000]
         held, rest = order[: len(order) // 3], order[len(order) // 3 :]
         small = ExtraTreesRegressor(_HELD_OUT, max_features=0.4, random_state=seed).fit(x[rest], normal[rest])
-        return float(np.sqrt(np.mean((small.predict(x[held]) - normal[held]) ** 2)))
+        return held, small.predict(x[held])
+
+    def _left_out(self) -> LeftOut:
+        return self._held
 
     def _table(self, batch: Batch) -> Array:
         views = batch.seen_through(self._views)
