@@ -14,7 +14,7 @@ Ten networks sampled from the convolutional space (at most half a million multip
 - ``skorch`` and ``lightning``, with as few callbacks as they have.
 
 The peers run in a process of their own, whose allocator is as Python sets it up; netloom's training keeps the memory it frees
-(`netloom.training.memory`). ``tutorial_kept`` is the tutorial's loop in netloom's process: what is left of the difference.
+(`netloom.measure.kept_memory`). ``tutorial_kept`` is the tutorial's loop in netloom's process: what is left of the difference.
 
 Prints the ratios netloom ÷ floor (bar: 1.10) and peer ÷ netloom (aim: 3 for the tutorial's loop on the median network), their
 medians, and the mean validation accuracy of each side. Peers that are not installed are left out: put
@@ -43,10 +43,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import netloom as nl
+from netloom.measure.kept_memory import VARIABLE, keep_freed
 from netloom.training import Limits, Recipe, evaluate, run_loop
 from netloom.training.batches import batches_of
 from netloom.training.learner import NetworkLearner
-from netloom.training.memory import VARIABLE, keep_freed
 from netloom.training.precision import miscomputed, resolve
 from netloom.training.recipes import batches_per_epoch
 

@@ -18,11 +18,11 @@ import torch
 
 import netloom as nl
 from netloom.errors import SearchError
+from netloom.measure.kept_memory import resident_bytes
 from netloom.searching import local_processes
 from netloom.searching.candidate import Job
 from netloom.searching.local_processes import LocalProcesses
 from netloom.searching.settings import Settings
-from netloom.training.memory import resident_bytes
 
 QUICK = {"epochs": 1, "batch_size": 256}
 

@@ -40,6 +40,10 @@ class Config:
         _expect("hid", self.hid, _is_count(self.hid) and self.hid % 4 == 0, "a multiple of 4")
         _expect("hypernet", self.hypernet, self.hypernet in (GATED, PERCEPTRON, TRANSFORMER), "gatedgnn, mlp or transformer")
         _expect("decoder", self.decoder, self.decoder in (CONV, DENSE), "conv or mlp")
+        for name in ("weight_norm", "ve", "layernorm"):
+            value = getattr(self, name)
+            _expect(name, value, isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)), "True or False")
+            object.__setattr__(self, name, bool(value))
         if self.hypernet == TRANSFORMER:
             _expect("layers", self.layers, _is_count(self.layers), "a whole number from 1")
             fits = _is_count(self.heads) and self.hid % self.heads == 0

@@ -68,6 +68,8 @@ def read(path: str | os.PathLike[str]) -> Stored:
         return _of_document(_read_torch(source), source)
     if not head:
         raise HypernetworkError(f"{str(source)!r} is empty")
+    if head.startswith(b"PK\x03\x04"):
+        raise HypernetworkError(f"{str(source)!r} begins as what torch.save writes, but is cut off or damaged; get it anew")
     from .restricted import read_pickle
 
     return _of_document(read_pickle(source), source)
@@ -114,7 +116,8 @@ def _of_document(document: Any, path: Path) -> Stored:
             f"{str(path)!r} holds a {type(document).__name__}; expected a dict with 'config' and 'state_dict'"
         )
     state, config = document.get("state_dict", document), document.get("config")
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, Mapping) and state and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         keys = ", ".join(map(str, list(document)[:5]))
         raise HypernetworkError(
             f"{str(path)!r} is no hypernetwork: expected 'config' and 'state_dict', found {keys or 'nothing'}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ PREFIX = "ghn:"
 
 def initialise(
     model: nn.Module,
-    how: str = "random",
+    how: str | os.PathLike[str] = "random",
     example: Any = None,
     *,
     beta: float = 0.0,
@@ -39,6 +40,9 @@ def initialise(
     ['1 weights made orthogonal']
     """
     told: list[str] = []
+    how = os.fspath(how) if isinstance(how, os.PathLike) else how
+    if not isinstance(how, str) or not how.removeprefix(PREFIX):
+        raise HypernetworkError(f"init = {how!r}; expected random, ghn:FILE, or a file of tensors")
     if how.startswith(PREFIX):
         told += _predicted(model, how.removeprefix(PREFIX), example)
     elif how != "random":
@@ -97,9 +101,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
         return load_state(path)
     try:
-        document = torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).partition("\n")[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickles that are then refused
+            document = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged file can raise anything
+        reason = (str(error).partition("\n")[0].partition(". In PyTorch")[0]) or type(error).__name__
         raise FormatError(f"{str(path)!r} cannot be read as tensors alone, and nothing else is read ({reason})") from None
     state = document.get("state_dict", document) if isinstance(document, Mapping) else document
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ..errors import DownloadError, HypernetworkError
 from .config import CONV, DENSE, GATED, PERCEPTRON, TRANSFORMER, Config
@@ -13,8 +16,6 @@ from .files import Stored, read
 from .hypernetwork import Hypernetwork, made
 
 if TYPE_CHECKING:
-    import os
-
     from torch import Tensor
 
 #: Hypernetworks that come with netloom, trained by it (see the documentation for what they are good for).
@@ -49,11 +50,17 @@ def load(path_or_name: str | os.PathLike[str], *, data_dir: str | Path | None = 
         raise HypernetworkError(f"{str(path)!r}: {error}") from None
     if not stored.about.get("task"):
         ghn.about |= next(({"task": task} for part, task in _TASKS.items() if part in path.stem), {})
-    return ghn.to(device).eval()
+    try:
+        return ghn.to(device).eval()
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
+        raise HypernetworkError(f"device = {device!r}: {str(error).splitlines()[0]}; leave it out for the CPU") from None
 
 
 def _located(path_or_name: str | os.PathLike[str], data_dir: str | Path | None) -> Path:
-    path = Path(path_or_name).expanduser()
+    given = os.fspath(path_or_name) if isinstance(path_or_name, os.PathLike) else path_or_name
+    if not isinstance(given, str) or not given:
+        raise HypernetworkError(f"{path_or_name!r:.80} is neither a file nor a name; there is: {', '.join(names())}")
+    path = Path(given).expanduser()
     if path.exists():
         return path
     name = str(path_or_name)
@@ -85,8 +92,8 @@ def of_tensors(stored: Stored) -> Hypernetwork:
         for name, tensor in tensors.items():
             if name.startswith(("decoder.conv.", "decoder.class_layer_predictor.")) and tensor.dim() == 2:
                 tensors[name] = tensor[:, :, None, None]  # as GHN-3's authors hold those of GHN-2
-    ghn = made(config)
-    own = ghn.state_dict()
+    with torch.device("meta"):  # sizes are compared before any memory is taken
+        own = made(config).state_dict()
     for what, keys in (("lacks", own.keys() - tensors.keys()), ("has", tensors.keys() - own.keys())):
         if keys:
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
@@ -100,6 +107,11 @@ def of_tensors(stored: Stored) -> Hypernetwork:
                 f"{name} is {tuple(tensor.shape)} where the configuration makes it {tuple(own[name].shape)}; the file is of "
                 "another one"
             )
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or not tensor.isfinite().all():
+            what = "values that are not finite" if tensor.is_floating_point() else f"values of {tensor.dtype}"
+            what = "a sparse layout" if tensor.layout != torch.strided else what
+            raise HypernetworkError(f"{name} has {what}; a hypernetwork that was trained has finite numbers")
+    ghn = made(config)
     ghn.load_state_dict(tensors)
     ghn.about = dict(stored.about)
     return ghn
@@ -135,5 +147,7 @@ def inferred(tensors: dict[str, Tensor]) -> Config:
         kind = PERCEPTRON if "gnn.fc.0.weight" in tensors else GATED
         ve = "gnn.mlp_ve.fc.0.weight" in tensors or (kind == PERCEPTRON and normed)
         return Config(shape, classes, kind, CONV if conv else DENSE, normed, ve, normed, hid)
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise HypernetworkError(f"it is no hypernetwork: there is no tensor {error}") from None
+    except (IndexError, ZeroDivisionError):
+        raise HypernetworkError("it is no hypernetwork: its tensors have the names of one, but not the shapes") from None

@@ -25,10 +25,12 @@ def prepare(model: nn.Module, *, beta: float = 0.0, orthogonal: bool = False, fr
     >>> bool(torch.allclose(layers[0].weight @ layers[0].weight.t(), torch.eye(4), atol=1e-5))
     True
     """
-    if beta < 0 or not math.isfinite(beta):
-        raise HypernetworkError(f"beta = {beta}; expected a number from 0")
-    if from_layer < 1:
-        raise HypernetworkError(f"from_layer = {from_layer}; layers are counted from 1")
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < math.inf:
+        raise HypernetworkError(f"beta = {beta!r}; expected a number from 0")
+    if type(from_layer) is not int or from_layer < 1:
+        raise HypernetworkError(f"from_layer = {from_layer!r}; expected a whole number, layers are counted from 1")
+    if type(seed) is not int:
+        raise HypernetworkError(f"seed = {seed!r}; expected a whole number")
     layers = [weight for weight in model.parameters() if weight.dim() >= 2]
     if (beta or orthogonal) and from_layer >= max(2, len(layers)):
         raise HypernetworkError(f"from_layer = {from_layer}, but the network has {len(layers)} layers, the last its classifier")

@@ -20,12 +20,11 @@ def adapt_to_small_images(model: nn.Module, size: int = 32) -> nn.Module:
     """The model with its first layers changed so that they keep small images whole; changed in place, and returned.
 
     ResNet and DenseNet begin with a 3 × 3 convolution of stride 1, the middle of the kernel they had, and lose their first
-    pool. MobileNet V2
-    and V3 get strides of 1 in their first five blocks, VGG loses the pools among its first ten layers, AlexNet, ShuffleNet V2
-    and GoogLeNet
-    get a first stride of 1 and lose the first pool, MNASNet and ConvNeXt get a first stride of 1. Families are known by the
-    name of the class, or of a class above it, whoever wrote it; for others there is a `NetloomWarning` and nothing changes. So
-    there does for images of 96 pixels and more, without one.
+    pool. MobileNet V2 and V3 get strides of 1 in their first five blocks, VGG loses the pools among its first ten layers,
+    AlexNet, ShuffleNet V2 and GoogLeNet get a first stride of 1 and lose the first pool, MNASNet and ConvNeXt get a first
+    stride of 1. A model that is adapted already stays as it is. Families are known by the name of the class, or of a class
+    above it, whoever wrote it; for others there is a `NetloomWarning` and nothing changes. Nor does anything for images of 96
+    pixels and more, without one.
 
     Source: the settings of Knyazev et al., NeurIPS 2021, for torchvision's models on CIFAR-10.
 
@@ -75,7 +74,8 @@ def _centred_stem(model: nn.Module) -> None:
         conv.kernel_size = (3, 3)
     conv.padding = tuple(size // 2 for size in conv.kernel_size)
     conv.stride = (1, 1)
-    _without_pool(model)
+    if any(isinstance(module, nn.MaxPool2d) for module in model.modules()):  # its only one, gone where it is adapted already
+        _without_pool(model)
 
 
 def _without_pool(model: nn.Module) -> None:
@@ -93,6 +93,8 @@ def _first_stride(model: nn.Module) -> None:
 
 
 def _first_stride_without_pool(model: nn.Module) -> None:
+    if _first(model, nn.Conv2d)[1].stride == (1, 1):
+        return  # adapted already: the next pool is one that stays
     _first_stride(model)
     _without_pool(model)
 

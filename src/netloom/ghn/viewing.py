@@ -166,6 +166,8 @@ def as_graph(model_or_graph: Any, example: Any = None) -> Graph:
     held = getattr(model_or_graph, "graph", None)
     if isinstance(held, Graph):
         return held
+    if not callable(model_or_graph):
+        raise GraphError(f"{model_or_graph!r:.80} is no network; give a Graph, a Network, or a module with an example")
     if example is None:
         raise GraphError(
             f"a {type(model_or_graph).__name__} is seen by running it; give an example of its inputs, such as "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MeasureError
+from .kept_memory import keep_freed
 from .machine import machine_name
 from .subject import device_of, inputs_for, module_of, tensors_of, whole_number
 
@@ -114,6 +115,7 @@ def latency(
     if inputs is not None:
         batch = samples_in((args, kwargs))
     call = callable_of(module.to(where), args, kwargs, train)
+    keep_freed()  # or the same network would be faster after the first training of this process than before
     with using_threads(threads) as used:
         times, cpu_times = timed(call, where, repeats, warm_up, max_seconds)
     times.sort()

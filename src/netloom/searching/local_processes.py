@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import SearchError
+from ..measure.kept_memory import resident_bytes
 from ..store import EvaluationRecord
-from ..training.memory import resident_bytes
 from .candidate import Job, Outcome
 from .executors import processors
 

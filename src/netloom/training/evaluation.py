@@ -51,9 +51,11 @@ def evaluate(
     """
     import torch
 
+    from ..measure.kept_memory import keep_freed
     from .losses import Meter, check_outputs, loss_of, outputs_of
     from .precision import autocast, laid_out
 
+    keep_freed()
     meter = Meter()
     loss: Any = 0.0
     samples = 0

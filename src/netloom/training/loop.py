@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import NetloomError, TrainingError
+from ..measure.kept_memory import give_back, keep_freed
 from .failures import is_out_of_memory, told
-from .memory import give_back, keep_freed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,7 +125,7 @@ def run_loop(
     loss and score (the higher the better) on held-out data. ``saving`` writes checkpoints and picks up what is there.
     ``on_step(steps)`` and ``on_epoch(epoch)`` are told; where ``on_epoch`` returns True the training ends there.
 
-    The process keeps the memory that steps free until the training ends (`memory`).
+    The process keeps the memory that steps free until the training ends (`measure.kept_memory`).
 
     What goes wrong in the learner is a status; `NetloomError` and what callbacks raise comes through.
 

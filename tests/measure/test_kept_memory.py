@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocat
 
 COUNT = """
 import resource, torch
-from netloom.training.memory import keep_freed
+from netloom.measure.kept_memory import keep_freed
 print(keep_freed())
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -45,7 +45,7 @@ def test_the_variable_leaves_the_allocator_as_it_is():
 def test_a_limit_on_addresses_is_no_error():
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
-        "from netloom.training.memory import keep_freed; print(keep_freed())"
+        "from netloom.measure.kept_memory import keep_freed; print(keep_freed())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["True"], done.stderr
@@ -54,7 +54,7 @@ def test_a_limit_on_addresses_is_no_error():
 HELD = """
 import os, torch
 from netloom.training import Limits, run_loop
-from netloom.training.memory import resident_bytes
+from netloom.measure.kept_memory import resident_bytes
 class Learner:
     def step(self, batch):
         sum(torch.ones(5_000_000) for _ in range(40))

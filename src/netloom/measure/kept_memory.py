@@ -30,7 +30,7 @@ _TRIM_THRESHOLD, _MMAP_MAX, _MADV_HUGEPAGE = -1, -4, 14
 def keep_freed() -> bool:
     """From now on this process keeps the memory that it frees; whether it does (glibc on Linux).
 
-    Its resident size stays at its peak until `give_back`. `run_loop` calls both.
+    Its resident size stays at its peak until `give_back`. Trainings call both, evaluations and measured latencies this one.
     """
     if os.environ.get(VARIABLE) == "0" or sys.platform != "linux":
         return False
