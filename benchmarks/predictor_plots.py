@@ -1,4 +1,4 @@
-"""Results of `benchmarks.predictors` as a picture: Kendall's τ by table and size of the training set.
+"""Results of `benchmarks.predictors` and `benchmarks.neural_predictors` as a picture: Kendall's τ by table and labels.
 
 python -m benchmarks.predictor_plots [docs/images/predictors.svg]
 """
@@ -14,11 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.neural_predictors import RESULTS as NEURAL
 from benchmarks.predictors import RESULTS
 from netloom.graph.drawing.theme import style
 
 _ROW, _LEFT, _WIDTH, _TOP = 17.0, 250.0, 420.0, 46.0
-_COLOURS = {"Ensemble": "#3b82f6", "GaussianProcess": "#e0653a", "Trees": "#3f9d63"}
+_COLOURS = {
+    "Ensemble": "#3b82f6", "GaussianProcess": "#e0653a", "Trees": "#3f9d63", "NeuralPredictor": "#8b5cf6",
+    "TokenTransformer": "#d4a017", "LSTM": "#8d99a8",
+}  # fmt: skip
 _FONT = "font-family:system-ui,'Segoe UI',Roboto,'Netloom Sans',sans-serif;font-size:12px"
 
 
@@ -29,6 +33,10 @@ def collected() -> dict[tuple[str, int], dict[str, list[float]]]:
         row: dict[str, Any] = json.loads(line)
         for predictor, measured in row["results"].items():
             found[row["table"], row["n"]][predictor].append(measured["tau"])
+    for line in NEURAL.read_text().splitlines():
+        row = json.loads(line)
+        if row["inputs"] == "features" and (row["table"], row["n"]) in found:
+            found[row["table"], row["n"]][row["predictor"]].append(row["tau"])
     return found
 
 
