@@ -90,3 +90,29 @@ def test_convert_writes_safetensors(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_names_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ghn", "list"]) == 0
     assert "ghn2_cifar10" in capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ghn eval FILE -n 0", "-n 0; expected a number of networks, 1 or more"),
+        ("ghn rank FILE -n 1 --top -1", "--top -1; expected a number of networks, 1 or more"),
+        ("ghn reproduce -n 0", "-n 0; expected a number of networks, 1 or more"),
+        ("ghn train --devices 0 --out a.safetensors", "--devices 0; expected a number of processes, 1 or more"),
+        ("ghn train --device quantum --out a.safetensors", "device = 'quantum'"),
+        ("ghn train --seed -1 --out a.safetensors", "seed = -1; expected a whole number from 0"),
+        ("ghn train --out a.txt", "out = 'a.txt'; expected a file that ends in .safetensors"),
+    ],
+)
+def test_numbers_that_make_no_sense(command: str, said: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.replace("FILE", str(file)).split()) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_embeddings_have_somewhere_to_go(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nets, other = tmp_path / "nets.jsonl", tmp_path / "other.parquet"
+    assert main(["sample", "--space", "mlp", "-n", "1", "--out", str(nets), "--quiet"]) == 0
+    other.write_text("this is text")
+    for out, said in ((other, "is there, but no .parquet of embeddings"), (tmp_path / "no" / "e.npy", "cannot write")):
+        assert main(["ghn", "embed", str(file), str(nets), "--out", str(out), "--quiet"]) == 2
+        assert said in capsys.readouterr().err

@@ -147,6 +147,9 @@ def test_what_is_no_hypernetwork(tmp_path: Path) -> None:
         ({"layernorm": False}, "has 'ln.bias' and 1 more, which no such hypernetwork has"),
         ({"depth": 3}, "'depth', which no hypernetwork takes"),
         ({"max_shape": (16, 16)}, "expected four whole numbers"),
+        ({"max_shape": (10**6, 10**6, 5, 5)}, "where the configuration makes it"),  # compared before memory is taken
+        ({"hid": 10**9}, "no hypernetwork can have this configuration"),
+        ({"ve": "no"}, "ve = 'no'; expected True or False"),
     ],
 )
 def test_another_configuration_is_named(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -154,6 +157,53 @@ def test_another_configuration_is_named(changes: dict[str, Any], said: str, tmp_
     torch.save({"config": {**ghn.config.to_dict(), **changes}, "state_dict": ghn.state_dict()}, tmp_path / "other.pt")
     with pytest.raises(HypernetworkError, match=said):
         nl.ghn.load(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t * float("nan"), "has values that are not finite"),
+        (lambda t: t.to(torch.int64), "has values of torch.int64"),
+        (lambda t: t.to_sparse(), "has a sparse layout"),
+        (lambda t: torch.zeros(()), r"is \(\) where the configuration makes it"),
+    ],
+)
+def test_tensors_that_no_training_makes(change: Any, said: str, tmp_path: Path) -> None:
+    ghn = small()
+    state = {name: change(tensor) for name, tensor in ghn.state_dict().items()}
+    torch.save({"config": ghn.config.to_dict(), "state_dict": state}, tmp_path / "odd.pt")
+    with pytest.raises(HypernetworkError, match=said):
+        nl.ghn.load(tmp_path / "odd.pt")
+
+
+def test_names_that_are_no_text_and_tensors_without_size(tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbers.pt")
+    torch.save({name: torch.zeros(0, 0) for name in small().state_dict()}, tmp_path / "nothing.pt")
+    for name, said in (("numbers.pt", "is no hypernetwork"), ("nothing.pt", "the names of one, but not the shapes")):
+        with pytest.raises(HypernetworkError, match=said):
+            nl.ghn.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_file_that_is_cut_off(share: float, tmp_path: Path) -> None:
+    ghn = small()
+    torch.save({"config": ghn.config.to_dict(), "state_dict": ghn.state_dict()}, tmp_path / "whole.pt")
+    data = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(HypernetworkError, match="is cut off or damaged; get it anew"):
+        nl.ghn.load(tmp_path / "cut.pt")
+
+
+@pytest.mark.parametrize("given", [None, 5, b"digits", "", torch.nn.Linear(2, 2)])
+def test_what_is_neither_a_file_nor_a_name(given: Any) -> None:
+    with pytest.raises(HypernetworkError, match="is neither a file nor a name; there is: digits"):
+        nl.ghn.load(given)
+
+
+@pytest.mark.parametrize("device", ["quantum", "cuda:99"])
+def test_devices_that_are_not_there(device: str) -> None:
+    with pytest.raises(HypernetworkError, match=f"device = '{device}'"):
+        nl.ghn.load("digits", device=device)
 
 
 def test_names_are_known_and_near_ones_offered() -> None:

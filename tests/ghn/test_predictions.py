@@ -280,6 +280,14 @@ def test_filled_networks_use_statistics_of_the_batch() -> None:
     assert not plain[1].training
 
 
+def test_parameters_without_values_cannot_be_filled() -> None:
+    model = nn.Linear(4, 10, device="meta")
+    with pytest.raises(HypernetworkError, match="weight and 1 more hold no values .device meta."):
+        small()(model, torch.zeros(2, 4, device="meta"))
+    small()(model.to_empty(device="cpu"), torch.zeros(2, 4))
+    assert torch.isfinite(model.weight).all()
+
+
 def test_a_graph_becomes_a_network() -> None:
     graph = nl.trace(a_network(), IMAGE)
     network = small()(graph)
@@ -295,6 +303,8 @@ def test_a_graph_becomes_a_network() -> None:
         ({"hid": 10}, "hid = 10; expected a multiple of 4"),
         ({"hypernet": "gcn"}, "hypernet = 'gcn'; expected gatedgnn, mlp or transformer"),
         ({"num_classes": 0}, "num_classes = 0; expected a whole number from 1"),
+        ({"weight_norm": "yes"}, "weight_norm = 'yes'; expected True or False"),
+        ({"layernorm": None}, "layernorm = None; expected True or False"),
     ],
 )
 def test_settings_are_checked(changes: dict[str, Any], said: str) -> None:

@@ -47,6 +47,19 @@ def test_a_ranking_goes_on_after_it_was_cut(tmp_path: Path) -> None:
         nl.ghn.rank(ghn, candidates(channels=16), range(3), max_samples=64, file=file)
 
 
+def test_files_that_are_no_rankings(tmp_path: Path) -> None:
+    ghn, file = small(max_shape=(8, 8, 3, 3), hid=8), tmp_path / "ranks.jsonl"
+    first = nl.ghn.rank(ghn, candidates(), [1], max_samples=64, file=file)
+    file.write_text(file.read_text() + '[1]\n{"number": 2}\n5\n')
+    assert nl.ghn.rank(ghn, candidates(), [1], max_samples=64, file=file) == first
+    with pytest.raises(HypernetworkError, match="cannot be read as a ranking"):
+        nl.ghn.rank(ghn, candidates(), [1], file=tmp_path)
+    with pytest.raises(HypernetworkError, match="max_samples = 0"):
+        nl.ghn.rank(ghn, candidates(), [1], max_samples=0)
+    with pytest.raises(HypernetworkError, match="seed = -1; expected a whole number from 0"):
+        Candidates(nl.tasks.load(DATA), space="mlp", seed=-1)
+
+
 def test_a_network_that_fails_is_last(monkeypatch: pytest.MonkeyPatch) -> None:
     class Mixed:
         spec = "mixed"

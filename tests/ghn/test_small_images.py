@@ -43,6 +43,14 @@ def test_the_middle_of_the_kernel_stays() -> None:
     assert torch.equal(model.conv1.weight, before[:, :, 2:5, 2:5]) and isinstance(model.maxpool, nn.Identity)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "alexnet", "googlenet", "shufflenet_v2_x0_5", "vgg11"])
+def test_what_is_adapted_already_stays(name: str) -> None:
+    options: dict[str, Any] = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    model: Any = torchvision_model(name, num_classes=10, **options)
+    once = str(nl.ghn.adapt_to_small_images(model))
+    assert str(nl.ghn.adapt_to_small_images(model)) == once
+
+
 def test_large_images_and_unknown_families_stay() -> None:
     model: Any = torchvision_model("resnet18")
     assert nl.ghn.adapt_to_small_images(model, 224).conv1.kernel_size == (7, 7)

@@ -138,6 +138,25 @@ def test_rates_are_the_published_ones() -> None:
     assert PRESETS["ghn1"].meta_batch == 1 and PRESETS["ghn1"].virtual_edges == 1 and not PRESETS["ghn1"].normalize
 
 
+def test_what_is_gone_on_from_stays_as_it_is() -> None:
+    start = small(max_shape=(16, 16, 3, 3), hid=8)
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    found = nl.ghn.train(TASK, "ghn2", Small(), steps=1, start=start, **{**SETTINGS, "watched": 0})
+    assert not start.training and not start.about
+    assert all(torch.equal(tensor, before[name]) for name, tensor in start.state_dict().items())
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in found.ghn.state_dict().items())
+
+
+def test_the_length_of_virtual_edges_is_kept(tmp_path: Path) -> None:
+    """What it was trained on is what it looks at ever after."""
+    file = tmp_path / "ghn.safetensors"
+    made = nl.ghn.train(TASK, "ghn2", Small(), steps=1, out=file, **{**SETTINGS, "watched": 0, "virtual_edges": 2}).ghn
+    graph = Small().sample(np.random.default_rng(0))
+    for ghn in (made, nl.ghn.load(file)):
+        assert ghn.config.virtual_edges == 2 and ghn.predict(graph).view.distances.max() == 2
+    assert "ve_cutoff" not in small().config.to_dict()  # published files do not have it
+
+
 # -- evaluation --------------------------------------------------------------------------------------------------------------
 def test_accuracies_are_those_of_filled_networks() -> None:
     ghn = small()
@@ -170,6 +189,35 @@ def test_a_network_that_fails_is_a_result() -> None:
     assert math.isnan(found.top1[0]) and not math.isnan(found.mean) and "network 0" in found.errors[0]
 
 
+def test_one_network_is_one_network() -> None:
+    """Graphs and Sequentials can be gone through, node by node and layer by layer."""
+    ghn, graph = small(), Small().sample(np.random.default_rng(0))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    for network in (graph, model, nl.build(graph, seed=0)):
+        assert len(nl.ghn.evaluate(ghn, network, TASK).top1) == 1
+    assert nl.ghn.embed(ghn, graph).shape == (1, 16)
+    assert nl.ghn.embed(ghn, (graph, graph)).shape == (2, 16)
+
+
+def test_a_network_of_fewer_classes_is_a_failure() -> None:
+    x = nl.input(1, 8, 8)
+    found = nl.ghn.evaluate(small(), [nl.Graph(x, nl.linear(nl.flatten(x), 7))], TASK)
+    assert "it gives (40, 7) for 40 samples" in found.errors[0]
+    assert str(found) == "1 networks, none of which could be evaluated"
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": "a"}, {"max_samples": 0}, {"max_samples": -1}])
+def test_counts_of_samples_are_checked(options: dict[str, Any]) -> None:
+    with pytest.raises(HypernetworkError, match="expected a whole number from 2"):
+        nl.ghn.evaluate(small(), [], TASK, **options)
+
+
+def test_what_is_no_hypernetwork_is_said() -> None:
+    for call in (lambda: nl.ghn.evaluate("digits", [], TASK), lambda: nl.ghn.embed("digits", [])):  # type: ignore[arg-type]
+        with pytest.raises(HypernetworkError, match="a str is no hypernetwork; nl.ghn.load"):
+            call()
+
+
 def test_embeddings_are_means_of_states() -> None:
     ghn = small()
     graphs = [Small().sample(np.random.default_rng(seed)) for seed in range(5)]
@@ -186,6 +234,18 @@ def test_embeddings_are_means_of_states() -> None:
         ({"meta_batches": 4}, "unknown setting 'meta_batches'; did you mean 'meta_batch'"),
         ({"task": "regression:3"}, "is a regression"),
         ({"virtual_edges": 0}, "virtual_edges = 0; expected a whole number from 1"),
+        ({"seed": -1}, "seed = -1; expected a whole number from 0"),
+        ({"steps": -1}, "steps = -1; expected a whole number from 0"),
+        ({"watched": -1}, "watched = -1; expected a whole number from 0"),
+        ({"max_seconds": -1.0}, "max_seconds = -1.0; expected a number from 0"),
+        ({"out": "ghn.pt"}, "out = 'ghn.pt'; expected a file that ends in .safetensors"),
+        ({"channels": 7}, "channels = 7; networks of deepnets1m.* want a multiple of 8"),
+        ({"learning_rate": math.inf}, "learning_rate = inf; expected a number above 0"),
+        ({"weight_decay": -1.0}, "weight_decay = -1.0; expected a number from 0"),
+        ({"recipe": "ghn3", "hypernet": "mlp"}, "hypernet = 'mlp'; expected gnn: layers of ghn3 are transformers"),
+        ({"device": "quantum", "watched": 0}, "device = 'quantum'"),
+        ({"start": "digits"}, "a str is no hypernetwork"),
+        ({"start": small(num_classes=7)}, "go on from predicts networks of 7 classes, the task 'digits' has 10"),
     ],
 )
 def test_mistakes_are_named(options: dict[str, Any], said: str) -> None:

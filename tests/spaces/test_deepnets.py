@@ -73,6 +73,19 @@ def test_settings_that_make_no_space(settings: dict, said: str) -> None:
 
 
 # -- fixed splits --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("shape", [5, None, (3, 32), "3x32x32", (0, 8, 8)])
+def test_shapes_that_no_image_has(shape: object) -> None:
+    with pytest.raises(SpaceError, match="expected .channels, height, width., each ≥ 1"):
+        DeepNets1M(input_shape=shape)  # type: ignore[arg-type]
+    assert DeepNets1M(input_shape=[1, 8, 8]).input_shape == (1, 8, 8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("index", ["a", 1.0, None, slice(2)])
+def test_networks_are_counted_by_whole_numbers(index: object) -> None:
+    with pytest.raises(TypeError, match="split test is indexed by a whole number"):
+        DeepNets1M("test")[index]  # type: ignore[index]
+
+
 def test_fixed_networks_can_be_drawn_again() -> None:
     made = fixed_rows(("val", "test", "wide", "bnfree"), limit=6)
     for split in ("val", "test", "wide", "bnfree"):

@@ -49,6 +49,8 @@ def _train(given: argparse.Namespace) -> int:
         "device": given.device, "progress": not given.quiet, **changes,
     }  # fmt: skip
     try:
+        if given.devices < 1:
+            raise HypernetworkError(f"--devices {given.devices}; expected a number of processes, 1 or more")
         if given.devices > 1:
             return _train_together(given, settings)
         result = train(**settings, start=load(given.start) if given.start else None)
@@ -107,9 +109,17 @@ def _eval(given: argparse.Namespace) -> int:
 
 def _networks(given: argparse.Namespace, task: Any, ghn: Any) -> list[Any]:
     """The networks that were asked for, made for the task."""
+    _check_counts(given)
     candidates = _candidates(given, task, ghn)
     numbers = [given.arch] if given.arch is not None else range(min(given.n, len(candidates)))
     return list(candidates.among(numbers))
+
+
+def _check_counts(given: argparse.Namespace) -> None:
+    for option in ("n", "top"):
+        value = getattr(given, option, 1)
+        if value < 1:
+            raise HypernetworkError(f"{'-' * min(2, len(option))}{option} {value}; expected a number of networks, 1 or more")
 
 
 def _candidates(given: argparse.Namespace, task: Any, ghn: Any) -> Any:
@@ -129,6 +139,7 @@ def _rank(given: argparse.Namespace) -> int:
 
     ghn = load(given.file)
     task = load_task(given.task or str(ghn.about.get("task") or "digits"))
+    _check_counts(given)
     candidates = _candidates(given, task, ghn)
     numbers = range(min(given.n, len(candidates)))
     best = [-1.0]
@@ -169,6 +180,7 @@ def _reproduce(given: argparse.Namespace) -> int:
     from ..ghn.reproducing import reproduce
 
     told = None if given.quiet else lambda line: print(line, file=sys.stderr)
+    _check_counts(given)
     found = reproduce(given.file, task=given.task, count=given.n, samples=given.samples, channels=given.channels, tell=told)
     print(json.dumps(_plain(found.to_dict()), indent=2) if given.json else found.to_markdown())
     return 0
@@ -242,13 +254,16 @@ def _embed(given: argparse.Namespace) -> int:
         if not given.quiet:
             print(f"{min(start + 64, len(missing)):,}/{len(missing):,} networks", file=sys.stderr)
     table = np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, ghn.config.hid), np.float32)
-    if ending == ".npy":
-        np.save(given.out, table)
-    else:
-        import pandas as pd
+    try:
+        if ending == ".npy":
+            np.save(given.out, table)
+        else:
+            import pandas as pd
 
-        columns = {f"e{i}": table[:, i] for i in range(table.shape[1])}
-        pd.DataFrame({"hash": hashes, "hypernetwork": weights, **columns}).to_parquet(given.out, index=False)
+            columns = {f"e{i}": table[:, i] for i in range(table.shape[1])}
+            pd.DataFrame({"hash": hashes, "hypernetwork": weights, **columns}).to_parquet(given.out, index=False)
+    except OSError as error:
+        raise HypernetworkError(f"cannot write {given.out!r}: {error.strerror or error}") from None
     print(f"{given.out}: {table.shape[0]:,} networks × {table.shape[1]}; {len(hashes) - len(missing):,} were there already")
     return 0
 
@@ -259,7 +274,11 @@ def _known_embeddings(path: str, hid: int, digest: str) -> dict[str, Any]:
         return {}
     import pandas as pd
 
-    frame = pd.read_parquet(path)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        reason = str(error).partition(": ")[2] or error
+        raise HypernetworkError(f"{path!r} is there, but no .parquet of embeddings ({reason}); give another --out") from None
     if list(frame.columns) != ["hash", "hypernetwork", *(f"e{i}" for i in range(hid))]:
         raise HypernetworkError(f"{path!r} holds no embeddings of {hid} numbers; give another --out")
     frame = frame[frame["hypernetwork"] == digest].drop(columns="hypernetwork")

@@ -34,6 +34,8 @@ class Candidates:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if type(self.seed) is not int or self.seed < 0:
+            raise HypernetworkError(f"seed = {self.seed!r}; expected a whole number from 0")
         if self.space is not None and self.channels is not None:
             raise HypernetworkError("channels are those of a split of DeepNets-1M; a space says itself what its networks have")
         if isinstance(self.space, str):

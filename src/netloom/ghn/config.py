@@ -20,7 +20,8 @@ class Config:
     messages
     between nodes (``"gatedgnn"``, ``"mlp"`` for none, ``"transformer"`` for GHN-3). ``ve`` uses virtual edges,
     ``weight_norm`` scales
-    what is predicted by its fan-in, ``hid`` is the size of node states; ``layers`` and ``heads`` are GHN-3's.
+    what is predicted by its fan-in, ``hid`` is the size of node states; ``layers`` and ``heads`` are GHN-3's. ``ve_cutoff`` is
+    the longest path that makes a virtual edge, 50 in all published ones.
     """
 
     max_shape: tuple[int, int, int, int]
@@ -33,6 +34,7 @@ class Config:
     hid: int = 32
     layers: int = 0
     heads: int = 0
+    ve_cutoff: int = 50
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_shape", _max_shape(self.max_shape))
@@ -42,8 +44,9 @@ class Config:
         _expect("decoder", self.decoder, self.decoder in (CONV, DENSE), "conv or mlp")
         for name in ("weight_norm", "ve", "layernorm"):
             value = getattr(self, name)
-            _expect(name, value, isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)), "True or False")
+            _expect(name, value, isinstance(value, int) and value in (0, 1), "True or False")
             object.__setattr__(self, name, bool(value))
+        _expect("ve_cutoff", self.ve_cutoff, _is_count(self.ve_cutoff) and self.ve_cutoff < 256, "a whole number from 1 to 255")
         if self.hypernet == TRANSFORMER:
             _expect("layers", self.layers, _is_count(self.layers), "a whole number from 1")
             fits = _is_count(self.heads) and self.hid % self.heads == 0
@@ -53,13 +56,15 @@ class Config:
     @property
     def virtual_edges(self) -> int:
         """Length of the longest virtual edge."""
-        return 50 if self.ve else 1
+        return self.ve_cutoff if self.ve else 1
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as published checkpoints hold them."""
         found = asdict(self)
         if self.hypernet != TRANSFORMER:
             del found["layers"], found["heads"]
+        if self.ve_cutoff == 50:  # as all published ones have it, which do not say so
+            del found["ve_cutoff"]
         return found
 
     @staticmethod

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import HypernetworkError, NetloomWarning
+from ..graph.graph import Graph
 from .assembling import assembled
 from .meta_learner import _first
 from .prediction import predict, view_of
@@ -54,8 +55,10 @@ class Accuracies:
         return [value for value in self.top1 if not math.isnan(value)]
 
     def __str__(self) -> str:
-        best = self.top1.index(self.max) if self._good() else -1
-        spread = f"{100 * self.mean:.2f} ± {100 * self.standard_error:.2f} %"
+        if not self._good():
+            return f"{len(self.top1)} networks, none of which could be evaluated"
+        best, error = self.top1.index(self.max), self.standard_error
+        spread = f"{100 * self.mean:.2f}" + ("" if math.isnan(error) else f" ± {100 * error:.2f}") + " %"
         return f"{len(self.top1)} networks: {spread}, best {100 * self.max:.2f} % (number {best})"
 
 
@@ -81,12 +84,16 @@ def evaluate(
 
         task = load(task)
     if ghn is not None:
+        check_is_one(ghn)
         check_task(ghn, task)
     if part not in ("train", "valid", "test"):
         raise HypernetworkError(f"part {part!r}; expected train, valid or test")
+    for name, value, least in (("batch_size", batch_size, 2), ("max_samples", max_samples, 2)):
+        if value is not None and (type(value) is not int or value < least):
+            raise HypernetworkError(f"{name} = {value!r}; expected a whole number from {least}")
     data = task.read_test() if part == "test" else getattr(task, part)
     top1, top5, errors = [], [], []
-    for number, network in enumerate(networks):
+    for number, network in enumerate(_several(networks)):
         try:
             first, fifth = accuracy(ghn, network, data, batch_size=batch_size, max_samples=max_samples)
         except Exception as error:  # whatever a network does: its failure is a result
@@ -97,6 +104,20 @@ def evaluate(
         if on_network is not None:
             on_network(number, first)
     return Accuracies(tuple(top1), tuple(top5), tuple(errors))
+
+
+def check_is_one(ghn: Any) -> None:
+    """`HypernetworkError` where it is something else."""
+    from .hypernetwork import Hypernetwork
+
+    if not isinstance(ghn, Hypernetwork):
+        raise HypernetworkError(f"a {type(ghn).__name__} is no hypernetwork; nl.ghn.load(FILE or name) gives one")
+
+
+def _several(networks: Any) -> Iterable[Any]:
+    """Networks one after the other; of one alone (whose nodes and layers can be gone through too), itself."""
+    alone = isinstance(networks, Graph | torch.nn.Module) and not isinstance(networks, torch.nn.ModuleList)
+    return [networks] if alone else networks
 
 
 @torch.no_grad()
@@ -117,6 +138,8 @@ def accuracy(
         if len(y) < 2 or (max_samples is not None and seen >= max_samples):
             break
         logits = _first(net(x))
+        if logits.dim() != 2 or logits.shape[1] <= int(y.max()):
+            raise HypernetworkError(f"it gives {tuple(logits.shape)} for {len(y)} samples; expected a value for each class")
         best = logits.topk(min(5, logits.shape[1]), dim=1).indices == y[:, None]
         right, fifth, seen = right + int(best[:, 0].sum()), fifth + int(best.any(1).sum()), seen + len(y)
     if not seen:
@@ -159,7 +182,10 @@ def embed(ghn: Hypernetwork, networks: Sequence[Any], example: Any = None, *, ba
     torch.Size([2, 8])
     """
     rows: list[Tensor] = []
-    networks = list(networks)
+    check_is_one(ghn)
+    if type(batch_size) is not int or batch_size < 1:
+        raise HypernetworkError(f"batch_size = {batch_size!r}; expected a whole number from 1")
+    networks = list(_several(networks))
     for start in range(0, len(networks), batch_size):
         views = [view_of(network, example, ghn.config)[1] for network in networks[start : start + batch_size]]
         batch = ghn.union(views)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -98,9 +99,11 @@ def _read_safetensors(path: Path) -> Stored:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickles that are then refused
+            return torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].partition(". In PyTorch")[0]
         raise HypernetworkError(
             f"{str(path)!r} holds more than tensors and numbers: it may run code and is not read ({reason}). If you trust "
             "where it is from, load it yourself and save {'config', 'state_dict'} anew"

@@ -35,6 +35,10 @@ def fill(
         model = build(model, seed=seed, device=ghn.embed.weight.device)
     if not isinstance(model, nn.Module):
         raise HypernetworkError(f"a {type(model).__name__} cannot be filled; give a module, a Network or a Graph")
+    bare = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if bare and not keep_grads:
+        more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
+        raise HypernetworkError(f"{bare[0]}{more} hold no values (device meta); call model.to_empty(device='cpu') first")
     put(model, prediction, keep_grads)
     if batch_statistics if batch_statistics is not None else ghn.uses_batch_statistics and not keep_grads:
         use_batch_statistics(model, prediction.graph)

@@ -225,9 +225,10 @@ KINDS: dict[str, Any] = {"ghn1": GHN1, "ghn2": GHN2, "mlp": MLP, "ghn3": GHN3}
 
 def made(config: Config) -> Hypernetwork:
     """The hypernetwork of a configuration, of the class that says what it is."""
-    settings = config.to_dict()
+    settings = config.with_(ve_cutoff=50).to_dict()
     if config.hypernet == TRANSFORMER:
         del settings["hypernet"], settings["decoder"]
-        return GHN3(**settings)
-    kind = MLP if config.hypernet == PERCEPTRON else GHN2 if config.ve else GHN1
-    return kind(**settings)
+    kind = GHN3 if config.hypernet == TRANSFORMER else MLP if config.hypernet == PERCEPTRON else GHN2 if config.ve else GHN1
+    found: Hypernetwork = kind(**settings)
+    found.config = config
+    return found

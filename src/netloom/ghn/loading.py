@@ -50,8 +50,13 @@ def load(path_or_name: str | os.PathLike[str], *, data_dir: str | Path | None = 
         raise HypernetworkError(f"{str(path)!r}: {error}") from None
     if not stored.about.get("task"):
         ghn.about |= next(({"task": task} for part, task in _TASKS.items() if part in path.stem), {})
+    return placed(ghn, device).eval()
+
+
+def placed(ghn: Hypernetwork, device: Any) -> Hypernetwork:
+    """A hypernetwork on a device; `HypernetworkError` where there is none such."""
     try:
-        return ghn.to(device).eval()
+        return ghn.to(device)
     except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
         raise HypernetworkError(f"device = {device!r}: {str(error).splitlines()[0]}; leave it out for the CPU") from None
 
@@ -59,7 +64,8 @@ def load(path_or_name: str | os.PathLike[str], *, data_dir: str | Path | None = 
 def _located(path_or_name: str | os.PathLike[str], data_dir: str | Path | None) -> Path:
     given = os.fspath(path_or_name) if isinstance(path_or_name, os.PathLike) else path_or_name
     if not isinstance(given, str) or not given:
-        raise HypernetworkError(f"{path_or_name!r:.80} is neither a file nor a name; there is: {', '.join(names())}")
+        what = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        raise HypernetworkError(f"{what} is neither a file nor a name; there is: {', '.join(names())}")
     path = Path(given).expanduser()
     if path.exists():
         return path
@@ -92,8 +98,11 @@ def of_tensors(stored: Stored) -> Hypernetwork:
         for name, tensor in tensors.items():
             if name.startswith(("decoder.conv.", "decoder.class_layer_predictor.")) and tensor.dim() == 2:
                 tensors[name] = tensor[:, :, None, None]  # as GHN-3's authors hold those of GHN-2
-    with torch.device("meta"):  # sizes are compared before any memory is taken
-        own = made(config).state_dict()
+    try:
+        with torch.device("meta"):  # sizes are compared before any memory is taken
+            own = made(config).state_dict()
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        raise HypernetworkError(f"no hypernetwork can have this configuration: {str(error).splitlines()[0]}") from None
     for what, keys in (("lacks", own.keys() - tensors.keys()), ("has", tensors.keys() - own.keys())):
         if keys:
             more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""

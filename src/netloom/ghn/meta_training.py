@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from ..training.progress import Display
 from ..training.recipes import batches_per_epoch
 from ..training.recipes import recipe as find_recipe
 from ..training.saving import Saving
-from .evaluating import Accuracies, evaluate
+from .evaluating import Accuracies, check_is_one, evaluate
 from .hypernetwork import KINDS, Hypernetwork
+from .loading import placed
 from .meta_learner import MetaLearner
 from .presets import MetaRecipe, preset
 from .several_processes import Following, place
@@ -70,13 +72,14 @@ def train(
     `netloom.ghn.presets.MetaRecipe`). ``space`` gives the networks: a name or a `Space`. ``out`` is the file to write.
     ``checkpoint``
     is a folder that holds the state: killed at any instant and called again, the training ends with the same weights.
-    ``start`` goes on from a hypernetwork.
+    ``start`` is a hypernetwork of as many classes to go on from; a copy of it learns.
 
     Networks whose loss is not finite are skipped and counted. Raises `HypernetworkError` where task, space and settings do
     not fit.
 
     Source: Knyazev et al., NeurIPS 2021, section 4 and appendix B; GHN-3: ICML 2023, section 4.
     """
+    _check(seed, steps, max_seconds, watched, out)
     task = _task(task)
     settings = preset(recipe, **changes)
     sampler = _sampler(space, task, settings)
@@ -92,7 +95,7 @@ def train(
     steps_per_epoch = batches_per_epoch(len(task.train), batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        ghn = (start or fresh(settings, task)).to(device).train()
+        ghn = placed(fresh(settings, task) if start is None else _copied(start, task), device).train()
     ghn.about.update(
         task=task.spec or task.name, recipe=settings.to_dict(), space=str(getattr(space, "spec", space)), seed=seed
     )
@@ -137,17 +140,40 @@ def fresh(settings: MetaRecipe, task: Task) -> Hypernetwork:
     large = max(task.train.shape[-2:]) >= 96 if len(task.train.shape) == 3 else False
     kernel = settings.kernel or (16 if large else 11)
     kind = settings.kind if settings.hypernet == "gnn" or settings.kind == "ghn3" else "mlp"
-    if settings.kind == "ghn3":
-        most = settings.max_channels or settings.hid
-        return KINDS["ghn3"](
-            (most, most, kernel, kernel), task.num_classes, settings.hid, settings.layers, settings.heads, settings.normalize,
-            settings.virtual_edges > 1, settings.layernorm,
-        )  # fmt: skip
-    most = settings.max_channels or 2 * settings.hid
-    return KINDS[kind](
+    most = settings.max_channels or settings.hid * (1 if kind == "ghn3" else 2)
+    more = {"layers": settings.layers, "heads": settings.heads} if kind == "ghn3" else {}
+    found: Hypernetwork = KINDS[kind](
         (most, most, kernel, kernel), task.num_classes, weight_norm=settings.normalize, ve=settings.virtual_edges > 1,
-        layernorm=settings.layernorm, hid=settings.hid,
+        layernorm=settings.layernorm, hid=settings.hid, **more,
     )  # fmt: skip
+    if settings.virtual_edges > 1:
+        found.config = found.config.with_(ve_cutoff=settings.virtual_edges)
+    return found
+
+
+def _check(seed: Any, steps: Any, max_seconds: Any, watched: Any, out: Any) -> None:
+    whole = lambda value, least: type(value) is int and value >= least  # noqa: E731
+    rules = {
+        "seed": (seed, whole(seed, 0), "a whole number from 0"),
+        "steps": (steps, steps is None or whole(steps, 0), "a whole number from 0"),
+        "max_seconds": (max_seconds, max_seconds is None or max_seconds >= 0, "a number from 0"),
+        "watched": (watched, whole(watched, 0), "a whole number from 0 (no score)"),
+        "out": (out, out is None or Path(out).suffix == ".safetensors", "a file that ends in .safetensors"),
+    }
+    for name, (value, good, expected) in rules.items():
+        if not good:
+            raise HypernetworkError(f"{name} = {value!r}; expected {expected}")
+
+
+def _copied(start: Any, task: Task) -> Hypernetwork:
+    """What a training goes on from: a copy, so that the given one stays as it is."""
+    check_is_one(start)
+    if start.config.num_classes != task.num_classes:
+        raise HypernetworkError(
+            f"the hypernetwork to go on from predicts networks of {start.config.num_classes} classes, the task {task.name!r} "
+            f"has {task.num_classes}"
+        )
+    return copy.deepcopy(start)
 
 
 def _task(task: Task | str) -> Task:
@@ -174,6 +200,7 @@ def _sampler(space: Any, task: Task, settings: MetaRecipe) -> Callable[[np.rando
         return sample
     from ..spaces.deepnets_network import network
 
+    _check_heads(channels, space)
     choices = channels if isinstance(channels, tuple) else (channels,)
 
     def sized(rng: np.random.Generator) -> Graph:
@@ -182,6 +209,12 @@ def _sampler(space: Any, task: Task, settings: MetaRecipe) -> Callable[[np.rando
         return network(replace(base, C=chosen, fc_dim=4 * chosen))
 
     return sized
+
+
+def _check_heads(channels: Any, space: Any) -> None:
+    for each in channels if isinstance(channels, tuple) else (channels,):
+        if each % 8:
+            raise HypernetworkError(f"channels = {each}; networks of {space.spec} want a multiple of 8, for heads of attention")
 
 
 def _watching(ghn: Hypernetwork, watch: list[Graph], task: Task) -> Callable[[], tuple[float, float]] | None:

@@ -61,15 +61,23 @@ class MetaRecipe:
             object.__setattr__(self, "channels", tuple(self.channels))
         rules = {
             "kind": (self.kind in _KINDS, ", ".join(_KINDS)),
-            "hypernet": (self.hypernet in ("gnn", "mlp"), "gnn or mlp"),
+            "hypernet": (
+                self.hypernet == "gnn" or (self.hypernet == "mlp" and self.kind != "ghn3"),
+                "gnn or mlp" if self.kind != "ghn3" else "gnn: layers of ghn3 are transformers, which take no other",
+            ),
             "schedule": (self.schedule in ("steps", "cosine"), "steps or cosine"),
             "optimizer": (self.optimizer in ("adam", "adamw"), "adam or adamw"),
             "virtual_edges": (_whole(self.virtual_edges) and self.virtual_edges <= 255, "a whole number from 1 (none) to 255"),
             "meta_batch": (_whole(self.meta_batch), "a whole number from 1"),
             "epochs": (_whole(self.epochs), "a whole number from 1"),
             "batch_size": (_whole(self.batch_size) and self.batch_size > 1, "a whole number from 2"),
-            "learning_rate": (self.learning_rate > 0, "a number above 0"),
+            "learning_rate": (0 < self.learning_rate < math.inf, "a number above 0"),
             "max_nodes": (_whole(self.max_nodes), "a whole number from 1"),
+            "hid": (_whole(self.hid) and self.hid % 4 == 0, "a multiple of 4"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "a number from 0"),
+            "warmup_epochs": (self.warmup_epochs == 0 or _whole(self.warmup_epochs), "a whole number from 0"),
+            "max_channels": (self.max_channels is None or _whole(self.max_channels), "a whole number from 1"),
+            "kernel": (self.kernel is None or _whole(self.kernel), "a whole number from 1"),
             "pool": (self.pool == 0 or _whole(self.pool), "a whole number from 0"),
             "channels": (
                 self.channels is None

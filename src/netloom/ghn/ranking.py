@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HypernetworkError
 from .candidates import Candidates
-from .evaluating import accuracy, check_task
+from .evaluating import accuracy, check_is_one, check_task
 
 if TYPE_CHECKING:
     from .hypernetwork import Hypernetwork
@@ -52,6 +52,7 @@ def rank(
     >>> len(found), found[0].accuracy >= found[1].accuracy, found[0].name.startswith("deepnets1m:search/")
     (2, True, True)
     """
+    check_is_one(ghn)
     check_task(ghn, candidates.task)
     if part not in ("train", "valid", "test"):
         raise HypernetworkError(f"part {part!r}; expected train, valid or test")
@@ -60,6 +61,8 @@ def rank(
         "networks": candidates.name(0).replace("/0", ""),
     }  # fmt: skip
     known = _known(file, head) if file is not None else {}
+    if max_samples is not None and (type(max_samples) is not int or max_samples < 2):
+        raise HypernetworkError(f"max_samples = {max_samples!r}; expected a whole number from 2")
     data = candidates.task.read_test() if part == "test" else getattr(candidates.task, part)
     for done, number in enumerate(numbers, 1):
         if number not in known:
@@ -88,7 +91,10 @@ def _ranked(ghn: Hypernetwork, candidates: Candidates, number: int, data: Any, m
 def _known(file: str | Path, head: dict[str, Any]) -> dict[int, Ranked]:
     """What a file holds already; a new one is begun. A last line that was cut off is left out."""
     path = Path(file)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise HypernetworkError(f"{str(path)!r} cannot be read as a ranking: {error}; give another file") from None
     if not lines:
         try:
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")
@@ -97,7 +103,7 @@ def _known(file: str | Path, head: dict[str, Any]) -> dict[int, Ranked]:
         return {}
     if _read(lines[0]) != head:
         raise HypernetworkError(f"{str(path)!r} ranks other networks, by another hypernetwork or other data; give another file")
-    rows = [row for row in map(_read, lines[1:]) if row is not None]
+    rows = [row for row in map(_read, lines[1:]) if isinstance(row, dict) and row.keys() == Ranked.__dataclass_fields__.keys()]
     if len(rows) < len(lines) - 1:
         path.write_text("\n".join([lines[0], *map(json.dumps, rows)]) + "\n", encoding="utf-8")
     return {row["number"]: Ranked(**{**row, "accuracy": _number(row["accuracy"])}) for row in rows}

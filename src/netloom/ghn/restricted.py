@@ -40,8 +40,8 @@ def read_pickle(path: Path) -> Any:
         raise HypernetworkError(f"{str(path)!r}: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything
         raise HypernetworkError(
-            f"{str(path)!r} is no hypernetwork, or damaged: it is neither safetensors, nor what torch.save writes, nor a pickle "
-            f"of tensors ({error or type(error).__name__})"
+            f"{str(path)!r} cannot be read as a hypernetwork: it is neither safetensors, nor what torch.save writes, nor a "
+            f"pickle of tensors, or it is damaged ({str(error) or type(error).__name__})"
         ) from None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import operator
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class DeepNets1M:
     READERS: ClassVar[dict[str, Any]] = {"split": ("the name of a split", str)}
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "input_shape", tuple(self.input_shape))
+        if isinstance(self.input_shape, list):
+            object.__setattr__(self, "input_shape", tuple(self.input_shape))
         try:
             object.__setattr__(self, "split", _split(self.split))
         except ValueError as error:
@@ -159,7 +161,10 @@ class DeepNets1M:
 
     def __getitem__(self, index: int) -> Graph:
         """Network ``index`` of the split, from the end where it is negative; IndexError beyond."""
-        index = index.__index__()
+        try:
+            index = operator.index(index)
+        except TypeError:
+            raise TypeError(f"deepnets1m split {self.split} is indexed by a whole number, not {index!r:.40}") from None
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"deepnets1m split {self.split} has networks 0 to {len(self) - 1}, not {index}")

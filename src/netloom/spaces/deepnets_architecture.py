@@ -45,7 +45,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "genotype", as_genotype(self.genotype))
-        object.__setattr__(self, "input_shape", tuple(self.input_shape))
+        if isinstance(self.input_shape, list):
+            object.__setattr__(self, "input_shape", tuple(self.input_shape))
         if self.norm in ("", "none"):
             object.__setattr__(self, "norm", None)
         _check(self)
@@ -138,7 +139,7 @@ def _check(a: Architecture) -> None:
             raise _error(name, getattr(a, name), "True or False")
         object.__setattr__(a, name, bool(getattr(a, name)))
     shape = a.input_shape
-    if len(shape) != 3 or not all(hasattr(size, "__index__") and size >= 1 for size in shape):
+    if not isinstance(shape, tuple) or len(shape) != 3 or not all(hasattr(size, "__index__") and size >= 1 for size in shape):
         raise _error("input_shape", shape, "(channels, height, width), each ≥ 1")
     object.__setattr__(a, "input_shape", tuple(int(size) for size in shape))
     width = max(len(a.genotype.normal_concat), len(a.genotype.reduce_concat))
