@@ -66,7 +66,7 @@ RECIPE_FLAGS: dict[str, tuple[str, str]] = {
     "drop_path_growth": ("NAME", "constant, or linear from 0 with the epochs"),
     "auxiliary_weight": ("W", "of the losses of auxiliary heads"),
     "precision": ("NAME", "float32, bfloat16, float16 or auto"),
-    "channels_last": ("", "channels next to each other in memory"),
+    "channels_last": ("", "channels next to each other in memory (default: where that is faster)"),
     "ema_decay": ("D", "average the weights over the steps"),
     "patience": ("N", "stop after N epochs without a better validation score"),
     "max_steps": ("N", "stop after N steps"),

@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    network: Any, part: Part, batch_size: int = 512, *, precision: str = "float32", channels_last: bool = False
+    network: Any, part: Part, batch_size: int = 512, *, precision: str = "float32", channels_last: bool | None = None
 ) -> Evaluation:
     """Loss and score of ``network``, an nn.Module giving logits (N, classes) or values (N, targets), on one part of a task.
 
@@ -53,9 +53,11 @@ def evaluate(
 
     from ..measure.kept_memory import keep_freed
     from .losses import Meter, check_outputs, loss_of, outputs_of
-    from .precision import autocast, laid_out
+    from .precision import autocast, better_channels_last, laid_out
 
     keep_freed()
+    if channels_last is None:
+        channels_last = better_channels_last(network, getattr(part, "device", "cpu"))
     meter = Meter()
     loss: Any = 0.0
     samples = 0

@@ -15,7 +15,7 @@ from .drop_path import DropPath
 from .evaluation import Evaluation, evaluate
 from .losses import Meter, check_outputs, loss_of, outputs_of
 from .optimizers import Optimizer
-from .precision import Scaler, autocast
+from .precision import Scaler, autocast, better_channels_last, laid_out
 from .recipes import Recipe
 from .schedules import rates
 
@@ -45,7 +45,10 @@ class NetworkLearner:
         #: The horizon of the state that was loaded; None where none was.
         self.earlier_horizon: int | None = None
         self.rate = rates(recipe, steps_per_epoch, horizon)
-        if recipe.channels_last:
+        device = next((weight.device for weight in network.parameters()), "cpu")
+        asked = recipe.channels_last
+        self.channels_last = better_channels_last(network, device) if asked is None else asked
+        if self.channels_last:
             network.to(memory_format=torch.channels_last)
         self._places = places_of(network)
         self.optimizer = Optimizer(network.named_parameters(), recipe)
@@ -55,7 +58,7 @@ class NetworkLearner:
         self.drop_path = DropPath(network) if recipe.drop_path else None
         self.average = Average(self.tensors, recipe.ema_decay) if recipe.ema_decay is not None else None
         #: Whether the network is called as it is: nothing about layout, precision or drop path to see to.
-        self._plain = recipe.precision == "float32" and not recipe.channels_last and self.drop_path is None
+        self._plain = recipe.precision == "float32" and not self.channels_last and self.drop_path is None
         self.scaler = Scaler(self.device) if recipe.precision == "float16" else None
         self.meter = Meter()
         self.steps = 0
@@ -102,8 +105,7 @@ class NetworkLearner:
     def _call(self, x: Tensor) -> Any:
         """What the network gives for a batch, under the recipe's precision, layout and drop path."""
         recipe = self.recipe
-        if recipe.channels_last and x.ndim == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
+        x = laid_out(x, self.channels_last)
         if self.drop_path is not None:
             self.drop_path.probability = self._drop_probability()
         network = self.drop_path or self.network
@@ -141,8 +143,8 @@ class NetworkLearner:
     def evaluate(self, part: Part, batch_size: int = 512) -> Evaluation:
         """Loss and score on a part."""
         with self.scored():
-            recipe = self.recipe
-            return evaluate(self.network, part, batch_size, precision=recipe.precision, channels_last=recipe.channels_last)
+            precision, channels_last = self.recipe.precision, self.channels_last
+            return evaluate(self.network, part, batch_size, precision=precision, channels_last=channels_last)
 
     def snapshot(self) -> dict[str, Any]:
         """A state_dict of the weights that are scored, contiguous, as copies."""
@@ -154,7 +156,7 @@ class NetworkLearner:
         if self.average is not None:
             self.average.swap(self.tensors)
         self.optimizer.zero_grad()
-        if self.recipe.channels_last:
+        if self.channels_last:
             self.network.to(memory_format=torch.contiguous_format)
         self.network.eval()
 

@@ -59,7 +59,8 @@ class Recipe:
     is then what is scored and kept.
 
     *Computation.* ``precision`` of an autocast region (``"auto"``: bfloat16 where the hardware multiplies it faster, else
-    float32); ``channels_last`` memory format of convolutions.
+    float32); ``channels_last``, whether images lie in memory with the channels of a pixel side by side (None: where
+    processors are faster that way, see `netloom.training.precision.better_channels_last`).
 
     Raises `TrainingError` for a value out of range.
 
@@ -94,7 +95,7 @@ class Recipe:
     drop_path_growth: str = "constant"
     auxiliary_weight: float = 0.4
     precision: str = "float32"
-    channels_last: bool = False
+    channels_last: bool | None = None
     ema_decay: float | None = None
     patience: int | None = None
     max_steps: int | None = None
