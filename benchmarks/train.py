@@ -5,8 +5,8 @@
 Ten networks sampled from the convolutional space (at most half a million multiply–adds on digits, five on CIFAR-10, of which
 5,000 training images are used). For each, turn by turn:
 
-- ``floor``: forward, backward and step (our optimiser, the fastest here) on one batch that is resident, as often as an epoch
-  has batches,
+- ``floor``: forward, backward and step (our optimiser, the fastest here) on one batch that is resident, in the layout that
+  training chooses, as often as an epoch has batches,
 - ``netloom``: `run_loop` over an epoch, without measuring on the validation part, which the other loops do not do either,
 - ``lowered``: the same with ``precision="auto", channels_last=True``: bfloat16 where the processor multiplies it faster,
 - ``tutorial``: the loop of PyTorch's tutorial, `DataLoader(TensorDataset)`, `torch.optim.AdamW`, `loss.item()` at each step,
@@ -47,7 +47,7 @@ from netloom.measure.kept_memory import VARIABLE, keep_freed
 from netloom.training import Limits, Recipe, evaluate, run_loop
 from netloom.training.batches import batches_of
 from netloom.training.learner import NetworkLearner
-from netloom.training.precision import miscomputed, resolve
+from netloom.training.precision import laid_out, miscomputed, resolve
 from netloom.training.recipes import batches_per_epoch
 
 BATCH = {"digits": 64, "cifar10": 256}
@@ -83,6 +83,7 @@ class Sides:
         learner = self.learner()
         network, optimizer = learner.network, learner.optimizer
         x, y = next(iter(batches_of(self.task.train, self.recipe, 0)(0, 0)))
+        x = laid_out(x, learner.channels_last)
 
         def step() -> None:
             cross_entropy(network(x), y).backward()
