@@ -279,3 +279,48 @@ def test_sensitivity_leaves_the_network_alone() -> None:
         nl.encode.sensitivity(network, torch.zeros(0, 6))
     with pytest.raises(FormatError, match="not of a str"):
         nl.encode.sensitivity("net", SAMPLES)  # type: ignore[arg-type]
+
+
+# -- odd input -----------------------------------------------------------------------------------------------------------
+def test_edge_tokens_are_an_array_too() -> None:
+    found = nl.encode.edges(nl.build(GRAPHS["relu"], seed=0))
+    assert np.asarray(found).shape == found.tokens.shape == (len(found), 4)
+    with pytest.raises(FormatError, match="a ndarray is no EdgeTokens, .*dataclasses.replace"):
+        nl.encode.network_of_edges(found.tokens)  # type: ignore[arg-type]
+    with pytest.raises(FormatError, match="a str is no NeuronTokens"):
+        nl.encode.network_of_neurons("x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("probes", [0, -1, True, "a", None, np.full((4, 6), np.nan)])
+def test_probes_that_ask_nothing(probes: Any) -> None:
+    with pytest.raises(FormatError, match=r"expected .*\(P, 6\)"):
+        nl.encode.neurons(nl.build(GRAPHS["relu"], seed=0), probes=probes)
+
+
+def test_networks_in_double_precision_go_both_ways() -> None:
+    """Also where the graph says float32, as after network.double(): nothing is rounded."""
+    network = nl.build(GRAPHS["mixed"], seed=0).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 1e-12)
+    x = SAMPLES.double()
+    tokens = (nl.encode.edges(network), nl.encode.neurons(network, probes=8))
+    for found in (nl.encode.network_of_edges(tokens[0]), nl.encode.network_of_neurons(tokens[1])):
+        assert all(torch.equal(v, w) for v, w in zip(found.state_dict().values(), network.state_dict().values()))
+        assert torch.equal(found(x), network(x))
+    torch.testing.assert_close(nl.encode.canonical(network)(x), network(x), rtol=1e-12, atol=1e-12)
+    with pytest.raises(FormatError, match="weights are of bfloat16; call network.float"):
+        nl.encode.edges(network.bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "said"),
+    [
+        (None, {}, "samples are a NoneType"), (torch.zeros(5, 7), {}, r"cannot take samples of shape \(5, 7\)"),
+        (torch.full((5, 6), float("nan")), {}, "cells that are not finite"), (torch.zeros(5, 6), {"outputs": 0}, "outputs = 0"),
+        (torch.zeros(5, 6), {"seed": -1}, "seed = -1"),
+    ],
+)  # fmt: skip
+def test_sensitivity_of_nothing(samples: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(FormatError, match=said):
+        nl.encode.sensitivity(nl.build(GRAPHS["relu"], seed=0), samples, **options)

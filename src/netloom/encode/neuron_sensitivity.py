@@ -33,17 +33,26 @@ def sensitivity(network: Network, x: Any, *, outputs: int | None = None, seed: i
 
     if not isinstance(network, torch.nn.Module):
         raise FormatError(f"sensitivities are those of a network, not of a {type(network).__name__}")
-    samples = torch.as_tensor(x)
-    if not len(samples):
+    try:
+        samples = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        raise FormatError(f"samples are a {type(x).__name__}; expected a tensor or an array, a sample in each row") from None
+    if samples.dim() < 1 or not len(samples):
         raise FormatError("sensitivities are means over samples; there is none")
+    if not samples.isfinite().all():
+        raise FormatError("samples hold cells that are not finite; leave their rows out")
+    if type(seed) is not int or seed < 0 or (outputs is not None and (type(outputs) is not int or outputs < 1)):
+        raise FormatError(f"outputs = {outputs!r}, seed = {seed!r}; expected whole numbers, 1 or more (None: all), 0 or more")
     given = next(iter(network.parameters()), torch.zeros(0))
     samples = samples.to(given.device, given.dtype).requires_grad_()
-    value = SeReNe(network, outputs=outputs or 2**31, seed=seed)
+    value = SeReNe(network, outputs=2**31 if outputs is None else outputs, seed=seed)
     was_training = network.training
     network.eval()
     try:
         with torch.enable_grad(), value:
             network(samples)
+    except RuntimeError as error:
+        raise FormatError(f"the network cannot take samples of shape {tuple(samples.shape)}: {error}") from None
     finally:
         network.train(was_training)
     found = {key: tensor for key, tensor in value.state.items() if key.startswith("values/")}

@@ -72,7 +72,13 @@ class Perceptron:
             module = hasattr(network, "parameters")
             hint = "; nl.build(nl.trace(model, example_inputs), weights=model) makes one" if module else ""
             raise FormatError(f"a {type(network).__name__} is no Network; trained networks are read as nl.Network{hint}")
-        return read_perceptron(graph, network.state_dict())
+        state = network.state_dict()
+        kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()})
+        if len(kinds) > 1 or "bfloat16" in kinds:
+            raise FormatError(f"weights are of {' and '.join(kinds)}; call network.float() first")
+        found = read_perceptron(graph, state)
+        # A network that was moved to another precision is one of that precision.
+        return replace(found, dtype=kinds[0]) if kinds else found
 
     def network(self) -> Network:
         """The network, with its weights."""

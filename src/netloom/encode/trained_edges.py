@@ -44,6 +44,9 @@ class EdgeTokens:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.tokens, dtype=dtype)
+
 
 def edges(network: Network) -> EdgeTokens:
     """The edge tokens of a network; `network_of_edges` is the way back, without loss.
@@ -92,6 +95,11 @@ def network_of_edges(found: EdgeTokens) -> Network:
 
 def perceptron_of_edges(found: EdgeTokens) -> Perceptron:
     """The same, not yet built."""
+    if not isinstance(found, EdgeTokens):
+        raise FormatError(
+            f"a {type(found).__name__} is no EdgeTokens, which say of tokens (E, 4) what functions and inputs are; "
+            "dataclasses.replace(nl.encode.edges(network), tokens=…) has others"
+        )
     tokens = np.asarray(found.tokens, dtype=np.float64)
     if tokens.ndim != 2 or tokens.shape[1] != 4 or len(tokens) < 3 or not np.isfinite(tokens).all():
         raise FormatError(f"edge tokens are finite numbers (E, 4): parent, child, type, weight; here are {tokens.shape}")

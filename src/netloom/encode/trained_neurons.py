@@ -83,7 +83,7 @@ def neurons(network: Network, probes: int | NDArray[Any] = 64) -> NeuronTokens:
     """
     given = Perceptron.of(network)
     features = given.groups[0].size
-    asked = probe_inputs(probes, features) if isinstance(probes, int) else np.asarray(probes, np.float64)
+    asked = _asked(probes, features)
     if asked.ndim < 2 or asked[0].size != features:
         raise FormatError(f"probes have shape {asked.shape}; the network takes {features} inputs: expected (P, {features})")
     answers = given.answers(asked)
@@ -110,8 +110,25 @@ def neurons(network: Network, probes: int | NDArray[Any] = 64) -> NeuronTokens:
     return NeuronTokens(**joined, probes=asked, functions=names, groups=bare, input_shape=given.input_shape, dtype=given.dtype)
 
 
+def _asked(probes: Any, features: int) -> NDArray[np.float64]:
+    """The inputs at which networks are asked."""
+    if isinstance(probes, int):
+        if probes < 1 or isinstance(probes, bool):
+            raise FormatError(f"probes = {probes!r}; expected a number of inputs, 1 or more, or inputs (P, {features})")
+        return probe_inputs(probes, features)
+    try:
+        found = np.asarray(probes.detach().cpu() if hasattr(probes, "detach") else probes, np.float64)
+    except (TypeError, ValueError):
+        raise FormatError(f"probes are a {type(probes).__name__}; expected how many, or inputs (P, {features})") from None
+    if not np.isfinite(found).all() or not found.size:
+        raise FormatError(f"probes of shape {found.shape} are empty or not finite; expected inputs (P, {features})")
+    return found
+
+
 def network_of_neurons(found: NeuronTokens) -> Network:
     """The network of neuron tokens, weights included; ``outgoing`` and ``answers`` follow from the rest and are not read."""
+    if not isinstance(found, NeuronTokens):
+        raise FormatError(f"a {type(found).__name__} is no NeuronTokens; nl.encode.neurons(network) makes them")
     dtype = np.dtype(found.dtype)
     weights: dict[int, NDArray[Any]] = {}
     biases: dict[int, NDArray[Any]] = {}

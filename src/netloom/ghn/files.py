@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import warnings
@@ -46,6 +47,8 @@ def save(ghn: Hypernetwork, path: str | os.PathLike[str]) -> Path:
         save_file(tensors, beside, metadata={"netloom": json.dumps(header)})
         beside.replace(target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise HypernetworkError(f"the hypernetwork cannot be written to {str(target)!r}: {error.strerror or error}") from None
     return target
 

@@ -38,7 +38,8 @@ class Family:
         for name in ("max_inputs", "max_outputs", "max_layers", "max_width"):
             value = getattr(self, name)
             expect(type(value) is int and 1 <= value <= 256, name, value, "a whole number from 1 to 256")
-        known = all(a in ACTIVATIONS for a in self.activations) and len({*self.activations}) == len(self.activations) > 0
+        given = self.activations if isinstance(self.activations, tuple) else ()
+        known = all(a in ACTIVATIONS for a in given) and len({*given}) == len(given) > 0
         expect(known, "activations", self.activations, f"different ones of {', '.join(ACTIVATIONS)}")
 
 
@@ -102,8 +103,20 @@ def expect(holds: bool, name: str, value: Any, expected: str) -> None:
         raise NetformerError(f"netformer: {name} = {value!r}; expected {expected}")
 
 
+def expect_seed(seed: Any) -> None:
+    """`NetformerError` for a seed that is none."""
+    expect(type(seed) is int and 0 <= seed < 2**63, "seed", seed, "a whole number from 0")
+
+
+def expect_steps(refine: Any) -> None:
+    """`NetformerError` for a number of gradient steps that is none."""
+    expect(type(refine) is int and refine >= 0, "refine", refine, "a whole number ≥ 0")
+
+
 def read(kind: Any, given: str | Mapping[str, Any]) -> Any:
     """A `Family` or `Settings` of a JSON object with any of the fields."""
+    if not isinstance(given, str | Mapping):
+        raise NetformerError(f"netformer: a {type(given).__name__} is no {kind.__name__}; give one, or its fields by name")
     values = read_settings("netformer", given, [one.name for one in fields(kind)], NetformerError)
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 

@@ -66,7 +66,7 @@ class Core(nn.Module):
         with torch.no_grad():
             level, normal = self.level(answers, population.structures)
             self.level_mean.copy_(level.mean(0))
-            self.level_sd.copy_(level.std(0).nan_to_num(1.0).clamp(min=1e-3))
+            self.level_sd.copy_(level.std(0).clamp(min=1e-3) if len(level) > 1 else torch.ones(self.level_latents))
             meta = population.meta
             self.meta_mean.copy_(meta.nanmean(0).nan_to_num(0))
             spread = ((meta - self.meta_mean) ** 2).nanmean(0).sqrt()

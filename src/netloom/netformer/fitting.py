@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,11 @@ def fit(
 
     expect(type(steps) is int and steps >= 1, "steps", steps, "a whole number ≥ 1")
     expect(type(batch_size) is int and batch_size >= 2, "batch_size", batch_size, "a whole number ≥ 2")
-    expect(0 <= held_out < 1, "held_out", held_out, "a share in [0, 1)")
+    real = lambda value: isinstance(value, int | float) and not isinstance(value, bool)  # noqa: E731
+    expect(real(held_out) and 0 <= held_out < 1, "held_out", held_out, "a share in [0, 1)")
+    expect(real(learning_rate) and 0 < learning_rate < math.inf, "learning_rate", learning_rate, "a number above 0")
+    seconds_fit = max_seconds is None or (real(max_seconds) and max_seconds >= 0)
+    expect(seconds_fit, "max_seconds", max_seconds, "a number ≥ 0")
     with _display(progress) as told:
         # Where meta-features only shift the prior, those of many tasks are enough: they take longer than all else here.
         meta_tasks = _TASKS_OF_PRIOR if former.settings.meta is None else None
@@ -107,7 +112,10 @@ def population_of(
         given = Zoo(given)
     if isinstance(given, Zoo):
         return of_zoo(given, family, meta_tasks=meta_tasks, tell=tell)
-    return of_networks([given] if isinstance(given, torch.nn.Module) else given, family), {}
+    given = [given] if isinstance(given, torch.nn.Module) else given
+    if not isinstance(given, Iterable):
+        raise NetformerError(f"a {type(given).__name__} holds no networks; give a zoo, its folder, or a list of networks")
+    return of_networks(given, family), {}
 
 
 def split(population: Population, share: float, seed: int) -> tuple[Population, Population]:
@@ -156,7 +164,8 @@ def _fit_prior(former: Netformer, train: Population) -> None:
         penalty[-1] = 1e-6
         found = torch.linalg.solve(gram + torch.diag(penalty), features.T @ latents.double() / len(train))
         core.prior_map.copy_(found)
-        core.prior_sd.copy_((latents - (features @ found).float()).std(0).nan_to_num(1.0))
+        rest = latents - (features @ found).float()
+        core.prior_sd.copy_(rest.std(0) if len(rest) > 1 else torch.ones(core.size))
 
 
 def _plain(tree: Any) -> Any:

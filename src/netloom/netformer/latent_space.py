@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import NetformerError
-from .config import expect
+from .config import expect, expect_seed
 from .evolving import CMAES, NSGA2, VectorStrategy
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Found:
 
     @property
     def best(self) -> int:
+        if np.isnan(self.fitness[:, 0]).all():
+            raise NetformerError("every fitness is NaN: no network was good for anything")
         return int(np.nanargmax(self.fitness[:, 0]))
 
     @property
@@ -71,6 +73,14 @@ class Latent:
 
     former: Netformer
     graph: Graph | None = None
+
+    def __post_init__(self) -> None:
+        from .model import Netformer
+
+        if not isinstance(self.former, Netformer):
+            raise NetformerError(f"a {type(self.former).__name__} is no Netformer; nl.netformer.load(FILE or name) gives one")
+        if self.graph is not None:
+            self.former.structures_of([self.graph])  # says what is outside the family
 
     @property
     def size(self) -> int:
@@ -117,6 +127,10 @@ class Latent:
         """The same with a fitness of the vectors (n, size) themselves."""
         expect(strategy in STRATEGIES, "strategy", strategy, f"one of {', '.join(STRATEGIES)}")
         expect(type(evaluations) is int and evaluations >= 1, "evaluations", evaluations, "a whole number ≥ 1")
+        small = population is None or (type(population) is int and population >= 1)
+        expect(small, "population", population, "a whole number ≥ 1")
+        expect(callable(fitness), "fitness", fitness, "a function of networks")
+        expect_seed(seed)
         given = None if start is None else self._start(start)
         engine = STRATEGIES[strategy](self.size, seed=seed, population=population, start=given)
         vectors: list[Array] = []
@@ -124,10 +138,9 @@ class Latent:
         done = 0
         while done < evaluations:
             asked = engine.ask()[: evaluations - done]
-            told = np.asarray(fitness(asked), dtype=np.float64)
-            told = told[:, None] if told.ndim == 1 else told
-            if len(told) != len(asked):
-                raise NetformerError(f"the fitness gave {len(told)} values for {len(asked)} networks; expected one for each")
+            told = _fitness(fitness(asked), len(asked))
+            if values and told.shape[1] != values[0].shape[1]:
+                raise NetformerError(f"the fitness gave {told.shape[1]} objectives, and {values[0].shape[1]} before")
             engine.tell(asked, told)
             vectors.append(asked)
             values.append(told)
@@ -138,9 +151,24 @@ class Latent:
         return Found(self, np.concatenate(vectors), np.concatenate(values))
 
     def _start(self, start: Any) -> Array:
+        if hasattr(start, "state_dict"):
+            start = [start]
         if isinstance(start, Sequence) and start and hasattr(start[0], "state_dict"):
             return self.encode(start)
         vectors = np.atleast_2d(np.asarray(start, dtype=np.float32))
         if vectors.shape[1] not in (self.size, self.former.size):
             raise NetformerError(f"start has shape {vectors.shape}; expected (n, {self.size})")
         return vectors[:, : self.size]
+
+
+def _fitness(given: Any, count: int) -> Array:
+    """What a fitness gave for ``count`` networks, (count, objectives)."""
+    plain = lambda value: value.detach().cpu() if hasattr(value, "detach") else value  # noqa: E731
+    try:
+        found = np.asarray(list(map(plain, given)) if isinstance(given, list | tuple) else plain(given), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NetformerError("the fitness gave what is no number; expected one for each network, NaN where it fails") from None
+    if found.ndim not in (1, 2) or len(found) != count:
+        what = f"{len(found)} values" if found.ndim in (1, 2) else f"shape {found.shape}"
+        raise NetformerError(f"the fitness gave {what} for {count} networks; expected one for each")
+    return found[:, None] if found.ndim == 1 else found

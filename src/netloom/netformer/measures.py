@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from .computing import hidden_values
-from .config import Family
+from .config import Family, expect, expect_seed
 from .populations import Population
 from .structures import Structures
 
@@ -58,6 +58,8 @@ class Report:
 
 def compare(found: Population, given: Population, family: Family, *, inputs: int = 256, seed: int = 0) -> Report:
     """The report of decoded networks ``found`` against ``given``, asked at ``inputs`` inputs drawn with ``seed``."""
+    expect(type(inputs) is int and inputs >= 2, "inputs", inputs, "a whole number ≥ 2")
+    expect_seed(seed)
     x = torch.randn(inputs, family.max_inputs, generator=torch.Generator().manual_seed(seed + 1_000_003))
     mine, theirs = found.outputs(x, family), given.outputs(x, family)
     r2 = functional_r2(mine, theirs)
@@ -104,7 +106,8 @@ def _pair(found: Population, given: Population, place: int, family: Family, x: T
     """Edge accuracy, cosine of weights, cosines of the last hidden layer's values; nan where sizes differ."""
     a, b = found.structures, given.structures
     depth, width = int(b.depth[place]), int(b.widths[place, int(b.depth[place]) - 1])
-    if int(a.depth[place]) != depth or not torch.equal(a.widths[place], b.widths[place]):
+    ends = [(int(s.inputs[place]), int(s.outputs[place])) for s in (a, b)]
+    if int(a.depth[place]) != depth or not torch.equal(a.widths[place], b.widths[place]) or ends[0] != ends[1]:
         return 0.0, np.nan, np.nan, np.nan
     alone = [population[place : place + 1] for population in (found, given)]
     values = [hidden_values(p.layers(depth), p.structures.activations, family.activations, x[None]) for p in alone]

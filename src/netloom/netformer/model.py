@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import NetformerError
 from ..graph.graph import Graph
-from .config import Family, Settings, expect
+from .config import Family, Settings, expect, expect_seed, expect_steps
 from .core import Core
 from .measures import Report, compare
 from .populations import Population, meta_tensor, of_networks
@@ -50,7 +50,7 @@ class Netformer:
         seed: int = 0, **fields: Any,
     ) -> None:  # fmt: skip
         self.family, self.settings = _split(family, settings, fields)
-        expect(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "a whole number ≥ 0")
+        expect_seed(seed)
         expect(
             not (self.settings.meta == "token" and self.settings.encoder == "answers"), "meta", "token",
             "encoder='tokens' or 'both' with it: without tokens there is nothing for meta-features to join",
@@ -90,14 +90,16 @@ class Netformer:
 
     # -- latents and back ----------------------------------------------------------------------------------------------
     def encode(self, networks: Any, meta: Any = None) -> np.ndarray:
-        """Latents float32 (N, size) of trained networks (`nl.Network` or modules of torch), or of one: (size,).
+        """Latents float32 (N, size) of trained networks (`nl.Network` or modules of torch, or a zoo), or of one: (size,).
 
         ``meta``: meta-features of their data, mappings or (N, 37); without them they count as unknown. `NetformerError` names a
         network outside the family, or with weights that are not finite.
         """
         self._check()
         one = isinstance(networks, torch.nn.Module)
-        population = networks if isinstance(networks, Population) else self.read([networks] if one else networks, meta)
+        population = self.population(networks)
+        if meta is not None:
+            population = replace(population, meta=meta_tensor(meta, len(population)))
         with torch.no_grad():
             found: np.ndarray = self.core.encode(population).numpy()
         return found[0] if one else found
@@ -115,7 +117,10 @@ class Netformer:
         """
         self._check()
         given, one = self._latents(latents)
-        graphs = None if structure is None else [structure] * len(given) if isinstance(structure, Graph) else list(structure)
+        if not len(given):
+            return []
+        several: Any = structure if isinstance(structure, list | tuple) else [structure] * len(given)
+        graphs: list[Graph] | None = None if structure is None else list(several)
         if graphs is not None and len(graphs) != len(given):
             raise NetformerError(f"there are {len(given)} latent vectors and {len(graphs)} structures; give as many, or one")
         found = self.decode_population(given, None if graphs is None else self.structures_of(graphs), refine=refine)
@@ -126,10 +131,16 @@ class Netformer:
         """The same as padded tensors, without building networks."""
         from .refining import refined
 
+        expect_steps(refine)
         given, _ = self._latents(latents)
         with torch.no_grad():
             found = self.core.decode(given, structures)
-        return refined(self.core, given, found, refine) if refine else found
+        found = refined(self.core, given, found, refine) if refine else found
+        if not found.is_finite():
+            raise NetformerError(
+                f"latents reach {float(given.abs().max()):.3g}, where networks are not finite; they are about standard normal"
+            )
+        return found
 
     def structures_of(self, graphs: Sequence[Graph]) -> Structures:
         """The structures of graphs of the family."""
@@ -152,7 +163,8 @@ class Netformer:
         """A zoo, a folder of one, networks or a population as a population."""
         from .fitting import population_of
 
-        return population_of(networks, self.family)[0]
+        # Meta-features of many tasks take longer than all else: only where they are read.
+        return population_of(networks, self.family, meta_tasks=0 if self.settings.meta is None else None)[0]
 
     # -- new networks --------------------------------------------------------------------------------------------------
     def draw(self, n: int, meta: Any = None, *, seed: int = 0, prior: str = "normal", temperature: float = 1.0) -> np.ndarray:
@@ -164,7 +176,9 @@ class Netformer:
         self._check()
         expect(type(n) is int and n >= 1, "n", n, "a whole number ≥ 1")
         expect(prior in PRIORS, "prior", prior, f"one of {', '.join(PRIORS)}")
-        expect(temperature >= 0, "temperature", temperature, "a number ≥ 0")
+        number = isinstance(temperature, int | float) and 0 <= temperature < float("inf")
+        expect(number, "temperature", temperature, "a number ≥ 0")
+        expect_seed(seed)
         noise = torch.randn(n, self.size, generator=torch.Generator().manual_seed(seed)) * temperature
         if meta is None and prior == "normal":
             return noise.numpy()
@@ -240,6 +254,7 @@ class Netformer:
     def _latents(self, latents: Any) -> tuple[Tensor, bool]:
         """Latents as a matrix, and whether they came as one vector."""
         try:
+            latents = latents.detach().cpu() if isinstance(latents, Tensor) else latents
             given = torch.as_tensor(np.asarray(latents, dtype=np.float32))
         except (TypeError, ValueError):
             raise NetformerError(f"latents are {type(latents).__name__}; expected numbers (N, {self.size})") from None
@@ -270,8 +285,8 @@ def _split(family: Any, settings: Any, fields: Mapping[str, Any]) -> tuple[Famil
             raise NetformerError(f"netformer: there is no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     from .config import read
 
-    first = family if isinstance(family, Family) else read(Family, dict(family or {}))
-    second = settings if isinstance(settings, Settings) else read(Settings, dict(settings or {}))
+    first = family if isinstance(family, Family) else read(Family, {} if family is None else family)
+    second = settings if isinstance(settings, Settings) else read(Settings, {} if settings is None else settings)
     of_family = {name: tuple(value) if isinstance(value, list) else value for name, value in of_family.items()}
     return replace(first, **of_family), replace(second, **others)
 

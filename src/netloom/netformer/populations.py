@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,10 @@ class Population:
     def layers(self, depth: int) -> list[Layer]:
         """Weights and biases of the first ``depth`` hidden layers."""
         return list(zip(self.weights[:depth], self.biases[:depth]))
+
+    def is_finite(self) -> bool:
+        """Whether all weights are."""
+        return all(bool(t.isfinite().all()) for t in (*self.weights, *self.biases, self.head, self.head_bias))
 
     def by_depth(self) -> list[tuple[int, Tensor]]:
         """Each depth that occurs, and the places of the networks that have it."""
@@ -119,6 +123,9 @@ def of_networks(networks: Iterable[Any], family: Family, meta: Any = None) -> Po
 
 
 def _read(network: Any) -> tuple[Graph, Any]:
+    from ..zoo import ZooNetwork
+
+    network = network.network if isinstance(network, ZooNetwork) else network
     graph = getattr(network, "graph", None)
     if isinstance(graph, Graph):
         return graph, network.state_dict()
@@ -127,12 +134,16 @@ def _read(network: Any) -> tuple[Graph, Any]:
     from ..errors import NetloomError
     from ..tracing.trace import trace
 
+    others = {type(m).__name__ for m in network.modules() if m._parameters and not isinstance(m, torch.nn.Linear)}
     first = next((module for module in network.modules() if isinstance(module, torch.nn.Linear)), None)
     if first is None:
         raise NetformerError(f"{type(network).__name__} has no linear layer; a Netformer reads perceptrons")
     try:
-        return trace(network, torch.zeros(2, first.in_features)), network.state_dict()
+        return trace(network, torch.zeros(2, first.in_features, dtype=first.weight.dtype)), network.state_dict()
     except NetloomError as error:
+        if others:
+            what = f"{type(network).__name__} has {', '.join(sorted(others))}"
+            raise NetformerError(f"{what}; a Netformer reads perceptrons, of Linear and activations alone") from None
         raise NetformerError(f"{type(network).__name__} cannot be traced: {error}") from None
 
 
@@ -232,15 +243,19 @@ def meta_tensor(meta: Any, count: int) -> Tensor:
     from ..tasks.metafeatures import names
 
     wanted = names()
-    if isinstance(meta, dict):
+    if isinstance(meta, Mapping):
         meta = [meta] * count
-    if isinstance(meta, Sequence) and meta and isinstance(meta[0], dict):
+    if isinstance(meta, Sequence) and meta and all(isinstance(one, Mapping) for one in meta):
         for one in meta:
             lacking = [name for name in wanted if name not in one]
             if lacking:
                 raise NetformerError(f"meta-features lack {', '.join(lacking[:5])}; nl.get_meta_features(X, y) gives all 37")
         meta = [[one[name] for name in wanted] for one in meta]
-    found = torch.as_tensor(np.asarray(meta, dtype=np.float32))
+    try:
+        meta = meta.detach().cpu() if isinstance(meta, Tensor) else meta
+        found = torch.as_tensor(np.asarray(meta, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise NetformerError(f"meta-features are a {type(meta).__name__}; nl.get_meta_features(X, y) gives them") from None
     found = found.expand(count, -1) if found.dim() == 1 else found
     if found.shape != (count, len(wanted)):
         raise NetformerError(f"meta-features have shape {tuple(found.shape)}; expected ({count}, {len(wanted)})")

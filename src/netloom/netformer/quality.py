@@ -35,6 +35,8 @@ class WeightPredictor:
     """
 
     def __init__(self, former: Netformer, features: str = "all", num_trees: int = 300) -> None:
+        if not hasattr(former, "population"):
+            raise NetformerError(f"a {type(former).__name__} is no Netformer; nl.netformer.load(FILE or name) gives one")
         expect(features in FEATURES, "features", features, f"one of {', '.join(FEATURES)}")
         expect(type(num_trees) is int and num_trees >= 1, "num_trees", num_trees, "a whole number ≥ 1")
         self.former, self.features, self.num_trees = former, features, num_trees
@@ -45,7 +47,10 @@ class WeightPredictor:
         from sklearn.ensemble import GradientBoostingRegressor
 
         population = self.former.population(networks)
-        wanted = np.asarray(scores, dtype=np.float64)
+        try:
+            wanted = np.asarray(scores, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise NetformerError("scores are no numbers; give one for each network") from None
         if wanted.shape != (len(population),) or not np.isfinite(wanted).all():
             raise NetformerError(f"scores have shape {wanted.shape}; expected {len(population)} finite numbers, one a network")
         if len(wanted) < 4 or not np.ptp(wanted):

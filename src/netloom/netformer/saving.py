@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,6 @@ from ..errors import NetformerError, VersionError
 from .config import Family, Settings, read
 
 if TYPE_CHECKING:
-    import os
-
     from .model import Netformer
 
 VERSION = 1
@@ -39,7 +39,10 @@ def save(former: Netformer, path: str | os.PathLike[str], *, half: bool = False)
         save_file(tensors, beside, metadata={"netloom": json.dumps(document)})
         beside.replace(target)
     except (OSError, SafetensorError) as error:
-        raise NetformerError(f"the Netformer cannot be written to {str(target)!r}: {error}") from None
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise NetformerError(f"the Netformer cannot be written to {str(target)!r}: {reason}") from None
     return target
 
 
@@ -53,6 +56,10 @@ def load(path: str | os.PathLike[str]) -> Netformer:
     """
     from safetensors import SafetensorError, safe_open
 
+    if not isinstance(path, str | os.PathLike):
+        raise NetformerError(f"a {type(path).__name__} is neither a file nor a name; give the path of a Netformer, or 'mlp'")
+    if Path(path).is_dir():
+        raise NetformerError(f"{str(path)!r} is a folder; give the file of a Netformer, or 'mlp'")
     shipped = SHIPPED / f"{path}.safetensors"
     file = shipped if str(path).isidentifier() and shipped.exists() and not Path(path).exists() else Path(path)
     try:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetformerError
+from ..graph.graph import Graph
 from .config import Family
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ..graph.graph import Graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +120,8 @@ def outline_of(graph: Graph, family: Family, *, any_ends: bool = False) -> Outli
     """
     from ..training.many_chains import chain_of
 
+    if not isinstance(graph, Graph):
+        raise NetformerError(f"a {type(graph).__name__} is no graph; give an nl.Graph, such as network.graph")
     chain = chain_of(graph)
     if isinstance(chain, str):
         raise NetformerError(f"the network is no plain perceptron: {chain}; a Netformer reads chains of linear layers")

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from ..errors import NetformerError
 from ..tasks.targets import decide_kind
 from .computing import Layer, hidden_values
-from .config import expect
+from .config import expect, expect_seed, expect_steps
 from .structures import Outline, Structures, graph_of, outline_of
 from .surrogates import SURROGATES, Surrogate, fitted
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 #: Directions of the data with less variance than this share of the largest are not blown up.
 _FLOOR = 0.02
+#: Numbers above are not handled: their squares, and networks of 32 bits, end soon after.
+_LARGEST = 1e35
 #: Structures that are tried where none is asked for.
 _TRIED = 24
 #: Penalties of output weights, by which leaving one out is compared. None is small: training goes on from here, and large
@@ -60,7 +63,8 @@ def suggest(
 ) -> Network:
     """See `Netformer.suggest`."""
     expect(surrogate in SURROGATES, "surrogate", surrogate, f"one of {', '.join(SURROGATES)}")
-    expect(type(refine) is int and refine >= 0, "refine", refine, "a whole number ≥ 0")
+    expect_steps(refine)
+    expect_seed(seed)
     data = prepared(x, y, former.family.max_inputs)
     outline = None if graph is None else _outline(former, graph, data)
     model = fitted(surrogate, data.z, data.targets)
@@ -78,7 +82,7 @@ def prepared(x: Any, y: Any, max_inputs: int) -> Data:
     """Data as a Netformer's networks see them; `NetformerError` for what nothing can be learned from."""
     samples = _numbers("X", x)
     samples = samples.reshape(len(samples), -1)
-    targets = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
+    targets = _targets(y)
     if len(samples) < 4 or len(targets) != len(samples):
         raise NetformerError(f"X has {len(samples)} rows and y {len(targets)}; give as many targets as samples, four or more")
     labels = None
@@ -99,14 +103,33 @@ def prepared(x: Any, y: Any, max_inputs: int) -> Data:
     return Data(samples, (samples - mean) @ into, mean, into, wanted, labels, level, spread)
 
 
+def _targets(y: Any) -> Array:
+    """Targets as an array: of numbers where they are numbers, whatever holds them."""
+    found = np.asarray(y.detach().cpu() if hasattr(y, "detach") else y)
+    if found.ndim < 1:
+        raise NetformerError(f"y is {y!r:.40}; give a target for each sample")
+    if found.dtype.kind in "mM":
+        raise NetformerError(f"y holds values of {found.dtype}; give times as numbers, such as days since the first")
+    if found.dtype.kind == "O" and all(isinstance(value, Real) and not isinstance(value, bool) for value in found.flat):
+        exact = all(isinstance(value, Integral) for value in found.flat)
+        return found.astype(np.int64 if exact else np.float64)
+    return found
+
+
 def _numbers(name: str, given: Any) -> Array:
     try:
-        found = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given, dtype=np.float64)
+        given = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+        found: Array = given.astype(np.float64, casting="same_kind" if given.dtype.kind == "c" else "unsafe")
     except (TypeError, ValueError):
         mend = "encode them first, as nl.tasks.from_frame does"
         raise NetformerError(f"{name} holds other things than numbers; {mend}") from None
-    if found.ndim < 1 or not found.size or not np.isfinite(found).all():
-        raise NetformerError(f"{name} has shape {found.shape}, or cells that are missing or infinite; fill or drop them first")
+    if found.ndim < 1 or not found.size:
+        raise NetformerError(f"{name} has shape {found.shape}; expected samples in rows")
+    odd = int((~np.isfinite(found)).sum())
+    if odd:
+        raise NetformerError(f"{name} has {odd} cells that are missing or infinite; fill or drop them first")
+    if np.abs(found).max() > _LARGEST:
+        raise NetformerError(f"{name} reaches {np.abs(found).max():.3g}, too large for networks of 32 bits; scale it first")
     return found
 
 
@@ -274,6 +297,7 @@ def logistic_readout(values: Array, labels: Array) -> tuple[Array, Array]:
     with warnings.catch_warnings():
         # Training goes on from here: nearly converged will do.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of many classes, which were asked for
         fit = LogisticRegression(max_iter=300).fit((values - mean) / scale, labels)
     weight = fit.coef_.T / scale[:, None]
     bias = fit.intercept_ - mean @ weight
