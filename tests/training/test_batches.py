@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import netloom as nl
+from netloom.tasks.normalization import Normalization
+from netloom.tasks.parts import Split
 from netloom.training import Recipe
 from netloom.training import batches as batching
 from netloom.training.averaging import Average
@@ -88,3 +90,24 @@ def test_small_parts_are_gathered_for_several_epochs_and_give_the_same(epoch: in
     assert torch.equal(torch.cat([x for x, _ in made]), part.x[order][16 * first :])
     assert torch.equal(torch.cat([y for _, y in made]), part.y[order][16 * first :])
     assert [len(y) for _, y in made] == [16] * (6 - first) + [4]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_batches_with_channels_last_hold_the_same_numbers_in_another_layout(dtype: torch.dtype) -> None:
+    x = torch.randint(0, 256, (100, 3, 6, 5), generator=torch.Generator().manual_seed(0)).to(dtype)
+    normalization = Normalization((120.0, 60.0, 30.0), (3.0, 50.0, 7.0)) if dtype == torch.uint8 else None
+    part = Split(x, torch.arange(100), normalization=normalization)
+    plain, turned = (
+        list(batches_of(part, Recipe(batch_size=16, epochs=3), 1, channels_last=value)(1, 2)) for value in (False, True)
+    )
+    assert len(plain) == len(turned) > 3
+    for (one, y), (other, same) in zip(plain, turned):
+        assert torch.equal(one, other) and torch.equal(y, same) and one.is_contiguous()
+        assert other.is_contiguous(memory_format=torch.channels_last) and not other.is_contiguous()
+    assert torch.equal(part.channels_last.x, part.x) and part.channels_last.digest == part.digest
+    assert part.channels_last is part.channels_last and "channels_last" not in part.__getstate__()
+    flat = Split(torch.zeros(4, 3), torch.zeros(4))
+    assert flat.channels_last is flat
+    # Augmented batches are made in the usual layout.
+    augmented = [batches_of(part, Recipe(batch_size=16, flip=True), 1, channels_last=value)(0, 0) for value in (False, True)]
+    assert all(torch.equal(one, other) for (one, _), (other, _) in zip(*augmented))

@@ -51,10 +51,16 @@ class Normalization:
 
 
 def normalized(x: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
-    """``(x - mean) / sd`` as a new float32 tensor; two roundings, whatever the batch, so batches equal the whole."""
+    """``(x - mean) / sd`` as a new float32 tensor; two roundings, whatever batch and layout, so batches equal the whole."""
     import torch
 
-    return x.to(torch.float32, copy=True).sub_(mean).div_(sd)
+    made = x.to(torch.float32, copy=True)
+    if made.ndim != 4 or made.is_contiguous():
+        return made.sub_(mean).div_(sd)
+    # Channels last: rows of pixels and rows of means, as three numbers at a time are too few for a processor.
+    rows, width = made.permute(0, 2, 3, 1).flatten(2), made.shape[3]
+    rows.sub_(mean.flatten().repeat(width)).div_(sd.flatten().repeat(width))
+    return rows.reshape(len(made), *made.shape[2:], made.shape[1]).permute(0, 3, 1, 2)
 
 
 def of_floats(x: numpy.ndarray, rows: numpy.ndarray | None = None) -> Normalization:

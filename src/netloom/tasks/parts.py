@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+#: Images of at most so many bytes are held a second time, in another layout, where a training asks for it.
+MOST_COPIED = 256 << 20
 #: Bytes of the digest of one row of uint8 data.
 DIGEST_BYTES = 16
 
@@ -108,7 +110,25 @@ class Split:
             return
         order = order.to(self.held.device)
         for rows in order.split(size) if len(order) else ():
-            yield self._ready(self.held.index_select(0, rows)), self.y.index_select(0, rows)
+            yield self._ready(self._chosen(rows)), self.y.index_select(0, rows)
+
+    def _chosen(self, rows: Tensor) -> Tensor:
+        if self.held.ndim == 4 and not self.held.is_contiguous():  # choosing rows would turn the layout back
+            return self.held.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+        return self.held.index_select(0, rows)
+
+    @cached_property
+    def channels_last(self) -> Split:
+        """The same part, its images (N, C, H, W) with the channels of a pixel side by side in memory; made once.
+
+        Itself where it holds no images, or more than `MOST_COPIED` bytes of them.
+        """
+        import torch
+
+        if self.held.ndim != 4 or self.held.nbytes > MOST_COPIED:
+            return self
+        turned = self.held.contiguous(memory_format=torch.channels_last)
+        return Split(turned, self.y, normalization=self.normalization, row_digests=self._row_digests)
 
     def to(self, device: Any) -> Split:
         """The same part on ``device``."""
@@ -136,7 +156,7 @@ class Split:
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be made again is not sent to other processes.
-        return {name: value for name, value in self.__dict__.items() if name != "x"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("x", "channels_last")}
 
     def __repr__(self) -> str:
         return f"<Split: {len(self)} of {'×'.join(map(str, self.shape))}>"

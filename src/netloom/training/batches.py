@@ -24,8 +24,12 @@ EPOCHS_TOGETHER = 8
 _SEED, _EPOCH = 1_000_003, 7_368_787
 
 
-def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]:
+def batches_of(
+    part: Part, recipe: Recipe, seed: int, *, channels_last: bool = False
+) -> Callable[[int, int], Iterator[tuple[Tensor, Tensor]]]:
     """``batches(epoch, first)``: the shuffled and augmented batches of an epoch (from 0), from number ``first`` on.
+
+    With ``channels_last`` images that are not augmented come in that layout, where a part can hold them so.
 
     Small batches are gathered and augmented several together. Nothing is remembered between such chunks, so any of them can
     be made again by itself.
@@ -37,6 +41,8 @@ def batches_of(part: Part, recipe: Recipe, seed: int) -> Callable[[int, int], It
     samples = min(len(part), batches_per_epoch(len(part), size) * size)
     together = max(1, BYTES_TOGETHER // (4 * size * math.prod(part.shape)))
     augmented = recipe.crop or recipe.flip or recipe.cutout
+    if channels_last and isinstance(part, Split) and not augmented:
+        part = part.channels_last
     several = min(EPOCHS_TOGETHER, recipe.epochs, size * together // samples)
     if several > 1 and isinstance(part, Split) and not augmented:
         return _of_several_epochs(part, size, samples, several, seed)

@@ -58,6 +58,8 @@ def evaluate(
     keep_freed()
     if channels_last is None:
         channels_last = better_channels_last(network, getattr(part, "device", "cpu"))
+    if channels_last:
+        part = getattr(part, "channels_last", part)
     meter = Meter()
     loss: Any = 0.0
     samples = 0

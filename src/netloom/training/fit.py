@@ -124,13 +124,13 @@ def _trained(
     horizon = recipe.horizon * per_epoch
     if recipe.horizon_epochs is None and last is not None:
         horizon = min(horizon, last)
-    batches = batches_of(task.train, recipe, seed)
     try:
         learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
     except NetloomError:
         raise
     except Exception as error:  # moments and averages take memory as well
         return TrainingResult.failed_to_build(recipe, seed, _status_of(error), told(error), network)
+    batches = batches_of(task.train, recipe, seed, channels_last=learner.channels_last)
     stream = None if isinstance(progress, bool) else progress
     with Display(bool(progress), recipe.epochs, per_epoch, task.score_name, stream) as display:
         ended = run_loop(
