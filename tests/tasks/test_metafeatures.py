@@ -296,3 +296,31 @@ def test_rows_of_the_tree_may_be_limited() -> None:
     whole, limited = get_meta_features(x, y), get_meta_features(x, y, max_tree_rows=100)
     assert limited["nodes_per_attr"] < whole["nodes_per_attr"] / 4 and limited["cor.mean"] == whole["cor.mean"]
     assert same(whole, get_meta_features(x, y, max_tree_rows=2000))
+
+
+# -- odd tables --------------------------------------------------------------------------------------------------------
+def test_masked_named_and_half_numbers_are_what_they_are() -> None:
+    plain = np.arange(12.0).reshape(6, 2) ** 2
+    expected = get_meta_features(plain, [0, 1] * 3)
+    named = np.array([tuple(row) for row in plain], dtype=[("a", float), ("b", float)])
+    for x in ({"a": plain[:, 0], "b": plain[:, 1]}, named, torch.tensor(plain).bfloat16()):
+        np.testing.assert_allclose([*get_meta_features(x, [0, 1] * 3).values()], [*expected.values()])
+    masked = get_meta_features(np.ma.masked_array(plain, plain > 100), [0, 1] * 3)
+    assert masked.reasons["cor.mean"] == "column 1 has missing cells"
+    dates = np.arange(6).astype("datetime64[D]")
+    framed = get_meta_features(pd.DataFrame({"d": dates}))
+    np.testing.assert_allclose([*get_meta_features(dates[:, None]).values()], [*framed.values()])
+    with pytest.raises(TaskError, match="complex numbers"):
+        get_meta_features(plain + 1j)
+
+
+def test_what_is_too_large_for_a_number_is_none() -> None:
+    found = get_meta_features(BLOCK[:, 1:] * 1e300, SIGNS)
+    assert not any(math.isinf(value) for value in found.values())
+    assert found.reasons["cov.mean"] == "it is too large for a number of 64 bits" and "too large" in found.reasons["cor.mean"]
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"seed": "a"}, {"max_tree_rows": 0}, {"max_tree_rows": 1.5}])
+def test_numbers_that_make_no_sense(options: dict[str, Any]) -> None:
+    with pytest.raises(TaskError, match="expected a"):
+        get_meta_features(BLOCK, SIGNS, **options)

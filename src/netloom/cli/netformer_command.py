@@ -123,7 +123,10 @@ def _sample(given: argparse.Namespace) -> None:
         print("\n\n".join(network.graph.to_text().rstrip() for network in networks))
         return
     folder = Path(given.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"cannot write {given.out!r}: {error.strerror or error}; give a folder") from None
     for number, network in enumerate(networks):
         network.save(folder / f"network-{number:04d}.safetensors")
     print(f"{given.out}: {len(networks)} networks")

@@ -8,6 +8,7 @@ JMLR 21), are 37 numbers: a feature with a value for each column (or class, or n
 from __future__ import annotations
 
 import difflib
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -140,6 +141,10 @@ def get_meta_features(
     """
     if target not in TARGETS:
         raise TaskError(f"target = {target!r}; expected one of {', '.join(TARGETS)}")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise TaskError(f"seed = {seed!r}; expected a whole number from 0 to 2³² − 1")
+    if max_tree_rows is not None and (type(max_tree_rows) is not int or max_tree_rows < 1):
+        raise TaskError(f"max_tree_rows = {max_tree_rows!r}; expected a number of rows, 1 or more")
     wanted = names(features)
     views = read_views(X, y, "classes" if compatible else target)
     engine = _Engine(views, compatible, seed, max_tree_rows)
@@ -149,7 +154,9 @@ def get_meta_features(
         for name in wanted:
             feature, _, summary = name.partition(".")
             found = engine.values(feature)
-            values[name] = _summary(found, summary)
+            value = _summary(found, summary)
+            # What is too large for a number is none; pymfe has infinity.
+            values[name] = value if compatible or abs(value) < math.inf else math.nan
             if values[name] != values[name]:
                 reasons[name] = engine.reason(feature, found, summary)
     return MetaFeatures(values, reasons)
@@ -211,6 +218,8 @@ class _Engine:
 
     def reason(self, feature: str, found: numpy.ndarray, summary: str) -> str:
         """Why a value is NaN."""
+        import numpy as np
+
         reason = self._errors.get(feature) or self._impossible(feature)
         if reason:
             return reason
@@ -225,6 +234,8 @@ class _Engine:
             return "there is one value only, which has no standard deviation"
         if views.n == 1:
             return "there is one row only"
+        if np.isinf(found).any() and not views.flawed["infinite"]:
+            return "it is too large for a number of 64 bits"
         for flaw, words in _FLAWS.items():
             places = views.flawed[flaw]
             if places and (about.group != INFORMATION):
@@ -236,6 +247,7 @@ _FLAWS = {
     "missing": ("has missing cells", "have missing cells"),
     "infinite": ("has infinite cells", "have infinite cells"),
     "constant": ("is constant", "are constant"),
+    "extreme": ("has cells too large or too near each other to be squared", "have cells too large or too near to be squared"),
 }
 
 

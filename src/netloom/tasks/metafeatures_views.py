@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ TARGETS = ("auto", "classes", "quantiles", "nan")
 _CLASSES = 3
 #: Edges of bins closer than this are one.
 _TOLERANCE = 1e-8
+#: Fourth powers of what is smaller or larger are no numbers of 64 bits.
+_LEAST, _MOST = 1e-77, 1e76
 #: Cells of dummy columns that are made at most.
 _MOST_CELLS = 1 << 26
 
@@ -128,7 +132,9 @@ def read_views(x: Any, y: Any, target: str) -> Views:
     import numpy as np
 
     columns = _columns(x)
-    if not columns or not len(columns[0]):
+    if not columns:
+        raise TaskError("X has no columns and no rows, or one of both; meta-features need at least one sample")
+    if not len(columns[0]):
         raise TaskError(f"X has {len(columns)} columns and no rows; meta-features need at least one sample")
     n = len(columns[0])
     classes, why = None, "there is no target"
@@ -147,7 +153,7 @@ def read_views(x: Any, y: Any, target: str) -> Views:
 def _flaws(columns: list[tuple[int, numpy.ndarray]]) -> dict[str, list[int]]:
     import numpy as np
 
-    found: dict[str, list[int]] = {"missing": [], "infinite": [], "constant": []}
+    found: dict[str, list[int]] = {"missing": [], "infinite": [], "constant": [], "extreme": []}
     for place, column in columns:
         low, high = column.min(), column.max()  # NaN where a cell is
         if low != low:
@@ -156,6 +162,8 @@ def _flaws(columns: list[tuple[int, numpy.ndarray]]) -> dict[str, list[int]]:
             found["infinite"].append(place)
         elif low == high:
             found["constant"].append(place)
+        elif high - low < _LEAST or max(-low, high) > _MOST:
+            found["extreme"].append(place)
     return found
 
 
@@ -163,7 +171,11 @@ def _columns(x: Any) -> list[numpy.ndarray]:
     """Each column as float64, missing cells NaN, or as objects where it holds anything but numbers."""
     import numpy as np
 
-    x = x.toarray() if hasattr(x, "toarray") else x.detach().cpu().numpy() if hasattr(x, "detach") else x
+    x = x.toarray() if hasattr(x, "toarray") else _of_torch(x) if hasattr(x, "detach") else x
+    if isinstance(x, Mapping):
+        import pandas as pd
+
+        x = pd.DataFrame(x)
     if hasattr(x, "columns") and hasattr(x, "iloc"):
         return [_series(x.iloc[:, place]) for place in range(x.shape[1])]
     try:
@@ -174,10 +186,34 @@ def _columns(x: Any) -> list[numpy.ndarray]:
         raise TaskError("X is no table: its rows have different lengths") from None
     if array.ndim == 0:
         raise TaskError(f"X is {str(x)[:40]!r}; expected a table (samples, columns)")
+    if array.dtype.names is not None:
+        return [_column(array[name].astype(object)) for name in array.dtype.names]
     array = array.reshape(len(array), -1) if len(array) else array.reshape(0, 0)
+    if array.dtype.kind == "c":
+        raise TaskError("X holds complex numbers; give their real and imaginary parts as columns")
+    if isinstance(x, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(x).reshape(array.shape)
+        array = array.astype(object)
+        array[masked] = None
     if array.dtype.kind in "biuf":
         return list(np.ascontiguousarray(array.T, dtype=np.float64))
+    if array.dtype.kind in "mM":
+        return [_times(column) for column in array.T]
     return [_column(column) for column in array.T]
+
+
+def _of_torch(tensor: Any) -> numpy.ndarray:
+    tensor = tensor.detach().cpu()
+    plain: numpy.ndarray = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    return plain
+
+
+def _times(column: numpy.ndarray) -> numpy.ndarray:
+    """Dates and durations as seconds."""
+    import numpy as np
+
+    unit = "datetime64[ns]" if column.dtype.kind == "M" else "timedelta64[ns]"
+    return np.where(np.isnat(column), np.nan, column.astype(unit).astype(np.int64) / 1e9)
 
 
 def _series(values: Any) -> numpy.ndarray:
@@ -201,7 +237,9 @@ def _column(values: numpy.ndarray) -> numpy.ndarray:
     import numpy as np
 
     missing = np.fromiter((_is_missing(value) for value in values), bool, len(values))
-    if all(isinstance(value, int | float | np.number | np.bool_) for value in values[~missing]):
+    if any(isinstance(value, complex | np.complexfloating) for value in values[~missing]):
+        raise TaskError("X holds complex numbers; give their real and imaginary parts as columns")
+    if all(isinstance(value, int | float | Decimal | np.number | np.bool_) for value in values[~missing]):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = values[~missing].astype(np.float64)
         return numbers
@@ -222,7 +260,7 @@ def _classes(y: Any, n: int, target: str) -> tuple[Any, numpy.ndarray | None, st
     """Which rows have a target (None: all), their classes, or why there are none."""
     import numpy as np
 
-    given = y.detach().cpu().numpy() if hasattr(y, "detach") else y
+    given = _of_torch(y) if hasattr(y, "detach") else y
     if hasattr(given, "to_numpy"):
         # pandas' nullable numbers become floats, missing ones NaN.
         numbers = getattr(getattr(given, "dtype", None), "kind", "O") in "iuf"
