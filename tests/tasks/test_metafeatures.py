@@ -304,12 +304,12 @@ def test_masked_named_and_half_numbers_are_what_they_are() -> None:
     expected = get_meta_features(plain, [0, 1] * 3)
     named = np.array([tuple(row) for row in plain], dtype=[("a", float), ("b", float)])
     for x in ({"a": plain[:, 0], "b": plain[:, 1]}, named, torch.tensor(plain).bfloat16()):
-        np.testing.assert_allclose([*get_meta_features(x, [0, 1] * 3).values()], [*expected.values()])
+        np.testing.assert_allclose([*get_meta_features(x, [0, 1] * 3).values()], [*expected.values()], atol=1e-12)
     masked = get_meta_features(np.ma.masked_array(plain, plain > 100), [0, 1] * 3)
     assert masked.reasons["cor.mean"] == "column 1 has missing cells"
     dates = np.arange(6).astype("datetime64[D]")
     framed = get_meta_features(pd.DataFrame({"d": dates}))
-    np.testing.assert_allclose([*get_meta_features(dates[:, None]).values()], [*framed.values()])
+    np.testing.assert_allclose([*get_meta_features(dates[:, None]).values()], [*framed.values()], atol=1e-12)
     with pytest.raises(TaskError, match="complex numbers"):
         get_meta_features(plain + 1j)
 
