@@ -17,7 +17,7 @@ from functools import cache
 #: Set to 0, it leaves the allocator as it is.
 VARIABLE = "NETLOOM_KEEP_MEMORY"
 #: A process that holds more than this when a training ends gives back what is free.
-MOST_KEPT = 512 << 20
+MOST_KEPT = 2 << 30
 #: The first GiB of the heap is asked to lie on huge pages: addresses only, no memory until it is used.
 ON_HUGE_PAGES = 1 << 30
 
