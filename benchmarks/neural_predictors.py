@@ -71,11 +71,12 @@ def one_split(read: Read, name: str, features: bool, size: int, seed: int) -> di
 
 def said(key: tuple[str, str, str, int], rows: list[dict[str, Any]]) -> str:
     """One line about all seeds of a predictor."""
-    mean = {field: float(np.mean([row[field] for row in rows])) for field in rows[0] if isinstance(rows[0][field], float)}
+    measured_in_all = [field for field in rows[-1] if isinstance(rows[-1][field], float) and all(field in row for row in rows)]
+    mean = {field: float(np.mean([row[field] for row in rows])) for field in measured_in_all}
     spread = float(np.std([row["tau"] for row in rows], ddof=1)) if len(rows) > 1 else float("nan")
     return (
         f"{key[0]}, {key[1]} ({key[2]}), {key[3]} labels, {len(rows)} seeds: τ {mean['tau']:.4f} ± {spread:.4f} "
-        f"(≥ {mean['tau'] - 1.96 * spread / len(rows) ** 0.5:.4f}), R² {mean['r2']:.3f}, strict {mean['strict']:.3f}, "
+        f"(≥ {mean['tau'] - 1.96 * spread / len(rows) ** 0.5:.4f}), strict {mean['strict']:.3f}, "
         f"top 1 % {mean['precision']:.2f}, calibration {mean['calibration']:.2f}, "
         f"fit {mean['fit_seconds']:.1f} s, predict {mean['predict_seconds']:.2f} s"
     )
