@@ -80,6 +80,9 @@ def test_mistakes_with_a_model(folder: Path, capsys: pytest.CaptureFixture[str])
     model = str(folder / "former.safetensors")
     for arguments, message in (
         (["suggest", model, "table.csv"], "--target names the column"),
+        (["suggest", model, "regression:1", "--graph", "nowhere.nl"], "nowhere.nl"),
+        (["suggest", model, "regression:1", "--out", "/nowhere/x.safetensors"], "there is no folder '/nowhere'"),
+        (["train", "/nowhere", "--out", "/nowhere/x.safetensors"], "there is no folder '/nowhere'"),
         (["suggest", model, "digits", "--target", "y"], "--target is for tables"),
         (["encode", model, str(folder / "mlps"), "--out", "z.txt"], ".npy or .csv"),
     ):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import FormatError, NetformerError
 from ..tasks.tables.reading import FORMATS
+from .networks import load_graph
 
 
 def run(given: argparse.Namespace) -> int:
@@ -26,6 +27,7 @@ def run(given: argparse.Namespace) -> int:
 def _train(given: argparse.Namespace) -> None:
     from ..netformer import Netformer
 
+    _refuse_missing_folder(given.out)
     settings = _config(given.config)
     for name in ("encoder", "decoder", "meta", "kl", "max_inputs", "max_outputs", "max_layers", "max_width"):
         if getattr(given, name) is not None:
@@ -154,12 +156,8 @@ def _data(path: str, target: str | None) -> tuple[Any, Any]:
 def _suggest(given: argparse.Namespace) -> None:
     from ..netformer import load
 
-    graph = None
-    if given.graph is not None:
-        from ..graph.graph import Graph
-
-        text = Path(given.graph).read_text(encoding="utf-8")
-        graph = Graph.from_json(text) if given.graph.endswith(".json") else Graph.from_text(text)
+    _refuse_missing_folder(given.out)
+    graph = None if given.graph is None else load_graph(given.graph)
     x, y = _data(given.data, given.target)
     network = load(given.model).suggest(x, y, graph, surrogate=given.surrogate, refine=given.refine, seed=given.seed)
     _told(given, network, x, y)
@@ -169,6 +167,7 @@ def _evolve(given: argparse.Namespace) -> None:
     from ..netformer import Latent, load
     from ..netformer.suggesting import best_in_latents
 
+    _refuse_missing_folder(given.out)
     x, y = _data(given.data, given.target)
     former = load(given.model)
     network = best_in_latents(
@@ -176,6 +175,12 @@ def _evolve(given: argparse.Namespace) -> None:
         progress=lambda done, best: sys.stderr.write(f"\r{done} networks, score {best:.4f} ") if sys.stderr.isatty() else None,
     )  # fmt: skip
     _told(given, network, x, y)
+
+
+def _refuse_missing_folder(path: str | None) -> None:
+    """`FormatError` before any work is done for a file that cannot be written."""
+    if path is not None and not Path(path).parent.is_dir():
+        raise FormatError(f"cannot write {path!r}: there is no folder {str(Path(path).parent)!r}, make it first")
 
 
 def _told(given: argparse.Namespace, network: Any, x: Any, y: Any) -> None:
