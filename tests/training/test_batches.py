@@ -106,6 +106,9 @@ def test_batches_with_channels_last_hold_the_same_numbers_in_another_layout(dtyp
         assert other.is_contiguous(memory_format=torch.channels_last) and not other.is_contiguous()
     assert torch.equal(part.channels_last.x, part.x) and part.channels_last.digest == part.digest
     assert part.channels_last is part.channels_last and "channels_last" not in part.__getstate__()
+    # Images that a user has turned come to the modules that look at their layout as they always have.
+    users = Split(x.contiguous(memory_format=torch.channels_last), torch.arange(100), normalization=normalization)
+    assert all(batch.is_contiguous() for batch, _ in batches_of(users, Recipe(batch_size=16), 1)(0, 0))
     flat = Split(torch.zeros(4, 3), torch.zeros(4))
     assert flat.channels_last is flat
     # Augmented batches are made in the usual layout.

@@ -75,6 +75,7 @@ class Split:
         """``x`` as it is held: float32, or any dtype with the ``normalization`` that makes it so."""
         self.held, self.y, self.normalization = x, y, normalization
         self._row_digests = row_digests
+        self._pixels_last = False
         self._affine = None if normalization is None else normalization.tensors(x)
 
     def __len__(self) -> int:
@@ -113,7 +114,7 @@ class Split:
             yield self._ready(self._chosen(rows)), self.y.index_select(0, rows)
 
     def _chosen(self, rows: Tensor) -> Tensor:
-        if self.held.ndim == 4 and not self.held.is_contiguous():  # choosing rows would turn the layout back
+        if self._pixels_last:  # choosing rows would turn the layout back
             return self.held.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.held.index_select(0, rows)
 
@@ -128,7 +129,9 @@ class Split:
         if self.held.ndim != 4 or self.held.nbytes > MOST_COPIED:
             return self
         turned = self.held.contiguous(memory_format=torch.channels_last)
-        return Split(turned, self.y, normalization=self.normalization, row_digests=self._row_digests)
+        made = Split(turned, self.y, normalization=self.normalization, row_digests=self._row_digests)
+        made._pixels_last = True
+        return made
 
     def to(self, device: Any) -> Split:
         """The same part on ``device``."""
