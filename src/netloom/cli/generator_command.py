@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ..errors import GeneratorError
 from ..predict.labels import read_labels
 from ..spaces.loading import whole_number
 from . import sample_command
+from .output import refuse_missing_folder
 from .store_showing import table
 
 
@@ -28,8 +28,7 @@ def _fit(given: argparse.Namespace) -> int:
     found = read_labels(given.source, score=given.score, **filters)
     if np.isnan(found.scores).all():
         raise GeneratorError(f"{given.source!r} has no scores; expected numbers in the column {given.score!r} (--score)")
-    if not Path(given.out).parent.is_dir():
-        raise GeneratorError(f"there is no folder {str(Path(given.out).parent)!r}; make it first")
+    refuse_missing_folder(given.out)
     graphs, scores = found.graphs, found.scores
     if found.fidelity is not None:
         # Scores after fewer epochs are of another kind: those of the longest trainings count.

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import FormatError, NetformerError
 from ..tasks.tables.reading import FORMATS
 from .networks import load_graph
+from .output import refuse_missing_folder
 
 
 def run(given: argparse.Namespace) -> int:
@@ -27,7 +28,7 @@ def run(given: argparse.Namespace) -> int:
 def _train(given: argparse.Namespace) -> None:
     from ..netformer import Netformer
 
-    _refuse_missing_folder(given.out)
+    refuse_missing_folder(given.out)
     settings = _config(given.config)
     for name in ("encoder", "decoder", "meta", "kl", "max_inputs", "max_outputs", "max_layers", "max_width"):
         if getattr(given, name) is not None:
@@ -156,7 +157,7 @@ def _data(path: str, target: str | None) -> tuple[Any, Any]:
 def _suggest(given: argparse.Namespace) -> None:
     from ..netformer import load
 
-    _refuse_missing_folder(given.out)
+    refuse_missing_folder(given.out)
     graph = None if given.graph is None else load_graph(given.graph)
     x, y = _data(given.data, given.target)
     network = load(given.model).suggest(x, y, graph, surrogate=given.surrogate, refine=given.refine, seed=given.seed)
@@ -167,7 +168,7 @@ def _evolve(given: argparse.Namespace) -> None:
     from ..netformer import Latent, load
     from ..netformer.suggesting import best_in_latents
 
-    _refuse_missing_folder(given.out)
+    refuse_missing_folder(given.out)
     x, y = _data(given.data, given.target)
     former = load(given.model)
     network = best_in_latents(
@@ -175,12 +176,6 @@ def _evolve(given: argparse.Namespace) -> None:
         progress=lambda done, best: sys.stderr.write(f"\r{done} networks, score {best:.4f} ") if sys.stderr.isatty() else None,
     )  # fmt: skip
     _told(given, network, x, y)
-
-
-def _refuse_missing_folder(path: str | None) -> None:
-    """`FormatError` before any work is done for a file that cannot be written."""
-    if path is not None and not Path(path).parent.is_dir():
-        raise FormatError(f"cannot write {path!r}: there is no folder {str(Path(path).parent)!r}, make it first")
 
 
 def _told(given: argparse.Namespace, network: Any, x: Any, y: Any) -> None:

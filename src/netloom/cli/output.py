@@ -23,6 +23,12 @@ def writer(path: str | None) -> Iterator[Callable[[str], None]]:
         raise FormatError(f"cannot write {path!r}: {error.strerror or error}{_mend(path)}") from None
 
 
+def refuse_missing_folder(path: str | None) -> None:
+    """`FormatError` for a file that cannot be written, before the work whose result it is to hold."""
+    if path is not None and (mend := _mend(path)):
+        raise FormatError(f"cannot write {path!r}{mend}")
+
+
 def _mend(path: str) -> str:
     folder = Path(path).parent
     return "" if folder.is_dir() else f"; there is no folder {str(folder)!r}, make it first"

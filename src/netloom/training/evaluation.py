@@ -52,14 +52,15 @@ def evaluate(
     import torch
 
     from ..measure.kept_memory import keep_freed
+    from ..tasks.parts import Split
     from .losses import Meter, check_outputs, loss_of, outputs_of
     from .precision import autocast, better_channels_last, laid_out
 
     keep_freed()
     if channels_last is None:
         channels_last = better_channels_last(network, getattr(part, "device", "cpu"))
-    if channels_last:
-        part = getattr(part, "channels_last", part)
+    if channels_last and isinstance(part, Split):
+        part = part.channels_last
     meter = Meter()
     loss: Any = 0.0
     samples = 0

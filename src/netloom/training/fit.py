@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import NetloomError, TrainingError
 from ..graph.graph import Graph
-from .batches import batches_of
+from .batches import batches_of, check_augmentation
 from .failures import is_out_of_memory, told
 from .fitting import check_fit, step_limit
 from .loop import FAILED, OUT_OF_MEMORY, Epoch, Limits, run_loop
@@ -124,6 +124,7 @@ def _trained(
     horizon = recipe.horizon * per_epoch
     if recipe.horizon_epochs is None and last is not None:
         horizon = min(horizon, last)
+    check_augmentation(task.train, recipe)  # before anything about the network changes
     try:
         learner = NetworkLearner(network, recipe, per_epoch, horizon, classes=task.num_classes)
     except NetloomError:

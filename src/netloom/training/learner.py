@@ -57,8 +57,6 @@ class NetworkLearner:
         self.wait = self.device.type == "cpu" if wait is None else wait
         self.drop_path = DropPath(network) if recipe.drop_path else None
         self.average = Average(self.tensors, recipe.ema_decay) if recipe.ema_decay is not None else None
-        #: Whether the network is called as it is: nothing about layout, precision or drop path to see to.
-        self._plain = recipe.precision == "float32" and not self.channels_last and self.drop_path is None
         self.scaler = Scaler(self.device) if recipe.precision == "float16" else None
         self.meter = Meter()
         self.steps = 0
@@ -80,7 +78,7 @@ class NetworkLearner:
         # Small networks take less than a millisecond a step: what is called here, and how often, shows.
         x, y = batch
         optimizer = self.optimizer
-        loss = self._loss(self.network(x) if self._plain else self._call(x), y)
+        loss = self._loss(self._call(x), y)
         value: Any = loss.detach()
         skip = None
         if self.wait:

@@ -77,8 +77,9 @@ _FEWEST_FLOPS = 100_000
 def better_channels_last(network_or_graph: Any, device: Any) -> bool:
     """Whether a network trains faster when images lie with their channels last; False for what is no graph of ours.
 
-    On processors pooling, and most convolutions and norms, are: NAS-Bench-201's cells twice as fast, others by a tenth to a
-    half. A graph with two such calls or more is asked for, and none that is opaque: it might look at how memory is laid out.
+    On processors pooling, and most convolutions and norms, are: NAS-Bench-201's cells up to twice as fast, others by a tenth
+    to a half. A graph with two such calls or more is asked for, and none that is opaque: it might look at how memory is laid
+    out.
 
     >>> import netloom as nl
     >>> x = nl.input(3, 32, 32)
