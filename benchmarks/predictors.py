@@ -2,25 +2,31 @@
 
     NETLOOM_DATA=/path/to/data python -m benchmarks.predictors [--tables nb201 nbgraph …] [--seeds 30] [--limit-seconds 3000]
     NETLOOM_DATA=/path/to/data python -m benchmarks.predictors --speed      fit + predict of 15,000 graphs at n = 100
+    NETLOOM_DATA=/path/to/data python -m benchmarks.predictors --thousand   1,000 labels for every predictor, 100,000 graphs
 
 Prints for each table and size of the training set Kendall's τ: mean, standard deviation over seeds, and the lower end of the
 mean's 95 % interval; R²; τ without graphs whose isomorphic twin was trained on; precision among the best 1 %; the root mean
 square of errors in predicted standard deviations (1 is calibrated); CPU seconds of fit and of prediction. Ensemble is the
-default; GaussianProcess and Trees are its own, so that each is fitted once. Splits are kept in ``results/predictors.jsonl``.
+default; GaussianProcess and Trees are its own, so that each is fitted once; ``neural`` is the share that its neural predictor
+has, 0 where none joined. Splits are kept in ``results/predictors.jsonl``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import netloom as nl
+from benchmarks import predictor_tables
 from benchmarks.predictor_tables import TABLES
+from netloom.predict.gaussian_process import VIEWS
 from netloom.predict.predictor import Batch
 from netloom.predict.targets import Targets
 
@@ -35,7 +41,7 @@ SPLITS = {
     "nb201-imagenet16": ("nb201", "in16_test200", (100,), 2000),
     "nb201-rest": ("nb201", "c10_test200", (156, 781, 1563), 0),
 }
-SHOWN = ("tau", "r2", "strict", "precision", "calibration", "fit_seconds", "predict_seconds")
+SHOWN = ("tau", "r2", "strict", "precision", "calibration", "fit_seconds", "predict_seconds", "neural")
 
 
 class Encodings:
@@ -62,9 +68,10 @@ def one_split(encodings: Encodings, scores: Any, train: Any, test: Any, classes:
     batch = encodings.batch(test)
     mean, deviation = predictor._predict(batch, True)
     seconds = {"fit_seconds": fitted - begun, "predict_seconds": time.process_time() - fitted}
+    neural = sum(predictor._shares()[len(VIEWS) + 1 :])
     strict = ~np.isin(classes[test], classes[train])
-    found = {"Ensemble": measured(mean, deviation, targets, scores[test], strict) | seconds}
-    for name, member in (("GaussianProcess", predictor.members[0]), ("Trees", predictor.members[-1])):
+    found = {"Ensemble": measured(mean, deviation, targets, scores[test], strict) | seconds | {"neural": neural}}
+    for name, member in (("GaussianProcess", predictor.members[0]), ("Trees", predictor.members[len(VIEWS)])):
         found[name] = measured(*member._predict(batch, True), targets, scores[test], strict)
     return found
 
@@ -99,16 +106,16 @@ def summary(name: str, size: int, rows: list[dict[str, Any]]) -> None:
         print(
             f"{name} n={size} {predictor}, {len(each)} splits: τ {mean['tau']:.4f} ± {spread:.4f} (≥ {lower:.4f}), "
             f"R² {mean['r2']:.3f}, strict {mean['strict']:.3f}, top 1 % {mean['precision']:.2f}, "
-            f"calibration {mean['calibration']:.2f}{seconds}",
+            f"calibration {mean['calibration']:.2f}{seconds}"
+            + (f", neural share {mean['neural']:.2f}" if "neural" in mean else ""),
             flush=True,
         )
 
 
 def speed() -> None:
     """CPU seconds of the public calls, encoding included, on graphs that nothing was worked out of before."""
-    scores = TABLES["nb201"]().scores["c10_test200"]
-    nl.predict.Ensemble().fit(*_fresh(100, scores))  # what is imported once
-    graphs, values = _fresh(15_000, scores)
+    nl.predict.Ensemble().fit(*_fresh(100))  # what is imported once
+    graphs, values = _fresh(15_000)
     begun = time.process_time()
     predictor = nl.predict.Ensemble().fit(graphs[:100], values[:100])
     fitted = time.process_time()
@@ -117,11 +124,66 @@ def speed() -> None:
     print(f"n = 100: fit {fitted - begun:.2f} s, predict 15,000 graphs {done - fitted:.2f} s, in all {done - begun:.2f} s")
 
 
-def _fresh(count: int, scores: Any) -> tuple[list[Any], Any]:
-    space = nl.spaces.NASBench201()
-    rows = np.random.default_rng(0).permutation(len(scores))[:count]
-    cells = list(space)
-    return [space.from_string(cells[i]) for i in rows], scores[rows]
+def thousand() -> None:
+    """CPU seconds of the public calls with 1,000 labels, one thread, encoding included, on graphs just made."""
+    torch.set_num_threads(1)
+    task = nl.tasks.load("digits")
+    makers: dict[str, Any] = {
+        "Ensemble": nl.predict.Ensemble,
+        "GaussianProcess": nl.predict.GaussianProcess,
+        "Trees": nl.predict.Trees,
+        "NeuralPredictor": nl.predict.NeuralPredictor,
+        "TokenTransformer": nl.predict.TokenTransformer,
+        "LSTM": nl.predict.LSTM,
+        "ProxyRank": lambda: nl.predict.ProxyRank(batch=task),
+    }
+    spaces: dict[str, Any] = {
+        "NAS-Bench-201": lambda: _fresh(3_000),
+        "Conv": lambda: _sampled(nl.spaces.Conv(task.input_shape, 10, max_macs=150_000), 3_000),
+    }
+    for space, made in spaces.items():
+        for name, maker in makers.items():
+            if name == "ProxyRank" and space != "Conv":  # cells for images of another size
+                continue
+            graphs, values = made()
+            begun = time.process_time()
+            predictor = maker().fit(graphs[:1_000], values[:1_000])
+            fitted = time.process_time()
+            predictor.predict(graphs[1_000:])
+            done = time.process_time()
+            tau = predictor.score(graphs[1_000:], values[1_000:])["kendall_tau"]
+            print(
+                f"{space}, {name}: fit of 1,000 {fitted - begun:.1f} s, 2,000 others predicted in {done - fitted:.1f} s, "
+                f"τ {tau:.3f}",
+                flush=True,
+            )
+    rng, epochs = np.random.default_rng(0), np.arange(1, 51)
+    curves = [c - a * epochs**-0.6 for c, a in rng.uniform(0.3, 0.9, (1_000, 2))]
+    begun = time.process_time()
+    nl.predict.CurveExtrapolator().fit(curves)
+    print(f"CurveExtrapolator: fit of 1,000 curves of 50 epochs {time.process_time() - begun:.2f} s", flush=True)
+    graphs, values = _sampled(nl.spaces.Conv((3, 32, 32), 10, max_macs=5_000_000), 101_000)
+    begun = time.process_time()
+    predictor = nl.predict.Ensemble().fit(graphs[:1_000], values[:1_000])
+    fitted = time.process_time()
+    predictor.predict(graphs[1_000:])
+    done = time.process_time()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"Conv, Ensemble: fit of 1,000 {fitted - begun:.1f} s, 100,000 in {done - fitted:.1f} s, {peak:.1f} GiB at most")
+
+
+def _sampled(space: Any, count: int) -> tuple[list[Any], Any]:
+    """Graphs as they are sampled, and scores that need nothing worked out of them."""
+    rng = np.random.default_rng(0)
+    graphs = [space.sample(rng) for _ in range(count)]
+    return graphs, np.log([len(graph.steps) for graph in graphs]) + rng.normal(0, 0.1, count)
+
+
+def _fresh(count: int) -> tuple[list[Any], Any]:
+    """Random cells of NAS-Bench-201, nothing worked out of them, and their scores."""
+    table, space = predictor_tables.read("nb201.parquet"), nl.spaces.NASBench201()
+    rows = np.random.default_rng(0).permutation(len(table))[:count]
+    return [space.from_string(table.cellstr[i]) for i in rows], table.c10_test200.to_numpy(dtype=np.float64)[rows]
 
 
 def main() -> None:
@@ -130,9 +192,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--limit-seconds", type=float, default=float("inf"), help="begin no split later than this")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--thousand", action="store_true")
     options = parser.parse_args()
     if options.speed:
         return speed()
+    if options.thousand:
+        return thousand()
     begun = time.monotonic()
     known = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     done = {(row["table"], row["n"], row["seed"]): row for row in known}

@@ -55,6 +55,34 @@ def test_an_ensemble_is_as_sure_as_its_members_are_right_together(data):
     )
 
 
+def test_a_neural_predictor_joins_where_much_is_unexplained(data, tmp_path):
+    graphs, scores = data
+    noisy = scores + np.random.default_rng(1).normal(0, 1.5, len(graphs))
+    kinds = ["GaussianProcess", "GaussianProcess", "GaussianProcess", "Trees"]
+    for given, count in ((scores, 90), (noisy, 49)):  # explained well; too few labels
+        ensemble = nl.predict.Ensemble().fit(graphs[:count], given[:count])
+        assert [type(member).__name__ for member in ensemble.members] == kinds
+    ensemble = nl.predict.Ensemble().fit(graphs[:90], noisy[:90])
+    network = ensemble.members[-1]
+    assert [type(member).__name__ for member in ensemble.members] == [*kinds, "NeuralPredictor"]
+    # Its share lies between what is believed before and what the labels left out can ask for.
+    assert 0.4 * 400 / 490 - 1e-9 <= ensemble._shares()[-1] <= (0.4 * 400 + 90) / 490 + 1e-9
+    others = nl.predict.Ensemble(*ensemble.members[:-1])
+    assert ensemble._shares()[:4] == pytest.approx((1 - ensemble._shares()[-1]) * others._shares())
+    # What it says of a graph left out is said by a member that has not seen it.
+    assert network._left_out().rows.tolist() == list(range(90)) and network.gain > 0
+    mean, deviation = ensemble.predict(graphs[90:], std=True)
+    assert 0.6 < np.sqrt(np.mean(((mean - noisy[90:]) / deviation) ** 2)) < 1.6
+    turned = [graphs[i] for i in (95, 91, 95, 139, 91)]
+    assert ensemble.predict(turned) == pytest.approx(mean[[5, 1, 5, 49, 1]])
+    again = nl.predict.load(ensemble.save(tmp_path / "ensemble.safetensors"))
+    for one, other in zip(again.predict(graphs[90:], std=True), (mean, deviation)):
+        assert np.array_equal(one, other)
+    given = nl.predict.Ensemble(nl.predict.GaussianProcess(), nl.predict.Trees()).fit(graphs[:90], noisy[:90])
+    assert len(given.members) == 2
+    assert ensemble.fit(graphs[:49], noisy[:49]) is ensemble and len(ensemble.members) == 4  # chosen anew
+
+
 def test_what_a_process_says_of_a_graph_left_out_does_not_depend_on_its_score(data):
     graphs, scores = data
     process = nl.predict.GaussianProcess().fit(graphs[:90], scores[:90])

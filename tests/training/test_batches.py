@@ -104,13 +104,29 @@ def test_batches_with_channels_last_hold_the_same_numbers_in_another_layout(dtyp
     for (one, y), (other, same) in zip(plain, turned):
         assert torch.equal(one, other) and torch.equal(y, same) and one.is_contiguous()
         assert other.is_contiguous(memory_format=torch.channels_last) and not other.is_contiguous()
-    assert torch.equal(part.channels_last.x, part.x) and part.channels_last.digest == part.digest
-    assert part.channels_last is part.channels_last and "channels_last" not in part.__getstate__()
+    turned_part = part.prepared(channels_last=True)
+    assert torch.equal(turned_part.x, part.x) and turned_part is part.prepared(channels_last=True)
+    assert part.prepared(channels_last=False) is part.prepared() and (part.prepared() is part) == (dtype == torch.float32)
+    assert not part.__getstate__()["_prepared"] and part._prepared
     # Images that a user has turned come to the modules that look at their layout as they always have.
     users = Split(x.contiguous(memory_format=torch.channels_last), torch.arange(100), normalization=normalization)
     assert all(batch.is_contiguous() for batch, _ in batches_of(users, Recipe(batch_size=16), 1)(0, 0))
     flat = Split(torch.zeros(4, 3), torch.zeros(4))
-    assert flat.channels_last is flat
+    assert flat.prepared(channels_last=True) is flat
     # Augmented batches are made in the usual layout.
     augmented = [batches_of(part, Recipe(batch_size=16, flip=True), 1, channels_last=value)(0, 0) for value in (False, True)]
     assert all(torch.equal(one, other) for (one, _), (other, _) in zip(*augmented))
+
+
+@pytest.mark.parametrize("most", [0, 100 * 90, 4 * 100 * 90])
+def test_large_parts_stay_bytes_and_give_the_same(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netloom.tasks.parts.MOST_COPIED", most)
+    x = torch.randint(0, 256, (100, 3, 6, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    part = Split(x, torch.arange(100), normalization=Normalization((120.0, 60.0, 30.0), (3.0, 50.0, 7.0)))
+    for channels_last in (False, True):
+        prepared = part.prepared(channels_last=channels_last)
+        assert (prepared.held.dtype == torch.float32) == (most == 4 * 100 * 90)
+        assert (prepared is part) == (most == 0 or (not channels_last and most == 100 * 90))
+        order = order_of_rows(100, 3, 2)
+        given = torch.cat([x for x, _ in prepared.batches(16, order=order)])
+        assert torch.equal(given, part.x[order])

@@ -7,6 +7,7 @@ a call for given operands.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,14 +16,15 @@ import numpy as np
 
 from ..errors import FormatError
 from ..graph.step import Step
-from ..ops import Size, Weight, operator
+from ..ops import Edge, Size, Weight, operator
 from .signal_flow import Segment, signal, units
-from .vocabulary import KINDS, LABELS, call_of
+from .vocabulary import KINDS, LABELS, call_of, known_call
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..graph.graph import Graph
+    from ..ops import TensorType
 
 #: Attributes of a call, 0 where it has none; the logarithm of `groups` is binary.
 ATTRIBUTES = ("kernel", "stride", "dilation", "groups.log", "bias", "rate")
@@ -57,19 +59,10 @@ def calls_of(graph: Graph, fold: str | None = None) -> Calls:
     """
     found = signal(graph)
     wires = wiring(found.segments, fold)
-    steps, types, tensors = graph.steps, graph.all_types, graph.tensors
-    live = found.live
-    attributes, sizes = [], []
-    for place in wires.places:
-        step = steps[live[place]]
-        attributes.append(_attributes(step))
-        call = call_of(step)
-        sizes.append(_sizes(graph, step, types, tensors, call.reads))
-    table = np.array(sizes, dtype=np.float32).reshape(len(sizes), len(SIZES) - 1)
-    return Calls(
-        wires.kinds, wires.edges, np.array(attributes, dtype=np.float32).reshape(len(attributes), len(ATTRIBUTES)),
-        np.concatenate([table, wires.repeats[:, None]], axis=1),
-    )  # fmt: skip
+    rows = known_rows()
+    table = rows.table(rows.of(graph, [found.live[place] for place in wires.places]))
+    attributes, sizes = table[:, : len(ATTRIBUTES)], table[:, len(ATTRIBUTES) :]
+    return Calls(wires.kinds, wires.edges, attributes, np.concatenate([sizes, wires.repeats[:, None]], axis=1))
 
 
 def check_fold(fold: str | None) -> None:
@@ -134,28 +127,104 @@ def _folded(segments: tuple[Segment, ...], fold: str) -> tuple[list[int], list[i
 
 # -- attributes and sizes ----------------------------------------------------------------------------------------------
 _MOST = 400_000
-#: By identities, which the entries keep alive: the attributes of a step; the sizes of a step for given types.
-_ATTRIBUTES: dict[int, tuple[Step, tuple[float, ...]]] = {}
-_SIZES: dict[tuple[int, ...], tuple[Any, tuple[float, ...]]] = {}
+Row = tuple[float, ...]
 
 
-def _attributes(step: Step) -> tuple[float, ...]:
-    """One number for each of `ATTRIBUTES`."""
-    known = _ATTRIBUTES.get(id(step))
-    if known is not None and known[0] is step:
+class Rows:
+    """The different rows of numbers that calls were met with: `ATTRIBUTES`, then `SIZES` but the last."""
+
+    def __init__(self) -> None:
+        #: By identities, which the entries keep alive: the row of a step for given types; what a step does whatever its name.
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._kept: list[Any] = []
+        self._sorts: dict[int, tuple[Step, int]] = {}
+        self._sort_numbers: dict[Any, int] = {}
+        #: By what a step does and the shapes it meets.
+        self._made: dict[Any, int] = {}
+        self._rows: list[Row] = []
+        self._lock = threading.Lock()
+        self._table = np.zeros((0, len(ATTRIBUTES) + len(SIZES) - 1), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, graph: Graph, places: Sequence[int]) -> list[int]:
+        """The number of the row of each of some steps of a graph, given by place."""
+        steps, types, numbers = graph.steps, graph.all_types, self._numbers
+        found = []
+        for place in places:
+            step = steps[place]
+            call = known_call(id(step))
+            if call is None or call.step is not step:
+                call = call_of(step)
+            key = (id(step), id(types[step.name]), *[id(types[name]) for name in call.reads])
+            number = numbers.get(key)
+            found.append(self._learned(graph, step, key, call.reads) if number is None else number)
+        return found
+
+    def table(self, numbers: Sequence[int]) -> NDArray[np.float32]:
+        """Rows by their numbers (n, A + S − 1)."""
+        with self._lock:
+            if len(self._table) < len(self._rows):
+                new = np.array(self._rows[len(self._table) :], dtype=np.float32)
+                self._table = np.concatenate([self._table, new])
+        return self._table[np.asarray(numbers, dtype=np.intp)]
+
+    def _learned(self, graph: Graph, step: Step, key: tuple[int, ...], reads: Sequence[str]) -> int:
+        results, read = graph.all_types[step.name], [graph.all_types[name] for name in reads]
+        weights = [graph.tensors[name] for name in {value.key for value in step.args.values() if type(value) is Weight}]
+        made = (
+            self._sort(step), tuple([value.shape for value in results]), tuple([v.shape for values in read for v in values]),
+            tuple([(entry.kind, entry.type.shape) for entry in weights]), tuple(graph.symbols.items()),
+        )  # fmt: skip
+        with self._lock:
+            number = self._made.get(made)
+            if number is None:
+                number = self._made[made] = len(self._rows)
+                self._rows.append((*_attributes(step), *_sizes(graph, step, results, weights)))
+            self._kept.append((step, results, read))
+            self._numbers[key] = number
+        return number
+
+    def _sort(self, step: Step) -> int:
+        """A number that tells the step from those that do something else for the same shapes."""
+        known = self._sorts.get(id(step))
+        if known is None or known[0] is not step:
+            sort = step.op, tuple([(name, _bare(value)) for name, value in step.args.items()])
+            known = self._sorts[id(step)] = step, self._sort_numbers.setdefault(sort, len(self._sort_numbers))
         return known[1]
+
+
+_known = Rows()
+
+
+def known_rows() -> Rows:
+    """The rows that this process has met, unless they are too many. Numbers are those of the object that gave them."""
+    global _known
+    if len(_known) >= _MOST:
+        _known = Rows()
+    return _known
+
+
+def _bare(value: Any) -> Any:
+    """An argument without names of values and weights, as something that can be compared."""
+    if isinstance(value, (Edge, Weight)):
+        return type(value).__name__
+    if isinstance(value, (tuple, list)):
+        return tuple([_bare(item) for item in value])
+    return (type(value).__name__, value if value.__hash__ is not None else repr(value))
+
+
+def _attributes(step: Step) -> Row:
+    """One number for each of `ATTRIBUTES`."""
     args = step.args
     kernel, stride, dilation = (_largest(args.get(name)) for name in ("kernel", "stride", "dilation"))
     groups = args.get("groups")
     rate = next((args[name] for name in ("p", "negative_slope", "alpha") if type(args.get(name)) is float), 0.0)
-    made = (
+    return (
         kernel, stride, dilation, math.log2(groups) if type(groups) is int else 0.0,
         float(type(args.get("bias")) is Weight), float(rate),
     )  # fmt: skip
-    if len(_ATTRIBUTES) >= _MOST:
-        _ATTRIBUTES.clear()
-    _ATTRIBUTES[id(step)] = (step, made)
-    return made
 
 
 def _largest(value: Any) -> float:
@@ -163,23 +232,12 @@ def _largest(value: Any) -> float:
     return float(max((number for number in numbers if type(number) is int), default=0))
 
 
-def _sizes(graph: Graph, step: Step, types: Any, tensors: Any, reads: Sequence[str]) -> tuple[float, ...]:
+def _sizes(graph: Graph, step: Step, results: tuple[TensorType, ...], weights: Sequence[Any]) -> Row:
     """One number for each of `SIZES` but the last."""
-    results = types[step.name]
-    key = (id(step), id(results), *[id(types[name]) for name in reads])
-    known = _SIZES.get(key)
-    if known is not None:
-        return known[1]
-    shape = results[0].shape
-    width, space = _split(shape, step.op == "linear")
-    keys = {value.key for value in step.args.values() if type(value) is Weight}
-    num_params = sum(tensors[key].type.numel for key in keys if tensors[key].kind == "parameter")
+    width, space = _split(results[0].shape, step.op == "linear")
+    num_params = sum(entry.type.numel for entry in weights if entry.kind == "parameter")
     flops = graph.at_one_sample(operator(step.op).flops(graph.operands(step), results))
-    made = tuple(math.log1p(max(_number(size), 0)) for size in (width, space, num_params, flops // 2))
-    if len(_SIZES) >= _MOST:
-        _SIZES.clear()
-    _SIZES[key] = ((step, results, [types[name] for name in reads]), made)
-    return made
+    return tuple(math.log1p(max(_number(size), 0)) for size in (width, space, num_params, flops // 2))
 
 
 def _split(shape: tuple[Any, ...], last: bool) -> tuple[Any, Any]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..encode.call_arrays import ATTRIBUTES, SIZES, calls_of
+from ..encode.call_arrays import ATTRIBUTES, SIZES, Wiring, known_rows, wiring
 from ..encode.positions import topological
+from ..encode.signal_flow import Segment, signal
 from ..encode.vocabulary import KINDS, MAIN
 
 if TYPE_CHECKING:
@@ -101,27 +102,42 @@ def call_graphs(graphs: Iterable[Graph], fold: str | None = None) -> CallGraphs:
     >>> [KINDS[row.argmax()] for row in found.nodes[:, :len(KINDS)]], found.edges.tolist()
     (['input', 'conv3', 'linear'], [[0, 1], [1, 2]])
     """
-    nodes: list[Array] = [np.zeros((0, WIDTH), dtype=np.float32)]
-    edges: list[Array] = [np.zeros((0, 2), dtype=np.intp)]
-    begin, begins, edge_begins = 0, [0], [0]
+    rows = known_rows()
+    plans: list[Contraction] = []
+    repeats: list[Array] = []
+    numbers: list[int] = []
     for graph in graphs:
-        calls = calls_of(graph, fold)
-        plan = contraction(calls.kinds.tobytes(), calls.edges.tobytes())
-        attributes = calls.attributes[plan.heads]
-        if len(plan.heads):
-            np.maximum.at(attributes[:, _RATE], plan.node_of, calls.attributes[:, _RATE])
-        nodes.append(np.concatenate([plan.features, attributes, calls.sizes[plan.heads]], axis=1))
-        edges.append(plan.edges + begin)
-        begin += len(plan.heads)
-        begins.append(begin)
-        edge_begins.append(edge_begins[-1] + len(plan.edges))
-    return CallGraphs(np.concatenate(nodes), np.array(begins), np.concatenate(edges), np.array(edge_begins))
+        found = signal(graph)
+        wires, plan = _plan(found.segments, fold)
+        plans.append(plan)
+        repeats.append(wires.repeats)
+        numbers += rows.of(graph, [found.live[place] for place in wires.places])
+    begins, edge_begins = (np.cumsum([0, *counts]) for counts in ([len(p.heads) for p in plans], [len(p.edges) for p in plans]))
+    if not numbers:
+        return CallGraphs(np.zeros((0, WIDTH), np.float32), begins, np.zeros((0, 2), np.intp), edge_begins)
+    # Places among all calls and all nodes.
+    firsts = np.cumsum([0, *map(len, repeats[:-1])])
+    heads = np.concatenate([plan.heads for plan in plans]) + np.repeat(firsts, np.diff(begins))
+    edges = np.concatenate([plan.edges for plan in plans]) + np.repeat(begins[:-1], np.diff(edge_begins))[:, None]
+    node_of = np.concatenate([plan.node_of for plan in plans]) + np.repeat(begins[:-1], [len(times) for times in repeats])
+    table = rows.table(numbers)
+    own = np.concatenate([table[heads], np.concatenate(repeats)[heads, None]], axis=1)
+    np.maximum.at(own[:, _RATE], node_of, table[:, _RATE])
+    nodes = np.concatenate([np.concatenate([plan.features for plan in plans]), own], axis=1)
+    return CallGraphs(nodes, begins, edges, edge_begins)
 
 
 def fold_for(graphs: Sequence[Graph]) -> str | None:
     """How to read graphs of this kind: whole where they are small, else every different block once."""
     some = graphs[:: max(1, len(graphs) // 32)]
     return "distinct" if call_graphs(some).sizes.mean() > MOST_NODES else None
+
+
+@lru_cache(maxsize=100_000)
+def _plan(segments: tuple[Segment, ...], fold: str | None) -> tuple[Wiring, Contraction]:
+    """How the calls of a chain of segments are wired, and how they become nodes."""
+    wires = wiring(segments, fold)
+    return wires, contraction(wires.kinds.tobytes(), wires.edges.tobytes())
 
 
 @lru_cache(maxsize=100_000)

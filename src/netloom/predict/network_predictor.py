@@ -12,7 +12,7 @@ import numpy as np
 from ..encode.named_features import NAMES
 from ..errors import PredictorError
 from .member_training import ROWS, Forward, Schedule, parts, predictions, train_members
-from .predictor import Array, Batch, Predictor
+from .predictor import Array, Batch, LeftOut, Predictor
 from .ranking_losses import LOSSES
 from .views import Columns
 
@@ -63,6 +63,11 @@ class NetworkPredictor(Predictor):
         self._parameters: Parameters = {}
         self._columns: Columns | None = None
         self._scale: tuple[float, float, float] = (0.0, 1.0, 1.0)
+        self._held: LeftOut | None = None
+        #: What the last fit says of each training graph (N,) by the members that left it out.
+        self.held_out: Array = np.zeros(0)
+        #: By how much the squared error of all members together is smaller than that of one, as the last fit found.
+        self.gain = 0.0
 
     # -- what each kind says of itself -------------------------------------------------------------------------------
     @abstractmethod
@@ -111,7 +116,15 @@ class NetworkPredictor(Predictor):
         )  # fmt: skip
         self._parameters = trained.parameters
         members = predictions(self._parameters, self._on(batch, read), len(batch), self._at_once(read))
-        self._scale = _scale(trained.held_out, normal, float(members.var(0).mean()))
+        disagreement = float(members.var(0).mean())
+        self._scale = shift, slope, error = _scale(trained.held_out, normal, disagreement)
+        self.gain = slope**2 * disagreement
+        alone = np.full(len(batch), np.sqrt(error**2 + 2 * self.gain))
+        self.held_out = shift + slope * trained.held_out
+        self._held = LeftOut(np.arange(len(batch)), self.held_out, alone)
+
+    def _left_out(self) -> LeftOut | None:
+        return self._held
 
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:
         found = [self._members(part) for part in _divided(batch)]

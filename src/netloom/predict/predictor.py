@@ -79,6 +79,17 @@ class Batch:
         batch.__dict__["encoded"] = self.encoded.some(rows)
         return batch, like
 
+    def once(self) -> tuple[Batch, Array]:
+        """Each graph that is given several times once, and which of them each (N,) is."""
+        fidelity = np.zeros(len(self)) if self.log_fidelity is None else self.log_fidelity
+        keys = list(zip(map(id, self.graphs), fidelity.tolist()))
+        place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        like = np.array([place[key] for key in keys], dtype=np.intp)
+        if len(place) == len(self):
+            return self, like
+        rows = np.unique(like, return_index=True)[1]
+        return Batch([self.graphs[i] for i in rows.tolist()], None if self.log_fidelity is None else fidelity[rows]), like
+
 
 class LeftOut(NamedTuple):
     """Training graphs by their number in the batch, and what is predicted for each without it: mean, standard deviation."""
@@ -86,6 +97,12 @@ class LeftOut(NamedTuple):
     rows: Array
     mean: Array
     deviation: Array
+
+    def of(self, rows: Array) -> LeftOut:
+        """Of these rows alone, in this order."""
+        order = np.argsort(self.rows)
+        places = order[np.searchsorted(self.rows, rows, sorter=order)]
+        return LeftOut(rows, self.mean[places], self.deviation[places])
 
 
 class Predictor(ABC):
@@ -198,12 +215,9 @@ class Predictor(ABC):
         for begin in range(0, len(graphs), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             batch = Batch(graphs[part], None if log_fidelity is None else log_fidelity[part])
-            if self._prior is None and self.reads_encodings_alone:
-                few, like = batch.different()
-                mean, deviation = (column[like] for column in self._predict(few, std))
-            else:
-                mean, deviation = self._predict(batch, std)
-            parts.append((mean if self._prior is None else mean + self._prior(batch), deviation))
+            few, like = batch.different() if self._prior is None and self.reads_encodings_alone else batch.once()
+            mean, deviation = (column[like] for column in self._predict(few, std))
+            parts.append((mean if self._prior is None else mean + self._prior(few)[like], deviation))
         mean, deviation = (np.concatenate(column) for column in zip(*parts))
         found = targets.scores(mean)
         return (found, deviation * np.abs(targets.slope(mean))) if std else found

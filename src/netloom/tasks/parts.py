@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: Images of at most so many bytes are held a second time, in another layout, where a training asks for it.
+#: Inputs of at most so many bytes are held a second time, as a training reads them.
 MOST_COPIED = 256 << 20
 #: Bytes of the digest of one row of uint8 data.
 DIGEST_BYTES = 16
@@ -76,6 +76,7 @@ class Split:
         self.held, self.y, self.normalization = x, y, normalization
         self._row_digests = row_digests
         self._pixels_last = False
+        self._prepared: dict[bool, Split] = {}
         self._affine = None if normalization is None else normalization.tensors(x)
 
     def __len__(self) -> int:
@@ -118,20 +119,25 @@ class Split:
             return self.held.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
         return self.held.index_select(0, rows)
 
-    @cached_property
-    def channels_last(self) -> Split:
-        """The same part, its images (N, C, H, W) with the channels of a pixel side by side in memory; made once.
+    def prepared(self, *, channels_last: bool = False) -> Split:
+        """The same part as a training reads it, epoch after epoch: normalised already, images in the asked layout; made once.
 
-        Itself where it holds no images, or more than `MOST_COPIED` bytes of them.
+        Itself where nothing is to do. Floats of more than `MOST_COPIED` bytes stay bytes, normalised batch by batch, and bytes
+        of more than that stay in the usual layout.
         """
         import torch
 
-        if self.held.ndim != 4 or self.held.nbytes > MOST_COPIED:
-            return self
-        turned = self.held.contiguous(memory_format=torch.channels_last)
-        made = Split(turned, self.y, normalization=self.normalization, row_digests=self._row_digests)
-        made._pixels_last = True
-        return made
+        found = self._prepared.get(channels_last)
+        if found is None:
+            found, turned = self, channels_last and self.held.ndim == 4
+            if self.normalization is not None and 4 * self.held.numel() <= MOST_COPIED:
+                found = Split(self.x, self.y)
+            if turned and found.held.nbytes <= MOST_COPIED:
+                held = found.held.contiguous(memory_format=torch.channels_last)
+                found = Split(held, self.y, normalization=found.normalization, row_digests=found._row_digests)
+                found._pixels_last = True
+            self._prepared[channels_last] = found
+        return found
 
     def to(self, device: Any) -> Split:
         """The same part on ``device``."""
@@ -159,7 +165,7 @@ class Split:
 
     def __getstate__(self) -> dict[str, Any]:
         # What can be made again is not sent to other processes.
-        return {name: value for name, value in self.__dict__.items() if name not in ("x", "channels_last")}
+        return {**{name: value for name, value in self.__dict__.items() if name != "x"}, "_prepared": {}}
 
     def __repr__(self) -> str:
         return f"<Split: {len(self)} of {'×'.join(map(str, self.shape))}>"

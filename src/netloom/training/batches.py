@@ -41,8 +41,8 @@ def batches_of(
     samples = min(len(part), batches_per_epoch(len(part), size) * size)
     together = max(1, BYTES_TOGETHER // (4 * size * math.prod(part.shape)))
     augmented = recipe.crop or recipe.flip or recipe.cutout
-    if channels_last and isinstance(part, Split) and not augmented:
-        part = part.channels_last
+    if isinstance(part, Split) and not augmented:
+        part = part.prepared(channels_last=channels_last)
     several = min(EPOCHS_TOGETHER, recipe.epochs, size * together // samples)
     if several > 1 and isinstance(part, Split) and not augmented:
         return _of_several_epochs(part, size, samples, several, seed)

@@ -59,8 +59,8 @@ def evaluate(
     keep_freed()
     if channels_last is None:
         channels_last = better_channels_last(network, getattr(part, "device", "cpu"))
-    if channels_last and isinstance(part, Split):
-        part = part.channels_last
+    if isinstance(part, Split):
+        part = part.prepared(channels_last=channels_last)
     meter = Meter()
     loss: Any = 0.0
     samples = 0
