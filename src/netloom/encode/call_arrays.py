@@ -172,7 +172,8 @@ class Rows:
 
     def _learned(self, graph: Graph, step: Step, key: tuple[int, ...], reads: Sequence[str]) -> int:
         results, read = graph.all_types[step.name], [graph.all_types[name] for name in reads]
-        weights = [graph.tensors[name] for name in {value.key for value in step.args.values() if type(value) is Weight}]
+        keys = dict.fromkeys([value.key for value in step.args.values() if type(value) is Weight])
+        weights = [graph.tensors[name] for name in keys]
         made = (
             self._sort(step), tuple([value.shape for value in results]), tuple([v.shape for values in read for v in values]),
             tuple([(entry.kind, entry.type.shape) for entry in weights]), tuple(graph.symbols.items()),
@@ -180,8 +181,8 @@ class Rows:
         with self._lock:
             number = self._made.get(made)
             if number is None:
-                number = self._made[made] = len(self._rows)
                 self._rows.append((*_attributes(step), *_sizes(graph, step, results, weights)))
+                number = self._made[made] = len(self._rows) - 1
             self._kept.append((step, results, read))
             self._numbers[key] = number
         return number
@@ -212,7 +213,11 @@ def _bare(value: Any) -> Any:
         return type(value).__name__
     if isinstance(value, (tuple, list)):
         return tuple([_bare(item) for item in value])
-    return (type(value).__name__, value if value.__hash__ is not None else repr(value))
+    try:
+        hash(value)
+    except TypeError:
+        value = repr(value)
+    return type(value).__name__, value
 
 
 def _attributes(step: Step) -> Row:

@@ -78,8 +78,11 @@ class Ensemble(Predictor):
         if squared <= _UNEXPLAINED * normal[rows].var():
             return
         network = NeuralPredictor(members=_MEMBERS, steps=max(_STEPS, len(batch) // 8))
-        self._fit_member(network, batch, normal, rng)
-        others = normal[rows] - network.held_out[rows]
+        try:
+            self._fit_member(network, batch, normal, rng)
+        except PredictorError:  # its learning diverged
+            return
+        others = normal[rows] - network._left_out().of(rows).mean
         # All of the members together are nearer than the one that left a graph out; errors in common stay as they are.
         common, own = float(np.mean(errors * others)), float(np.mean(others**2)) - network.gain
         apart = max(squared + own - 2 * common, 1e-12)

@@ -63,9 +63,6 @@ class NetworkPredictor(Predictor):
         self._parameters: Parameters = {}
         self._columns: Columns | None = None
         self._scale: tuple[float, float, float] = (0.0, 1.0, 1.0)
-        self._held: LeftOut | None = None
-        #: What the last fit says of each training graph (N,) by the members that left it out.
-        self.held_out: Array = np.zeros(0)
         #: By how much the squared error of all members together is smaller than that of one, as the last fit found.
         self.gain = 0.0
 
@@ -120,10 +117,9 @@ class NetworkPredictor(Predictor):
         self._scale = shift, slope, error = _scale(trained.held_out, normal, disagreement)
         self.gain = slope**2 * disagreement
         alone = np.full(len(batch), np.sqrt(error**2 + 2 * self.gain))
-        self.held_out = shift + slope * trained.held_out
-        self._held = LeftOut(np.arange(len(batch)), self.held_out, alone)
+        self._held = LeftOut(np.arange(len(batch)), shift + slope * trained.held_out, alone)
 
-    def _left_out(self) -> LeftOut | None:
+    def _left_out(self) -> LeftOut:
         return self._held
 
     def _predict(self, batch: Batch, std: bool) -> tuple[Array, Array]:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 #: Standard deviations below this count as zero: such a channel is shifted only.
 _CONSTANT = 1e-12
-#: Means of all pixels of an image lie in the first cache up to about this many.
-_TOGETHER = 1 << 14
 #: Rows that are turned into wide numbers at a time.
 _CHUNK = 512
 
@@ -59,11 +57,9 @@ def normalized(x: Tensor, mean: Tensor, sd: Tensor) -> Tensor:
     made = x.to(torch.float32, copy=True)
     if made.ndim != 4 or made.is_contiguous():
         return made.sub_(mean).div_(sd)
-    # Channels last: means of all pixels, or of a row of them, as three numbers at a time are too few for a processor.
-    axis = 1 if made[0].numel() <= _TOGETHER else 2
-    rows = made.permute(0, 2, 3, 1).flatten(axis)
-    pixels = rows.shape[-1] // made.shape[1]
-    rows.sub_(mean.flatten().repeat(pixels)).div_(sd.flatten().repeat(pixels))
+    # Channels last: rows of pixels and rows of means, as three numbers at a time are too few for a processor.
+    rows, width = made.permute(0, 2, 3, 1).flatten(2), made.shape[3]
+    rows.sub_(mean.flatten().repeat(width)).div_(sd.flatten().repeat(width))
     return rows.reshape(len(made), *made.shape[2:], made.shape[1]).permute(0, 3, 1, 2)
 
 

@@ -127,15 +127,19 @@ class Split:
         """
         import torch
 
-        found = self._prepared.get(channels_last)
-        if found is None:
-            found, turned = self, channels_last and self.held.ndim == 4
-            if self.normalization is not None and 4 * self.held.numel() <= MOST_COPIED:
-                found = Split(self.x, self.y)
-            if turned and found.held.nbytes <= MOST_COPIED:
-                held = found.held.contiguous(memory_format=torch.channels_last)
-                found = Split(held, self.y, normalization=found.normalization, row_digests=found._row_digests)
-                found._pixels_last = True
+        known = self._prepared.get(channels_last)
+        if known is not None:
+            return known
+        found = self
+        if channels_last and self.held.ndim == 4 and self.held.nbytes <= MOST_COPIED:
+            turned = self.held.contiguous(memory_format=torch.channels_last)
+            found = Split(turned, self.y, normalization=self.normalization, row_digests=self._row_digests)
+            found._pixels_last = True
+        if self.normalization is not None and 4 * self.held.numel() <= MOST_COPIED:
+            floats = Split(found._ready(found.held), self.y)
+            floats._pixels_last = found._pixels_last
+            found = floats
+        if found is not self:  # which would hold on to itself
             self._prepared[channels_last] = found
         return found
 
