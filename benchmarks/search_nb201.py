@@ -48,6 +48,7 @@ STRATEGIES = {
     "filtered": "filtered?predictor=GaussianProcess",
     "predictor": "predictor?predictor=GaussianProcess",
     "predictor, Ensemble": "predictor",
+    "generator": "generator?predictor=GaussianProcess",
 }
 HALVING = {
     "random, 200 epochs": "random",

@@ -174,6 +174,48 @@ def test_layer_scales_are_predicted() -> None:
     assert bool(((found.tensors["scale"] > 0) & (found.tensors["scale"] < 2)).all())
 
 
+@pytest.mark.parametrize("how", ["added", "fused", "transposed"])
+def test_products_with_matrices_are_linear_layers(how: str) -> None:
+    class Product(nn.Module):
+        """A linear layer written by hand, its weight kept as (in, out)."""
+
+        def __init__(self, old: nn.Linear) -> None:
+            super().__init__()
+            weight = old.weight if how == "transposed" else old.weight.t().contiguous()
+            self.weight, self.bias = nn.Parameter(weight.detach()), nn.Parameter(old.bias.detach())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if how == "fused":
+                return torch.addmm(self.bias, x, self.weight)
+            return x @ (self.weight.t() if how == "transposed" else self.weight) + self.bias
+
+    layers = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 10))
+    products = nn.Sequential(*(Product(m) if isinstance(m, nn.Linear) else m for m in layers))
+    x = torch.randn(3, 6)
+    seen, expected = nl.ghn.hyper_graph(products, x), nl.ghn.hyper_graph(layers, x)
+    assert (seen.types, seen.names, seen.shapes) == (expected.types, expected.names, expected.shapes)
+    assert np.array_equal(seen.distances, expected.distances)
+    with pytest.warns(NetloomWarning, match="as conv"):
+        small()(products, x)
+    small()(layers, x)
+    torch.testing.assert_close(products(x), layers(x))
+
+
+def test_a_residual_in_a_fused_product_is_no_bias() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.head = nn.Parameter(torch.eye(6)), nn.Linear(6, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.addmm(x, x.relu(), self.weight))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = small().predict(Residual(), torch.randn(3, 6))
+    assert set(found.tensors) == {"head.weight", "head.bias"} and found.left == {"weight": "a parameter in addmm"}
+
+
 def test_tied_parallel_and_frozen_models() -> None:
     for model in (Tied(), Parallel()):
         next(model.parameters()).requires_grad_(False)

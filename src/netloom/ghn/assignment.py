@@ -18,7 +18,8 @@ WEIGHT, CLASS_WEIGHT, VECTOR, TABLE = "weight", "class_weight", "vector", "table
 class Target:
     """A tensor to predict: its key, its shape, the node whose state it comes from (numbered over a batch), and how.
 
-    ``row`` is for vectors: 0 where it scales (a norm's weight), 1 where it is added; ``is_class`` for a bias of a class layer.
+    ``row`` is for vectors: 0 where it scales (a norm's weight), 1 where it is added; ``is_class`` for a bias of a class layer;
+    ``is_turned`` for a weight of (out, in) that the network keeps as (in, out).
     """
 
     name: str
@@ -27,6 +28,7 @@ class Target:
     kind: str
     row: int = 0
     is_class: bool = False
+    is_turned: bool = False
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ def _assign(found: Assignment, node: HyperNode, number: int, graph: Any) -> None
     elif len(shape) == 1:
         found.targets.append(Target(node.name, shape, number, VECTOR, 1, node.is_class))
     elif len(shape) == 2 and node.is_class:
-        found.targets.append(Target(node.name, shape, number, CLASS_WEIGHT))
+        found.targets.append(Target(node.name, shape, number, CLASS_WEIGHT, is_turned=node.is_turned))
     elif len(shape) == 3 and shape[0] == 1 and node.type == "pos_enc" and min(shape[1:]) > 1:
         found.targets.append(Target(node.name, shape, number, TABLE))
     elif node.type in ("bn", "ln"):
@@ -95,7 +97,7 @@ def _assign(found: Assignment, node: HyperNode, number: int, graph: Any) -> None
         if bias is not None and hasattr(bias, "key"):
             found.targets.append(Target(bias.key, shape, number, VECTOR, 1))
     else:
-        found.targets.append(Target(node.name, shape, number, WEIGHT))
+        found.targets.append(Target(node.name, shape, number, WEIGHT, is_turned=node.is_turned))
 
 
 def core(target: Target, max_shape: Sequence[int]) -> tuple[int, int, int, int]:

@@ -180,7 +180,7 @@ def decode(ghn: Hypernetwork, states: Tensor, targets: Sequence[Target], seed: i
         else:
             tensors = _weights(ghn, nodes, chosen, key, seed)
         for number, tensor in zip(numbers, tensors):
-            found[number] = tensor
+            found[number] = tensor.t() if targets[number].is_turned else tensor
     return found  # type: ignore[return-value]
 
 

@@ -28,6 +28,8 @@ class Leaf:
     step: str
     #: Weight or bias of a linear layer.
     is_layer: bool = False
+    #: Kept as (in, out), as in ``x @ weight``, where layers have (out, in).
+    is_turned: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +87,8 @@ class _Recorder:
         self.values: dict[Edge, Call | Held | None] = {}
         self.strides: dict[Edge, Strides] = {}
         self.loose: list[tuple[str, str, Call | None]] = []
+        #: Products with a parameter to which no bias has been added yet.
+        self.products: set[str] = set()
 
     def run(self) -> Record:
         for step in self.graph.steps:
@@ -128,6 +132,11 @@ class _Recorder:
         reads = [(edge, value) for edge, value in operands if type(value) is Call]
         held = [value for _, value in operands if type(value) is Held]
         own = [weight.key for weight in step.weights if self.trainable(weight.key)]
+        if (layer := self.matrix(step)) is not None:
+            first, weight, bias = layer
+            if bias is None:
+                self.products.add(step.name)
+            return self.linear(step, first, [call for edge, call in reads if edge == first], weight, bias)  # type: ignore[misc]
         if not own and not reads:
             if not held or any(value is None and self.computed(edge) for edge, value in operands):
                 if step.op == "add" and len(held) == 1 and (key := self.position(held[0], Edge(step.name))):
@@ -165,6 +174,25 @@ class _Recorder:
         if kind in ("bn", "ln"):
             bias = None
         return Call(step.op, step.name, reads, [leaf for leaf in (weight, bias) if leaf])
+
+    def matrix(self, step: Step) -> tuple[Edge, Leaf, Leaf | None] | None:
+        """Of a product with a parameter that is a matrix: what is multiplied, the weight and the bias of what is a layer."""
+        if step.op not in ("matmul", "mm", "addmm"):
+            return None
+        first, second = (step.args[name] for name in (("a", "b") if step.op == "addmm" else ("x", "y")))
+        weight = self.value(second)
+        known = type(weight) is Held and len(weight.keys) == 1 and len(weight.shape) == 2
+        if not known or type(self.value(first)) is Held or not (type(self.value(first)) is Call or self.computed(first)):
+            return None
+        bias = self.value(step.args["x"]) if step.op == "addmm" else None
+        if step.op == "addmm" and not (type(bias) is Held and len(bias.keys) == len(bias.shape) == 1):
+            return None
+        own = self.graph.tensors[weight.keys[0]].type.shape  # type: ignore[union-attr]
+        if weight.shape not in (own, own[::-1]):  # type: ignore[union-attr]
+            return None
+        turned = weight.shape == own  # type: ignore[union-attr]
+        leaf = Leaf(weight.keys[0], WEIGHT_TYPES["linear"], step.name, True, turned)  # type: ignore[union-attr]
+        return first, leaf, Leaf(bias.keys[0], "bias", step.name, True) if type(bias) is Held else None
 
     def key(self, ref: Any) -> str:
         """The parameter behind a weight: its own, or the one of the same shape that it is computed from."""
@@ -211,6 +239,9 @@ class _Recorder:
             return self.product(step, reads)
         if op == "add" and len(calls) == 1 and len(held) == 1 and (key := self.position(held[0], out)):
             return Call("add", step.name, calls, [Leaf(key, "pos_enc", step.name)])
+        if op == "add" and len(calls) == 1 and calls[0].step in self.products and (key := self.bias(held, out)):
+            self.products.remove(calls[0].step)
+            return Call("add_bias", step.name, calls, [Leaf(key, "bias", calls[0].step, True)])
         family = _family(op)
         if family in _LIKE_FIRST and first is not None and self.shape(first) == self.shape(out):
             self.strides[out] = self.strides.get(first)
@@ -283,6 +314,12 @@ class _Recorder:
         shape = self.graph.type_of(out).shape
         is_table = len(held.keys) == 1 and len(held.shape) == len(shape) > 2 and held.shape == (1, *shape[1:])
         return held.keys[0] if is_table and self.graph.tensors[held.keys[0]].type.shape == held.shape else ""
+
+    def bias(self, held: list[Held], out: Edge) -> str:
+        """The parameter that is added to a product along its last axis; else nothing."""
+        if len(held) != 1 or len(held[0].keys) != 1 or held[0].shape != self.graph.type_of(out).shape[-1:]:
+            return ""
+        return held[0].keys[0]
 
     def einsum(self, step: Step, reads: list[tuple[Edge, Call]]) -> Call:
         """Operands get every label as an axis and are put in order before one product; its result is put back."""

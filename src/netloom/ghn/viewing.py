@@ -34,8 +34,8 @@ class HyperNode:
 
     ``name`` is the key of the parameter, or the name of the call in the graph for nodes without. ``call`` names the call in
     the graph. ``shape`` is the parameter's, (1, 1, k, k) for pools, None for others. ``is_class`` marks weight and bias of a
-    layer whose
-    values the network returns.
+    layer whose values the network returns; ``is_turned`` a weight that the network keeps as (in, out), of which ``shape`` is
+    (out, in).
     """
 
     type: str
@@ -44,6 +44,7 @@ class HyperNode:
     shape: tuple[int, ...] | None = None
     is_parameter: bool = False
     is_class: bool = False
+    is_turned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +131,7 @@ def hyper_graph(
     """A network as a hypernetwork sees it: types of nodes, edges, shapes, and how far apart nodes are.
 
     Takes a `Graph`, a `Network`, or any nn.Module with an example of its inputs. Nodes are parameters (a convolution's
-    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables),
-    pools,
+    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables), pools,
     sums and concatenations of several values, attention and squeeze-and-excitation; activations and reshapes are left out.
     ``virtual_edges`` is the longest path that makes one; 1 for none.
 
@@ -226,8 +226,10 @@ def _view_of(places: list[Place], graph: Graph, recorded: Record, virtual_edges:
 
 def _node(place: Place, graph: Graph, last: set[str]) -> HyperNode:
     if place.leaf is not None:
-        shape = tuple(graph.tensors[place.leaf.key].type.shape)
-        return HyperNode(place.kind, place.leaf.key, place.step, shape, True, place.step in last and place.leaf.is_layer)
+        leaf = place.leaf
+        shape = tuple(graph.tensors[leaf.key].type.shape)
+        is_class = place.step in last and leaf.is_layer
+        return HyperNode(place.kind, leaf.key, place.step, shape[::-1] if leaf.is_turned else shape, True, is_class, leaf.is_turned)
     return HyperNode(place.kind, place.step, place.step, _pool_shape(place, graph))
 
 

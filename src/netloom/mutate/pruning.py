@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, lcm
 from typing import TYPE_CHECKING, Any
@@ -222,16 +222,18 @@ def candidates(dims: Dimensions, heads: bool = True, protect: Sequence[str] = ()
         if len(parts) > 1:
             held = parts[1:] if heads else parts[:1]
             stay.update(atom for part in held for atom in atoms_of(part))
-    weighty = {atom for key in dims.graph.tensors for axis in dims.of(key) for atom in atoms_of(axis)}
+    graph = dims.graph
+    weighty = _atoms_on(dims, graph.tensors)
     # Rows of a table that nothing takes (positions beyond the inputs at hand) cost nothing, and longer inputs need them.
-    taken = {
-        atom
-        for step in dims.graph.steps if step.op not in ("parameter", "constant")
-        for axis in (how for k in range(len(dims.graph.types(step.name))) for how in dims.of(Edge(step.name, k)))
-        for atom in atoms_of(axis)
-    }  # fmt: skip
-    weighty &= taken
+    working = [step.name for step in graph.steps if step.op not in ("parameter", "constant")]
+    weighty &= _atoms_on(dims, (Edge(name, k) for name in working for k in range(len(graph.types(name)))))
     return [atom.id for atom in dims.free if atom.id not in stay and atom.id in weighty]
+
+
+def _atoms_on(dims: Dimensions, values: Iterable[Edge | str]) -> set[str]:
+    """The atoms on the axes of values and tensors."""
+    axes = {axis for value in values for axis in dims.of(value)}
+    return {atom for axis in axes for atom in atoms_of(axis)}
 
 
 def _products(dims: Dimensions) -> list[Product]:

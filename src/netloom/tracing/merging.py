@@ -21,21 +21,21 @@ def _same(e: Record, t: Record) -> bool:
         return False
     if e.args == t.args:
         return True
-    args = joined_args(e, t)
+    args = joined_args(e.op, e.args, t.args)
     if args is None:
         return False
     e.args = args
     return True
 
 
-def joined_args(e: Record, t: Record) -> dict[str, Any] | None:
+def joined_args(op: str, e: dict[str, Any], t: dict[str, Any]) -> dict[str, Any] | None:
     """Arguments that serve both modes, or None."""
-    if e.args == t.args:
-        return e.args
-    differing = {name for name in e.args if e.args[name] != t.args.get(name)}
-    if differing == {"training"} and (e.args["training"], t.args["training"]) == (False, True):
-        return {**e.args, "training": MODULE}
-    joined: dict[str, Any] | None = operator(e.op).join_modes(e.args, t.args)
+    if e == t:
+        return e
+    differing = {name for name in e if e[name] != t.get(name)}
+    if differing == {"training"} and (e["training"], t["training"]) == (False, True):
+        return {**e, "training": MODULE}
+    joined: dict[str, Any] | None = operator(op).join_modes(e, t)
     return joined
 
 
@@ -102,7 +102,7 @@ class Merger:
     def _pair(self, e: Record, t: Record, of_e: dict[Edge, Edge], of_t: dict[Edge, Edge]) -> None:
         e_args, t_args = self._mapped(e.args, self.e, of_e), self._mapped(t.args, self.t, of_t)
         e_args, t_args = self._meet(e_args, t_args)
-        args = joined_args(replace(e, args=e_args), replace(t, args=t_args))
+        args = joined_args(e.op, e_args, t_args)
         if args is None:
             self._only(e, "eval", e.scope, of_e)
             self._only(t, "train", t.scope, of_t)
