@@ -132,3 +132,10 @@ def test_help_teaches_every_action(capsys: pytest.CaptureFixture[str]) -> None:
         "table:FILE?target=COLUMN",
     ):
         assert word in said
+
+
+def test_clearing_touches_the_cache_alone(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cache / "decoded").mkdir(parents=True)
+    (cache / "decoded" / "a").write_text("kept")
+    assert main(["data", "clear", "--data-dir", str(tmp_path)]) == 2
+    assert "leave the option out" in capsys.readouterr().err and (cache / "decoded" / "a").exists()

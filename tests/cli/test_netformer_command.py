@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def test_sample_suggest_evolve(folder: Path, capsys: pytest.CaptureFixture[str])
     [
         (["sample", "missing.safetensors"], "cannot be read as a Netformer"),
         (["train", "/nowhere", "--out", "x.safetensors", "--quiet"], "no zoo"),
-        (["train", "/nowhere", "--out", "x", "--config", "missing.json"], "cannot be read as JSON"),
+        (["train", "/nowhere", "--out", "x.safetensors", "--config", "missing.json"], "cannot be read as JSON"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,3 +95,63 @@ def test_show(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["netformer", "show", str(folder / "former.safetensors")]) == 0
     said = capsys.readouterr().out
     assert "40 trained networks of 20 tasks" in said and "10 steps" in said and "What it is not for" in said
+
+
+@pytest.mark.parametrize("words, said", [
+    (["train", "ZOO", "--out", "FOLDER"], "expected a file that ends with .safetensors|it is a folder"),
+    (["train", "ZOO", "--out", "f.safetensors", "--plot", "curve.pdf"], "expected a file that ends with .svg or .png"),
+    (["train", "ZOO", "--out", "f.safetensors", "--latents", "100000000"], "expected a whole number from 1 to 65536"),
+    (["suggest", "MODEL", "regression:3", "--out", "start.txt"], "expected a file that ends with .safetensors"),
+    (["sample", "MODEL", "--target", "price"], "--target 'price' names a column of --data, which is not given"),
+    (["encode", "MODEL", "MODEL", "--out", "z.csv"], "is a netformer, not a network"),
+])
+def test_what_makes_no_sense_is_refused_before_any_work(
+    words: list[str],
+    said: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"ZOO": str(folder / "mlps"), "MODEL": str(folder / "former.safetensors"), "FOLDER": str(tmp_path)}
+    assert main(["netformer", *[names.get(word, word) for word in words]]) == 2
+    err = capsys.readouterr().err
+    assert any(part in err for part in said.split("|")) and not list(tmp_path.iterdir())
+
+
+def test_options_win_over_the_configuration_which_has_no_seed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["netformer", "train", str(folder / "mlps"), "--steps", "1", "--quiet", "--out", str(tmp_path / "f.safetensors")]
+    assert main([*words, "--config", str(folder / "settings.json"), "--latents", "24"]) == 0
+    assert nl.netformer.load(tmp_path / "f.safetensors").settings.latents == 24
+    (tmp_path / "seed.json").write_text('{"seed": 3}')
+    assert main([*words, "--config", str(tmp_path / "seed.json")]) == 2
+    assert "give it as --seed 3" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_zoo_of_as_many_networks_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nl.zoo.make(tmp_path / "others", models=40, tasks=20, epochs=5, seed=9)
+    words = ["--config", str(folder / "settings.json"), "--steps", "3", "--quiet", "--checkpoint", str(tmp_path / "kept")]
+    assert main(["netformer", "train", str(folder / "mlps"), "--out", str(tmp_path / "a.safetensors"), *words]) == 0
+    assert main(["netformer", "train", str(tmp_path / "others"), "--out", str(tmp_path / "b.safetensors"), *words]) == 2
+    assert "training population is" in capsys.readouterr().err and not (tmp_path / "b.safetensors").exists()
+
+
+@pytest.mark.parametrize("change", [
+    {"about": {"networks": "many"}}, {"about": [[1]]}, {"settings": {"probes": 10**13}}, {"settings": {"layers": 10**6}},
+])
+def test_a_file_that_somebody_changed_is_refused(change: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(str(folder / "former.safetensors"), framework="pt") as file:
+        tensors, document = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["netloom"])
+    for name, value in change.items():
+        document[name] = {**document[name], **value} if isinstance(value, dict) else value
+    save_file(tensors, str(tmp_path / "f.safetensors"), metadata={"netloom": json.dumps(document)})
+    with pytest.raises(nl.errors.NetformerError, match="f.safetensors"):
+        nl.netformer.load(tmp_path / "f.safetensors")

@@ -115,3 +115,45 @@ def test_a_graph_that_cannot_be_read_is_named(tmp_path, fitted, capsys):
     (tmp_path / "bad.txt").write_text("netloom 1\nx = nothing\n")
     assert main(["predictor", "predict", str(fitted), str(tmp_path)]) == 2
     assert "graph 'bad.txt' cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, said", [
+    (["predict", "FILE", "FOLDER", "-n", "-2"], "-n -2; expected a whole number ≥ 1"),
+    (["explain", "FILE", "FOLDER", "-n", "0"], "-n 0; expected a whole number ≥ 1"),
+    (["predict", "FILE", "FOLDER", "-o", "found.parquet"], "expected a file that ends with .csv"),
+    (["fit", "FOLDER", "-o", "none/p.safetensors"], "there is no folder 'none'"),
+    (["fit", "FOLDER", "-o", "p.safetensors", "--task", "digits"], "task = 'digits' chooses among evaluations of a store"),
+    (["fit", "FOLDER", "-o", "p.safetensors", "--predictor", "Trees", "--seed", "-1"], "seed = -1; expected a whole"),
+    (["fit", "none.parquet", "-o", "p.safetensors"], "there is no such file"),
+    (["predict", "FOLDER", "FOLDER"], "is a folder; give the file of a predictor"),
+])
+def test_what_makes_no_sense_is_refused_before_any_work(words, said, fitted, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = [{"FILE": str(fitted), "FOLDER": str(folder)}.get(word, word) for word in words]
+    assert main(["predictor", *given]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("table, said", [
+    ("", "scores.csv': No columns"), ("file,score\na.txt,1\na.txt,2\n", "names 'a.txt' more than once"),
+])
+def test_scores_that_cannot_be_told_apart_are_refused(table, said, graphs, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text(graphs[0][0].to_text())
+    (tmp_path / "scores.csv").write_text(table)
+    assert main(["predictor", "fit", str(tmp_path), "-o", str(tmp_path / "p.safetensors")]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_somebody_changed_is_said_to_be_damaged(fitted, folder, tmp_path, capsys):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    with safe_open(fitted, framework="numpy") as file:
+        arrays, document = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["netloom"])
+    view = next(iter(document["state"]["views"]))
+    changed = tmp_path / "changed.safetensors"
+    state = {**document["state"], "views": {**document["state"]["views"], view: [[None]]}}
+    for change in ({"fidelity": "x"}, {"state": state}):
+        save_file(arrays, changed, metadata={"netloom": json.dumps({**document, **change})})
+        assert main(["predictor", "predict", str(changed), str(folder)]) == 2
+        assert "damaged" in capsys.readouterr().err

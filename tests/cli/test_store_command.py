@@ -145,3 +145,11 @@ def test_help_teaches_by_example(action: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main(["store", "--help"])
     assert f"\n  {action} " in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_makes_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n")
+    new = tmp_path / "new.db"
+    assert main(["store", "merge", str(new), str(tmp_path / "none.db")]) == 2
+    assert main(["store", "import", str(new), str(tmp_path / "table.csv")]) == 2
+    assert "table.csv is no readable Parquet file" in capsys.readouterr().err and not new.exists()

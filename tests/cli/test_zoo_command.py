@@ -168,3 +168,19 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as left:
             main(["zoo", *arguments, "--help"])
         assert left.value.code == 0 and "example" in capsys.readouterr().out
+
+
+def test_a_zoo_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in ((["--space", "nope"], "unknown space 'nope'"), (["--task", "nope"], "nope")):
+        assert main(["zoo", "make", "--models", "3", *words, "--out", str(tmp_path / "zoo")]) == 2
+        assert said in capsys.readouterr().err and not (tmp_path / "zoo").exists()
+    (tmp_path / "file").write_text("")
+    assert main(["zoo", "make", "--models", "3", "--out", str(tmp_path / "file" / "zoo")]) == 2
+    assert "a zoo cannot be made in" in capsys.readouterr().err
+
+
+def test_conditions_that_cannot_hold_are_refused(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "show", folder, "--where", "score > x"]) == 2
+    assert "a value is of another type than its column" in capsys.readouterr().err
+    assert main(["zoo", "show", folder, "3", "--where", "score > 0"]) == 2
+    assert "--where chooses among networks" in capsys.readouterr().err

@@ -191,7 +191,7 @@ def test_files_that_are_none_leave_nothing_behind(former: Netformer, tmp_path: P
     folder = tmp_path / "folder"
     folder.mkdir()
     for call in (former.save, nl.ghn.load("digits").save):
-        with pytest.raises(nl.errors.NetloomError, match="cannot be written .*Is a directory"):
+        with pytest.raises(nl.errors.NetloomError, match="cannot be written .*it is a folder"):
             call(folder)
     assert list(tmp_path.iterdir()) == [folder]
     with pytest.raises(NetformerError, match="is a folder; give the file of a Netformer"):

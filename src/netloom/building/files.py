@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from ..errors import FormatError
 from ..graph.graph import Graph
+from ..graph.tensor_files import write_whole
 from .network import Network, build, full_state
 
 _KEY = "netloom"
@@ -14,19 +16,16 @@ _KEY = "netloom"
 
 def save_network(network: Network, path: str | Path) -> None:
     """Write the graph (as JSON, in the header) and every tensor; written beside and moved into place, so never half a file."""
-    import os
-
+    import torch
     from safetensors.torch import save_file
 
+    refused = next((key for key, tensor in full_state(network).items() if tensor.dtype is torch.complex128), None)
+    if refused is not None:
+        raise FormatError(f"{refused!r} is complex128, which safetensors cannot hold; cast it to complex64 first")
     canonical = {key for key, entry in network.graph.tensors.items() if entry.alias_of is None}
     tensors = {key: t.detach().cpu().contiguous().clone() for key, t in full_state(network).items() if key in canonical}
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, str(partial), metadata={_KEY: network.graph.to_json()})
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    header = {_KEY: network.graph.to_json()}
+    write_whole(path, lambda partial: save_file(tensors, str(partial), metadata=header), "the network", FormatError)
 
 
 def load_state(path: str | Path) -> dict[str, Any]:
@@ -49,6 +48,9 @@ def load_network(path: str | Path) -> Network:
     metadata, state = _opened(source)
     if _KEY not in metadata:
         raise FormatError(f"{str(source)!r} holds tensors but no netloom graph; write networks with net.save")
+    other = re.match(r'\s*{\s*"(netformer|predictor|generator|hypernetwork)"\s*:', metadata[_KEY])
+    if other:
+        raise FormatError(f"{str(source)!r} is a {other[1]}, not a network; write networks with net.save")
     return build(Graph.from_json(metadata[_KEY]), weights=state)
 
 

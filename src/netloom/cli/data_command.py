@@ -22,6 +22,13 @@ def run(given: argparse.Namespace) -> int:
         raise TaskError(f"data {given.action} needs {lacking}")
     if given.action in ("ls", "clear") and given.what:
         raise TaskError(f"data {given.action} takes no {given.what[0]!r}; did you mean: netloom data show {given.what[0]}?")
+    if given.action == "clear" and given.data_dir is not None:
+        raise TaskError(
+            f"data clear removes decoded copies from the cache ({cache_folder()}, or $NETLOOM_CACHE) and nothing from "
+            f"--data-dir {given.data_dir!r}; leave the option out"
+        )
+    if given.action != "show" and given.picture is not None:
+        raise TaskError(f"data {given.action} draws no --picture; did you mean: netloom data show SPEC --picture …")
     actions = {"ls": _list, "show": _show, "fetch": _fetch, "clear": _clear}
     actions[given.action](given)
     return 0

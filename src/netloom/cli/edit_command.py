@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EditError, FormatError
 from .networks import load_edited
-from .output import refuse_missing_folder, writer
+from .output import refuse_unwritable, writer
 
 if TYPE_CHECKING:
     from ..mutate import Edit
@@ -65,7 +65,7 @@ def save_edited(path: str, graph: Any, network: Callable[[], Any]) -> None:
     """Write a network (.safetensors) or its graph (.json, .txt, .nl), by the suffix of the file."""
     suffix = Path(path).suffix.lower()
     if suffix == ".safetensors":
-        refuse_missing_folder(path)
+        refuse_unwritable(path)
         network().save(path)
     elif suffix in (".json", ".txt", ".nl"):
         with writer(path) as write:

@@ -14,7 +14,7 @@ from ..errors import GeneratorError
 from ..predict.labels import read_labels
 from ..spaces.loading import whole_number
 from . import sample_command
-from .output import refuse_missing_folder
+from .output import refuse_unwritable
 from .store_showing import table
 
 
@@ -28,7 +28,7 @@ def _fit(given: argparse.Namespace) -> int:
     found = read_labels(given.source, score=given.score, **filters)
     if np.isnan(found.scores).all():
         raise GeneratorError(f"{given.source!r} has no scores; expected numbers in the column {given.score!r} (--score)")
-    refuse_missing_folder(given.out)
+    refuse_unwritable(given.out)
     graphs, scores = found.graphs, found.scores
     if found.fidelity is not None:
         # Scores after fewer epochs are of another kind: those of the longest trainings count.

@@ -72,7 +72,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("zoo", metavar="ZOO", help="a folder that netloom zoo make wrote")
     train.add_argument("--out", required=True, metavar="FILE", help="the Netformer (.safetensors)")
     train.add_argument("--steps", type=int, default=3000, metavar="N", help="steps of 64 networks (default: 3000)")
-    train.add_argument("--latents", type=int, default=64, metavar="N", help="numbers for the function (default: 64)")
+    train.add_argument("--latents", type=int, metavar="N", help="numbers for the function (default: 64)")
     train.add_argument("--encoder", choices=("answers", "tokens", "both"), help="what is read of networks")
     train.add_argument("--decoder", choices=("transformer", "mlp"), help="what writes hidden layers")
     train.add_argument("--meta", choices=("token", "embedding"), help="where meta-features join (default: nowhere)")

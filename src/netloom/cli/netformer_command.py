@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import FormatError, NetformerError
 from ..tasks.tables.reading import FORMATS
 from .networks import load_graph
-from .output import refuse_missing_folder
+from .output import refuse_unwritable
 
 
 def run(given: argparse.Namespace) -> int:
@@ -28,17 +28,17 @@ def run(given: argparse.Namespace) -> int:
 def _train(given: argparse.Namespace) -> None:
     from ..netformer import Netformer
 
-    refuse_missing_folder(given.out)
+    refuse_unwritable(given.out, ".safetensors")
+    refuse_unwritable(given.plot, ".svg", ".png")
     settings = _config(given.config)
-    for name in ("encoder", "decoder", "meta", "kl", "max_inputs", "max_outputs", "max_layers", "max_width"):
+    for name in ("latents", "encoder", "decoder", "meta", "kl", "max_inputs", "max_outputs", "max_layers", "max_width"):
         if getattr(given, name) is not None:
             settings[name] = getattr(given, name)
-    settings.setdefault("latents", given.latents)
     former = Netformer(seed=given.seed, **settings)
     try:
         former.fit(given.zoo, steps=given.steps, checkpoint=given.checkpoint, progress=not given.quiet)
     except KeyboardInterrupt:
-        if given.checkpoint:
+        if given.checkpoint and Path(given.checkpoint).is_dir() and any(Path(given.checkpoint).iterdir()):
             sys.stderr.write(f"\nnetloom netformer: stopped; the same command goes on in {given.checkpoint}\n")
         raise
     former.save(given.out)
@@ -60,6 +60,8 @@ def _config(path: str | None) -> dict[str, Any]:
         raise FormatError(f"--config {path!r} cannot be read as JSON: {error}") from None
     if not isinstance(found, dict):
         raise FormatError(f"--config {path!r} holds no JSON object with settings")
+    if "seed" in found:
+        raise FormatError(f"--config {path!r}: the seed is none of the settings; give it as --seed {found['seed']}")
     return found
 
 
@@ -95,11 +97,10 @@ def _encode(given: argparse.Namespace) -> None:
 
     from ..netformer import load
 
+    refuse_unwritable(given.out, ".npy", ".csv")
     former = load(given.model)
     population = _networks(former, given.zoo)
     latents = former.encode(population)
-    if not given.out.endswith((".npy", ".csv")):
-        raise FormatError(f"--out {given.out!r}: expected a file that ends with .npy or .csv")
     try:
         if given.out.endswith(".npy"):
             np.save(given.out, latents)
@@ -117,6 +118,8 @@ def _sample(given: argparse.Namespace) -> None:
     from ..netformer import load
 
     meta = None
+    if given.target is not None and given.data is None:
+        raise NetformerError(f"--target {given.target!r} names a column of --data, which is not given")
     if given.data is not None:
         from ..tasks.metafeatures import get_meta_features
 
@@ -147,8 +150,10 @@ def _data(path: str, target: str | None) -> tuple[Any, Any]:
     else:
         from ..tasks import load as load_task
 
+        if target is not None and Path(path).exists():
+            raise NetformerError(f"{path!r} is no table; expected a file that ends with {', '.join(FORMATS)}")
         if target is not None:
-            raise NetformerError(f"{path!r} is a task, which has its target; --target is for tables")
+            raise NetformerError(f"{path!r} is a task, which has its target; --target is for tables ({', '.join(FORMATS)})")
         task = load_task(path)
     part: Any = task.train
     return part.x.flatten(1).numpy(), part.y.numpy()
@@ -157,7 +162,7 @@ def _data(path: str, target: str | None) -> tuple[Any, Any]:
 def _suggest(given: argparse.Namespace) -> None:
     from ..netformer import load
 
-    refuse_missing_folder(given.out)
+    refuse_unwritable(given.out, ".safetensors")
     graph = None if given.graph is None else load_graph(given.graph)
     x, y = _data(given.data, given.target)
     network = load(given.model).suggest(x, y, graph, surrogate=given.surrogate, refine=given.refine, seed=given.seed)
@@ -168,7 +173,7 @@ def _evolve(given: argparse.Namespace) -> None:
     from ..netformer import Latent, load
     from ..netformer.suggesting import best_in_latents
 
-    refuse_missing_folder(given.out)
+    refuse_unwritable(given.out, ".safetensors")
     x, y = _data(given.data, given.target)
     former = load(given.model)
     network = best_in_latents(

@@ -23,10 +23,19 @@ def writer(path: str | None) -> Iterator[Callable[[str], None]]:
         raise FormatError(f"cannot write {path!r}: {error.strerror or error}{_mend(path)}") from None
 
 
-def refuse_missing_folder(path: str | None) -> None:
-    """`FormatError` for a file that cannot be written, before the work whose result it is to hold."""
-    if path is not None and (mend := _mend(path)):
+def refuse_unwritable(path: str | None, *suffixes: str) -> None:
+    """`FormatError` for a file that cannot be written, before the work whose result it is to hold.
+
+    ``suffixes`` are those that the file may have, where whoever reads it goes by them.
+    """
+    if path is None:
+        return
+    if mend := _mend(path):
         raise FormatError(f"cannot write {path!r}{mend}")
+    if Path(path).is_dir():
+        raise FormatError(f"cannot write {path!r}: it is a folder; give the name of a file")
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        raise FormatError(f"cannot write {path!r}: expected a file that ends with {' or '.join(suffixes)}")
 
 
 def _mend(path: str) -> str:

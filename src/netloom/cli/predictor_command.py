@@ -15,7 +15,7 @@ from .. import predict as room
 from ..errors import PredictorError
 from ..predict.comparing import compare
 from ..predict.labels import Labelled, read_labels
-from .output import writer
+from .output import refuse_unwritable, writer
 from .store_showing import table
 
 
@@ -41,8 +41,14 @@ def _kind(name: str) -> Callable[[], room.Predictor]:
     return kinds[name]
 
 
+def _refuse_fewer_than_one(given: argparse.Namespace) -> None:
+    if given.n is not None and given.n < 1:
+        raise PredictorError(f"-n {given.n}; expected a whole number ≥ 1")
+
+
 def _fit(given: argparse.Namespace) -> int:
     make = _kind(given.predictor)
+    refuse_unwritable(given.out, ".safetensors")
     found = _labelled(given, scored=True)
     more = {} if found.fidelity is None else {"fidelity": found.fidelity}
     fitted = make().fit(found.graphs, found.scores, seed=given.seed, **more)
@@ -53,6 +59,8 @@ def _fit(given: argparse.Namespace) -> int:
 
 
 def _predict(given: argparse.Namespace) -> int:
+    refuse_unwritable(given.out, ".csv")
+    _refuse_fewer_than_one(given)
     predictor, found = room.load(given.file), _labelled(given, scored=False)
     mean, deviation = predictor.predict(found.graphs, std=True)
     order = np.argsort(-mean, kind="stable")[: given.n]
@@ -109,6 +117,8 @@ def _evaluate(given: argparse.Namespace) -> int:
 
 
 def _explain(given: argparse.Namespace) -> int:
+    refuse_unwritable(given.plot, ".svg", ".png")
+    _refuse_fewer_than_one(given)
     predictor, found = room.load(given.file), _labelled(given, scored=False)
     place = None
     if given.graph is not None:

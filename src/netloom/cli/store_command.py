@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import StoreError
 from ..spaces.loading import whole_number
 from ..store import Store
+from ..store.parquet import read_pages
 from ..tasks.progress import progress
 from .output import writer
 from .store_showing import overview, shown_evaluation, shown_graph, shown_run, table
@@ -21,6 +22,11 @@ from .store_showing import overview, shown_evaluation, shown_graph, shown_run, t
 def run(given: argparse.Namespace) -> int:
     """Do what the action says with the store."""
     makes = given.action in ("import", "merge")
+    if given.action == "merge":
+        for other in given.others:
+            Store(other, must_exist=True).close()
+    if given.action == "import":
+        next(read_pages(Path(given.path)), None)
     with Store(given.url, must_exist=not makes) as store:
         return _ACTIONS[given.action](store, given)
 

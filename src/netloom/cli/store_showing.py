@@ -96,7 +96,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
          -  nl1:bc
     """
     written = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in written)) for i, name in enumerate(names)]
+    widths = [max([len(name), *(len(row[i]) for row in written)]) for i, name in enumerate(names)]
     right = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(names))]
     lines = [list(names), *written]
     aligned = (

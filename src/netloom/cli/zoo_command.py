@@ -58,6 +58,8 @@ def _number(flag: str, text: str) -> int:
 def _show(given: argparse.Namespace) -> int:
     zoo = Zoo(given.folder)
     if given.network is not None:
+        if given.where:
+            raise ZooError(f"--where chooses among networks, and NETWORK {given.network} names one; give one of them")
         return _show_network(zoo, given)
     zoo = zoo.filter(*map(condition, given.where)) if given.where else zoo
     if not len(zoo):

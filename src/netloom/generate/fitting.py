@@ -70,6 +70,8 @@ def learn(
 
     With ``before`` the transformer goes on from where it stood then.
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise GeneratorError(f"seed = {seed!r}; expected a whole number ≥ 0")
     rng = np.random.default_rng(seed)
     conditions = Conditions.of(known.scores, known.costs)
     guide = _fitted(make_predictor(predictor), graphs, known.scores, int(rng.integers(2**31)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GeneratorError, NetloomError
+from ..graph.tensor_files import write_whole
 from ..predict.saving import as_data as predictor_data
 from ..predict.saving import from_data as predictor_of
 from ..predict.targets import Targets
@@ -33,11 +34,12 @@ _MODEL, _GUIDE = "model.", "guide."
 #: The largest number in the text of a space that a file may ask for: each would be worked out before anything is checked.
 _LARGEST = 10_000_000_000
 _MOST_PARTS = 1000
+#: What reading data that somebody changed may raise.
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError)
 
 
 def write(generator: TokenGenerator, path: str | os.PathLike[str]) -> Path:
     """See `TokenGenerator.save`."""
-    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     learned = generator.learned
@@ -56,15 +58,9 @@ def write(generator: TokenGenerator, path: str | os.PathLike[str]) -> Path:
     if learned.guide is not None:
         own, document["guide"] = predictor_data(learned.guide)
         arrays |= {_GUIDE + name: array for name, array in own.items()}
-    target = Path(path)
-    beside = target.with_name(target.name + ".part")
-    try:
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(contiguous, beside, metadata={"netloom": json.dumps(document)})
-        beside.replace(target)
-    except (OSError, SafetensorError) as error:
-        raise GeneratorError(f"the generator cannot be written to {str(target)!r}: {error}") from None
-    return target
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header = {"netloom": json.dumps(document)}
+    return write_whole(path, lambda partial: save_file(contiguous, partial, metadata=header), "the generator", GeneratorError)
 
 
 def load(path: str | os.PathLike[str], *, space: Space | str | None = None) -> TokenGenerator:
@@ -74,6 +70,8 @@ def load(path: str | os.PathLike[str], *, space: Space | str | None = None) -> T
     """
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).is_dir():
+        raise GeneratorError(f"{str(path)!r} is a folder; give the file of a generator")
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("netloom", "")
@@ -88,7 +86,7 @@ def load(path: str | os.PathLike[str], *, space: Space | str | None = None) -> T
         return _from_data(arrays, document, space)
     except GeneratorError:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError, NetloomError) as error:
+    except (*_DAMAGE, NetloomError) as error:
         raise GeneratorError(f"{str(path)!r} is no generator that netloom wrote, or is damaged ({error!r:.300})") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
 import warnings
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import HypernetworkError
+from ..graph.tensor_files import write_whole
 
 if TYPE_CHECKING:
     import os
@@ -38,19 +38,14 @@ def save(ghn: Hypernetwork, path: str | os.PathLike[str]) -> Path:
     """See `Hypernetwork.save`."""
     from safetensors.torch import save_file
 
-    target = Path(path)
     header = {"hypernetwork": VERSION, "config": ghn.config.to_dict(), "about": ghn.about}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in ghn.state_dict().items()}
-    beside = target.with_name(target.name + ".part")
+    about = {"netloom": json.dumps(header)}
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, beside, metadata={"netloom": json.dumps(header)})
-        beside.replace(target)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise HypernetworkError(f"the hypernetwork cannot be written to {str(target)!r}: {error.strerror or error}") from None
-    return target
+        raise HypernetworkError(f"the hypernetwork cannot be written to {str(path)!r}: {error.strerror or error}") from None
+    return write_whole(path, lambda partial: save_file(tensors, partial, metadata=about), "the hypernetwork", HypernetworkError)
 
 
 def read(path: str | os.PathLike[str]) -> Stored:

@@ -131,9 +131,9 @@ def hyper_graph(
     """A network as a hypernetwork sees it: types of nodes, edges, shapes, and how far apart nodes are.
 
     Takes a `Graph`, a `Network`, or any nn.Module with an example of its inputs. Nodes are parameters (a convolution's
-    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables), pools,
-    sums and concatenations of several values, attention and squeeze-and-excitation; activations and reshapes are left out.
-    ``virtual_edges`` is the longest path that makes one; 1 for none.
+    or linear layer's weight ``conv``, ``sep_conv``, ``dil_conv``, its ``bias``, norms ``bn`` and ``ln``, position tables),
+    pools, sums and concatenations of several values, attention and squeeze-and-excitation; activations and reshapes are left
+    out. ``virtual_edges`` is the longest path that makes one; 1 for none.
 
     ``style="ppuda"`` is what GHN-1 and GHN-2 were trained on: attention, and squeeze-and-excitation by a hard swish, count
     where no other branch is computed beside them. ``style="ghn3"`` is GHN-3's: every attention counts, and every
@@ -228,8 +228,8 @@ def _node(place: Place, graph: Graph, last: set[str]) -> HyperNode:
     if place.leaf is not None:
         leaf = place.leaf
         shape = tuple(graph.tensors[leaf.key].type.shape)
-        is_class = place.step in last and leaf.is_layer
-        return HyperNode(place.kind, leaf.key, place.step, shape[::-1] if leaf.is_turned else shape, True, is_class, leaf.is_turned)
+        shape = shape[::-1] if leaf.is_turned else shape
+        return HyperNode(place.kind, leaf.key, place.step, shape, True, place.step in last and leaf.is_layer, leaf.is_turned)
     return HyperNode(place.kind, place.step, place.step, _pool_shape(place, graph))
 
 

@@ -154,6 +154,7 @@ class _Growing:
         self.growth.reasons += list(dict.fromkeys(harm.why for harm in left))
         self.growth.harmed = {harm.atom for harm in left}
         self._let_train()
+        self._wake()
         return self.growth
 
     # -- what new indices hold -----------------------------------------------------------------------------------------
@@ -215,7 +216,8 @@ class _Growing:
         if coupled is None and in_result:
             return ""
         if coupled is None:
-            if not carriers:
+            # What a view leaves out, it does not sum.
+            if not carriers or operator(step.op).view or step.op in PARTS:
                 return ""
             if atom in self.new and not zeros:
                 return f"{what} sums over {atom!r}"
@@ -422,14 +424,111 @@ class _Growing:
     def _reads_zeros(self, key: str, axis: int) -> bool:
         atoms = [atom for atom in atoms_of(self.dims.of(key)[axis]) if atom in self.new]
         found = False
-        for step in self.reading.get(key, ()):
-            operands = list(self._operands(step))
-            mine = [o for o in operands if isinstance(o.ref, Weight) and self.dims.head(o.ref.key) == key]
-            if any((o.name, axis) in self.dims.rule(step.name)[0].summed for o in mine):
-                return False  # It reads a recurrent state, which is zero at the first step alone.
-            for label in {label for o in mine for label in labels_of(o.axes[axis])}:
-                others = [o for o in operands if isinstance(o.ref, Edge) and o.carries(label)]
+        for step, mine in self._users(key):
+            rule, labels = self.dims.rule(step.name)
+            if isinstance(mine.ref, Weight):
+                if (mine.name, axis) in rule.summed:
+                    return False  # It reads a recurrent state, which is zero at the first step alone.
+                here = set(labels_of(mine.axes[axis]))
+            else:
+                here = {each for each, how in labels.items() if mine.carries(each) and not set(atoms).isdisjoint(atoms_of(how))}
+            for label in here:
+                others = [
+                    o for o in self._operands(step) if isinstance(o.ref, Edge) and o.name != mine.name and o.carries(label)
+                ]
                 if not others or not all(self._is_zero(o, label, atom) for o in others for atom in atoms):
                     return False
                 found = True
         return found
+
+    def _users(self, key: str) -> Iterator[tuple[Step, Operand]]:
+        """The calls that read a tensor, with the operand that it is, be it through views."""
+        for step in self.reading.get(key, ()):
+            if step.op == "parameter":
+                yield from self._users_of(Edge(step.name))
+            else:
+                for operand in self._operands(step):
+                    if isinstance(operand.ref, Weight) and self.dims.head(operand.ref.key) == key:
+                        yield step, operand
+
+    def _users_of(self, edge: Edge) -> Iterator[tuple[Step, Operand]]:
+        for name in self.graph.consumers[edge.node]:
+            step = self.graph[name].step
+            for operand in self._operands(step):
+                if operand.ref != edge:
+                    continue
+                if operator(step.op).view or step.op in PARTS:
+                    for k in range(len(self.graph.types(name))):
+                        yield from self._users_of(Edge(name, k))
+                else:
+                    yield step, operand
+
+    # -- what could never learn ----------------------------------------------------------------------------------------
+    def _wake(self) -> None:
+        """Fresh values for atoms that are zero wherever they are made and read, and that no gradient would reach.
+
+        The first of their tensors at which nobody notices gets them; else those that make them, and the plan says so.
+        """
+        for atom in sorted(atom for atom in self.new if self._is_dead(atom)):
+            before = self._filled()
+            made: list[tuple[str, int]] = []
+            read: list[tuple[str, int]] = []
+            for key, fill in self.growth.fills.items():
+                for axis, how in enumerate(fill):
+                    if how == ZERO and atom in atoms_of(self.dims.of(key)[axis]):
+                        (read if atom in self.dims.roles(key)[axis].summed else made).append((key, axis))
+            ways = [way for way in (made, *([place] for place in (*made, *read))) if way]
+            if not any(self._freshly(way, atom, before) == [] for way in ways):
+                left = self._freshly(made or read, atom, before)
+                self.growth.reasons += [f"{harm.why}, and zeros there would never learn" for harm in left]
+                self.growth.harmed.add(atom)
+
+    def _freshly(self, places: list[tuple[str, int]], atom: str, before: Any) -> list[_Harm]:
+        """What notices fresh values of an atom at some axes of tensors, where all else is as it was."""
+        self._restore(before)
+        self.proven = {place for place in self.proven if place[1] != atom}
+        for key, axis in places:
+            self.growth.fills[key][axis] = INIT
+        return [harm for harm in self._harms() if harm.atom == atom]
+
+    def _is_dead(self, atom: str) -> bool:
+        fills = [
+            how
+            for key, fill in self.growth.fills.items()
+            for axis, how in enumerate(fill)
+            if how and atom in atoms_of(self.dims.of(key)[axis])
+        ]
+        if not fills or any(how != ZERO for how in fills):
+            return False
+        live: set[Edge] = set()
+        for step in self.steps:
+            rule, labels = self.dims.rule(step.name)
+            results = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
+            for label, how in labels.items():
+                if atom not in atoms_of(how):
+                    continue
+                carriers = [operand for operand in self._operands(step) if operand.carries(label)]
+                if not any(self._reached(step, label, atom, o, carriers, live, label in results) for o in carriers):
+                    continue
+                if label not in results:
+                    if operator(step.op).view or step.op in PARTS:  # a part that is left out
+                        continue
+                    return False
+                rows = enumerate(rule.outputs)
+                live |= {Edge(step.name, k) for k, row in rows if any(label in labels_of(axis) for axis in row)}
+        return True
+
+    def _reached(
+        self, step: Step, label: str, atom: str, operand: Operand, carriers: list[Operand], live: set[Edge], goes_on: bool
+    ) -> bool:  # fmt: skip
+        """Whether a gradient of what a call gives comes to the zeros at the new indices of an operand."""
+        if isinstance(operand.ref, Edge) and operand.ref not in live:
+            return False
+        kind, types = operator(step.op), self.graph.operands(step)
+        rule = self.dims.rule(step.name)[0]
+        if kind.flat_at_zero(types) or (rule.coupled.get(label) == "zeros" and not goes_on):
+            return False
+        others = [o for o in carriers if o is not operand and self._is_zero(o, label, atom)]
+        if not goes_on:
+            return len(others) < len(carriers) - 1 or len(carriers) == 1
+        return not any(kind.zeroes(types, label, frozenset({o.name}), rule) for o in others)

@@ -368,21 +368,29 @@ class _Growth:
 
     def run(self) -> None:
         if self.preserve:
-            self._keep_harmless()
-        if not self.names:
-            raise EditError("no layer of this network can grow without changing what it computes; preserve=False grows all")
-        share = self.target if self.cost is None else self._share()
+            self._keep_harmless(1.25 if self.edit._aligner.new == "zero" else 2.0)
+        share = self._wanted()
+        # Copies of a share are uneven where those of twice as many are not.
+        while self.preserve and self._keep_harmless(share):
+            share = self._wanted()
         codes = self._codes(share)
         self.edit._add(self.edit._aligner.stage(f"grow to {share:.3g} of the neurons", self.dims, codes))
 
-    def _keep_harmless(self) -> None:
-        """Leave out, until nothing is harmed, the layers whose growth the network would notice."""
+    def _wanted(self) -> float:
+        if not self.names:
+            raise EditError("no layer of this network can grow without changing what it computes; preserve=False grows all")
+        return self.target if self.cost is None else self._share()
+
+    def _keep_harmless(self, share: float) -> bool:
+        """Leave out, until nothing is harmed, the layers whose growth the network would notice; whether there were any."""
+        before = len(self.names)
         while self.names:
-            codes = self._codes(1.25 if self.edit._aligner.new == "zero" else 2.0)
+            codes = self._codes(share)
             harmed = settle_growth(self.dims, codes, resize(self.dims, codes)).harmed
             if not harmed:
-                return
+                break
             self.names = [name for name in self.names if name not in harmed]
+        return len(self.names) < before
 
     def _codes(self, share: float) -> dict[str, list[int]]:
         sizes = {}

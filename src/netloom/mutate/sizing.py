@@ -102,7 +102,8 @@ class Problem:
         found: list[dict[str, int]] = []
         for pick in (_first, _last):
             try:
-                found.append(self._whole(Program(self, bounds, pick).solve(), bounds, pick))
+                whole = self._whole(Program(self, bounds, pick).solve(), bounds, pick)
+                found.append(self._without_trades(whole, bounds, pick))
             except EditError as error:
                 failure = failure or error
             if found and not any(request.relax for request in self.requests):
@@ -128,6 +129,26 @@ class Problem:
         except EditError:
             return found
         return whole if self._distance(whole) <= self._distance(found) else found
+
+    def _without_trades(
+        self, found: dict[str, int], bounds: list[Bound], pick: Callable[[list[Any]], list[Any]]
+    ) -> dict[str, int]:  # fmt: skip
+        """Sizes at which no part of layers that all shrink grows, if there are any: nothing known is traded for what is new."""
+        old, layers, kept = self.dims.sizes, self.dims.layers, list(bounds)
+        for _ in range(5):
+            sizes = {**old, **found}
+            change = {axis: resized(axis, sizes) - resized(axis, old) for axis in layers if atoms_of(axis)}
+            larger = {atom for axis, by in change.items() if by > 0 for atom in atoms_of(axis)}
+            smaller = {atom for axis, by in change.items() if by < 0 for atom in atoms_of(axis)}
+            traded = [atom for atom, size in found.items() if size > old[atom] and atom in smaller - larger]
+            if not traded:
+                break
+            kept += [Bound(repr(atom), atom, high=old[atom]) for atom in traded]
+            try:
+                found = Program(self, kept, pick).solve()
+            except EditError:
+                break
+        return found
 
     def _distance(self, found: Mapping[str, int]) -> int:
         """How far the requests are from what they ask for."""

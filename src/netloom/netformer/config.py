@@ -85,7 +85,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("latents", "structure_latents", "probes", "width", "layers", "heads", "trunk"):
             value = getattr(self, name)
-            expect(type(value) is int and value >= 1, name, value, "a whole number ≥ 1")
+            most = 64 if name in ("layers", "heads") else 65536
+            expect(type(value) is int and 1 <= value <= most, name, value, f"a whole number from 1 to {most}")
         for name in ("behaviour", "answers", "weights", "structure", "kl", "free_nats", "annealing", "ridge"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -105,7 +106,7 @@ def expect(holds: bool, name: str, value: Any, expected: str) -> None:
 
 def expect_seed(seed: Any) -> None:
     """`NetformerError` for a seed that is none."""
-    expect(type(seed) is int and 0 <= seed < 2**63, "seed", seed, "a whole number from 0")
+    expect(type(seed) is int and 0 <= seed < 2**63, "seed", seed, "a whole number from 0 to 2⁶³ − 1")
 
 
 def expect_steps(refine: Any) -> None:

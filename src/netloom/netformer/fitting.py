@@ -66,6 +66,7 @@ def fit(
             "training": {
                 "netformer": 1, **asdict(former.family), **asdict(former.settings), "seed": former.seed, "steps": steps,
                 "batch_size": batch_size, "learning_rate": learning_rate, "networks": len(population), "held_out": held_out,
+                "population": population.digest(),
             },
         }  # fmt: skip
         saving = None if checkpoint is None else Saving(checkpoint, _plain(about), resume=resume)

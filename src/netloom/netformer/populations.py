@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,14 @@ class Population:
     def is_finite(self) -> bool:
         """Whether all weights are."""
         return all(bool(t.isfinite().all()) for t in (*self.weights, *self.biases, self.head, self.head_bias))
+
+    def digest(self) -> str:
+        """A hash of what is learned from: all weights, tasks, scores and meta-features."""
+        found = hashlib.sha256()
+        parts = (*self.weights, *self.biases, self.head, self.head_bias, self.tasks, self.scores, self.meta, self.numbers)
+        for tensor in parts:
+            found.update(tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()
 
     def by_depth(self) -> list[tuple[int, Tensor]]:
         """Each depth that occurs, and the places of the networks that have it."""

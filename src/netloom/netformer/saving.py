@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NetformerError, VersionError
+from ..graph.tensor_files import write_whole
 from .config import Family, Settings, read
 
 if TYPE_CHECKING:
@@ -22,10 +22,8 @@ SHIPPED = Path(__file__).with_name("trained")
 
 def save(former: Netformer, path: str | os.PathLike[str], *, half: bool = False) -> Path:
     """See `Netformer.save`; ``half`` writes 16-bit numbers, in half the space."""
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    target = Path(path)
     document = {
         "netformer": VERSION, "family": asdict(former.family), "settings": asdict(former.settings), "seed": former.seed,
         "about": former.about, "curve": [asdict(point) for point in former.curve],
@@ -34,16 +32,8 @@ def save(former: Netformer, path: str | os.PathLike[str], *, half: bool = False)
     tensors = {key: tensor.contiguous() for key, tensor in former.core.state_dict().items() if key != "decoder.probes"}
     if half:
         tensors = {key: tensor.half() if tensor.numel() > 4096 else tensor for key, tensor in tensors.items()}
-    beside = target.with_name(target.name + ".part")
-    try:
-        save_file(tensors, beside, metadata={"netloom": json.dumps(document)})
-        beside.replace(target)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise NetformerError(f"the Netformer cannot be written to {str(target)!r}: {reason}") from None
-    return target
+    header = {"netloom": json.dumps(document)}
+    return write_whole(path, lambda partial: save_file(tensors, partial, metadata=header), "the Netformer", NetformerError)
 
 
 def load(path: str | os.PathLike[str]) -> Netformer:
@@ -72,7 +62,7 @@ def load(path: str | os.PathLike[str]) -> Netformer:
     try:
         said = json.loads(document)
         version = said["netformer"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise NetformerError(f"{str(path)!r} is no Netformer that netloom wrote") from None
     if version != VERSION:
         raise VersionError(f"{str(path)!r} is a Netformer of version {version!r}; this netloom reads {VERSION}; use a newer")
@@ -81,6 +71,7 @@ def load(path: str | os.PathLike[str]) -> Netformer:
 
 def _made(said: dict[str, Any], tensors: dict[str, Any], where: str) -> Netformer:
     from ..training.loop import Epoch
+    from .datasheet import datasheet
     from .model import Netformer
 
     try:
@@ -90,8 +81,9 @@ def _made(said: dict[str, Any], tensors: dict[str, Any], where: str) -> Netforme
         former.core.load_state_dict({**state, "decoder.probes": probes})
         former.curve = tuple(Epoch(**point) for point in said["curve"])
         former.about = dict(said["about"])
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise NetformerError(f"{where!r} is damaged: {str(error).splitlines()[0]}") from None
+        datasheet(former)  # which reads all that is told of the training
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError, OverflowError) as error:
+        raise NetformerError(f"{where!r} is damaged: {str(error).splitlines()[0] if str(error) else error!r}") from None
     if not all(tensor.isfinite().all() for tensor in former.core.state_dict().values()):
         raise NetformerError(f"{where!r} is damaged: it has numbers that are not finite")
     former.core.eval()

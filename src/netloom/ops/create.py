@@ -266,7 +266,8 @@ class Linspace(Operator):
         return TensorType(a.dtype.name, (a.steps,))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({}, (("n",),), attrs={"steps": "n"}, coupled={"n": "other"})
+        # As of a range, what stands at an index follows from its position.
+        return Dims({}, (("n",),), attrs={"steps": "n"}, fixed=frozenset({"n"}))
 
 
 class Eye(Operator):
@@ -287,7 +288,11 @@ class Eye(Operator):
         return TensorType(a.dtype.name, (a.n, a.m))
 
     def dims(self, a: SimpleNamespace, outputs: tuple[TensorType, ...]) -> Dims:
-        return Dims({}, (("n", "m"),), attrs={"n": "n", "m": "m"}, coupled={"n": "other", "m": "other"})
+        # Rows and columns that stay must be the same ones.
+        square = bool(a.n == a.m) and isinstance(a.n, int)
+        if square:
+            return Dims({}, (("n", "n"),), attrs={"n": "n", "m": "n"}, coupled={"n": "other"})
+        return Dims({}, (("n", "m"),), attrs={"n": "n", "m": "m"}, fixed=frozenset({"n", "m"}))
 
 
 class Meshgrid(Operator):

@@ -138,6 +138,9 @@ class VectorNorm(Reduction):
     def coupling(self, a: SimpleNamespace) -> str:
         return norm_coupling(a.ord)
 
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return bool(a.ord != 1)
+
     def result_dtype(self, a: SimpleNamespace) -> str:
         return norm_dtype(a, self.name)
 
@@ -164,6 +167,9 @@ class Norm(Reduction):
 
     def coupling(self, a: SimpleNamespace) -> str:
         return norm_coupling(a.p)
+
+    def flat_at_zero(self, a: SimpleNamespace) -> bool:
+        return bool(a.p != 1)
 
     def result_dtype(self, a: SimpleNamespace) -> str:
         return norm_dtype(a, self.name)

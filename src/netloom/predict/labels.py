@@ -52,17 +52,24 @@ def read_labels(source: str, *, score: str = "score", **filters: Any) -> Labelle
     in the seed alone. `PredictorError` for a source that is none, names a graph that cannot be read, or has none.
     """
     path = Path(source)
+    is_store = "://" in source or path.suffix.lower() in (".db", ".sqlite", ".sqlite3")
+    given = [f"{name} = {value!r}" for name, value in filters.items() if value is not None]
+    if given and not is_store:
+        raise PredictorError(f"{given[0]} chooses among evaluations of a store, and {source!r} is none; leave it out")
+    if is_store and score != "score":
+        raise PredictorError(f"score = {score!r} names a column of a file; a store has one score for each evaluation")
     if path.is_dir():
         found = _of_folder(path, score)
     elif path.suffix.lower() == ".parquet":
         found = _of_parquet(path, score)
-    elif "://" in source or path.suffix.lower() in (".db", ".sqlite", ".sqlite3"):
+    elif is_store:
         found = _of_store(source, filters)
     else:
         missing = "" if path.exists() else "; there is no such file or folder"
         raise PredictorError(f"{source!r} is no source of graphs{missing}; expected {ACCEPTED}")
     if not len(found):
-        raise PredictorError(f"{source!r} has no graphs")
+        like = f" with a score and {', '.join(given)}" if given else " with a score" if is_store else ""
+        raise PredictorError(f"{source!r} has no graphs{like}" + ("" if is_store else f"; expected {ACCEPTED}"))
     return found
 
 
@@ -88,6 +95,8 @@ def _of_store(url: str, filters: dict[str, Any]) -> Labelled:
 def _of_parquet(path: Path, score: str) -> Labelled:
     import pandas as pd
 
+    if not path.exists():
+        raise PredictorError(f"cannot read {str(path)!r}: there is no such file")
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -123,9 +132,14 @@ def _of_folder(folder: Path, score: str) -> Labelled:
         return Labelled(names, graphs, np.full(len(names), np.nan))
     import pandas as pd
 
-    table = pd.read_csv(folder / SCORES_FILE)
+    try:
+        table = pd.read_csv(folder / SCORES_FILE)
+    except (OSError, ValueError) as error:
+        raise PredictorError(f"cannot read {str(folder / SCORES_FILE)!r}: {error}") from None
     if "file" not in table.columns or score not in table.columns:
         raise PredictorError(f"{SCORES_FILE} has the columns {', '.join(map(str, table.columns))}; expected file and {score}")
+    if (twice := table.file[table.file.duplicated()].astype(str)).size:
+        raise PredictorError(f"{SCORES_FILE} names {twice.iloc[0]!r} more than once; give each file one score")
     of_file = dict(zip(table.file.astype(str), _scores(folder / SCORES_FILE, table, score)))
     unknown = sorted(set(of_file) - set(names))
     if unknown:

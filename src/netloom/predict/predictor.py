@@ -12,7 +12,7 @@ import numpy as np
 
 from ..encode.known_encodings import KnownEncodings
 from ..encode.named_features import Encoded
-from ..errors import PredictorError
+from ..errors import NetloomError, PredictorError
 from ..graph.graph import Graph
 from ..graph.tree import edges
 from .targets import Targets
@@ -134,6 +134,8 @@ class Predictor(ABC):
         self._prior: Prior | None = None
         self._examples: list[Graph] = []
         self._reference: tuple[Array, Array] | None = None
+        #: The file that it was read from, which anybody may have changed.
+        self._file: str | None = None
         self.dropped = 0
 
     def fit(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
@@ -143,6 +145,8 @@ class Predictor(ABC):
         otherwise. Graphs whose score is NaN are left out and counted in ``dropped``. `PredictorError` for fewer than 5 graphs
         or scores that are all equal or infinite.
         """
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise PredictorError(f"seed = {seed!r}; expected a whole number ≥ 0")
         graphs, values, durations = _checked(_graphs(graphs), scores, fidelity)
         kept = ~np.isnan(values)
         self.dropped = int((~kept).sum())
@@ -160,7 +164,7 @@ class Predictor(ABC):
         self._types = sorted({_types_of(graph) for graph in graphs})
         self._targets = Targets.of(values)
         self._learn(Batch(graphs, log_fidelity), self._targets.scaled(values), np.random.default_rng(seed))
-        self._examples, self._reference = graphs[:EXAMPLES], None
+        self._examples, self._reference, self._file = graphs[:EXAMPLES], None, None
         return self
 
     def adapt(self, graphs: Iterable[Graph], scores: Any, *, fidelity: Any = None, seed: int = 0) -> Self:
@@ -205,11 +209,22 @@ class Predictor(ABC):
                     f"graph {i} takes {_shown(_types_of(graph))}; the predictor was fitted on graphs that take "
                     f"{' or '.join(map(_shown, self._types[:3]))}; fit it on such graphs as well"
                 )
-        log_fidelity = None
-        if self._fidelity is not None:
-            log_fidelity = np.log(np.broadcast_to(self._fidelity if fidelity is None else fidelity, len(graphs)))
         if not graphs:
             return (np.zeros(0), np.zeros(0)) if std else np.zeros(0)
+        try:
+            mean, deviation = self._in_parts(graphs, std, self._fidelity if fidelity is None else fidelity)
+        except NetloomError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if self._file is None:
+                raise
+            raise PredictorError(f"{self._file!r} is damaged or was changed: {error!r}; fit and save it anew") from error
+        found = targets.scores(mean)
+        return (found, deviation * np.abs(targets.slope(mean))) if std else found
+
+    def _in_parts(self, graphs: list[Graph], std: bool, fidelity: Any) -> tuple[Array, Array]:
+        """Means and deviations of what is learned."""
+        log_fidelity = None if self._fidelity is None else np.log(np.broadcast_to(fidelity, len(graphs)))
         parts = []
         # In parts, so that counts of many graphs do not fill the memory.
         for begin in range(0, len(graphs), _AT_ONCE):
@@ -219,8 +234,7 @@ class Predictor(ABC):
             mean, deviation = (column[like] for column in self._predict(few, std))
             parts.append((mean if self._prior is None else mean + self._prior(few)[like], deviation))
         mean, deviation = (np.concatenate(column) for column in zip(*parts))
-        found = targets.scores(mean)
-        return (found, deviation * np.abs(targets.slope(mean))) if std else found
+        return mean, deviation
 
     @property
     def targets(self) -> Targets:

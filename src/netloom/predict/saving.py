@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import PredictorError
+from ..graph.tensor_files import write_whole
 from .targets import Targets
 from .transfer import PREFIX, Prior
 
@@ -30,21 +31,17 @@ def write(predictor: Predictor, path: str | os.PathLike[str]) -> Path:
     arrays, data = as_data(predictor)
     if predictor._examples or predictor._reference is not None:
         arrays["reference.features"], arrays["reference.predictions"] = predictor.reference()
-    target = Path(path)
     header = {"netloom": json.dumps({"predictor": VERSION, **data})}
-    beside = target.with_name(target.name + ".part")
-    try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside, metadata=header)
-        beside.replace(target)
-    except OSError as error:
-        raise PredictorError(f"the predictor cannot be written to {str(target)!r}: {error}") from None
-    return target
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return write_whole(path, lambda partial: save_file(contiguous, partial, metadata=header), "the predictor", PredictorError)
 
 
 def load(path: str | os.PathLike[str]) -> Predictor:
     """The predictor of a file that `Predictor.save` wrote; `PredictorError` for any other file."""
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).is_dir():
+        raise PredictorError(f"{str(path)!r} is a folder; give the file of a predictor")
     try:
         with safe_open(path, framework="numpy") as file:
             document = (file.metadata() or {}).get("netloom", "")
@@ -58,8 +55,9 @@ def load(path: str | os.PathLike[str]) -> Predictor:
         reference = [arrays.pop(name) for name in ("reference.features", "reference.predictions") if name in arrays]
         predictor = from_data(arrays, data)
         predictor._reference = (reference[0], reference[1]) if len(reference) == 2 else None
+        predictor._file = str(path)
         return predictor
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         if isinstance(error, PredictorError):
             raise
         raise PredictorError(f"{str(path)!r} is no predictor that netloom wrote, or is damaged ({error!r})") from None

@@ -104,8 +104,12 @@ def locked(folder: Path) -> Iterator[None]:
     except ImportError:  # no such locks on this system
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = open(folder / LOCK, "w")
+    except OSError as error:
+        raise ZooError(f"a zoo cannot be made in {str(folder)!r}: {error.strerror or error}; give another folder") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

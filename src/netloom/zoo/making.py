@@ -21,7 +21,7 @@ from .datasheet import write_datasheet
 from .files import PLAN, locked, remove_partial, replace_file, table_path
 from .plan import Plan
 from .population import Zoo
-from .shards import make_shard
+from .shards import draw, make_shard
 from .stored_tasks import PER_FILE, StoredTasks, write_tasks
 
 
@@ -54,12 +54,19 @@ def make(
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise ZooError(f"processes = {processes!r}; expected a whole number ≥ 1")
     folder = Path(path)
+    _refuse_impossible(plan)
     with locked_for(folder, plan):
         remove_partial(folder)
         _make_tasks(folder, plan)
         _make_shards(folder, plan, processes, progress)
         write_datasheet(folder)
     return Zoo(folder)
+
+
+def _refuse_impossible(plan: Plan) -> None:
+    """Raise what the first task and the first network would, before anything is written."""
+    task = load(plan.task_spec(0))
+    draw(plan, 0, task)
 
 
 def plan_of(models: int, tasks: Any, config: Any, seed: int, settings: Mapping[str, Any]) -> Plan:

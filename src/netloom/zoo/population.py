@@ -216,9 +216,16 @@ class Zoo:
         an expression of ``pyarrow.dataset``; ``column=value`` asks for equality. Raises `ZooError` for what is no column.
         """
         import numpy as np
+        import pyarrow as pa
 
         expression = expression_of(conditions, equal)
-        found = self._dataset().to_table(columns=["network"], filter=expression)["network"].to_numpy()
+        try:
+            found = self._dataset().to_table(columns=["network"], filter=expression)["network"].to_numpy()
+        except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            told = (*conditions, *equal.items())
+            raise ZooError(f"conditions {told}: a value is of another type than its column: {error}") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ZooError(f"cannot read {str(self.folder)!r}: {error}; 'netloom zoo check' says which file") from None
         return self._with(self._numbers[np.isin(self._numbers, found)])
 
     def split(self, share: float = 0.1, *, by: str = "task", seed: int = 0) -> tuple[Zoo, Zoo]:
