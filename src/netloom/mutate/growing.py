@@ -19,6 +19,7 @@ from ..ops import DType, Edge, Size, Weight, operator
 from ..ops.dims import labels as labels_of
 from .analysis import Dimensions
 from .atoms import NEW, atoms_of, resized
+from .gradients import is_dead, reads_zeros
 from .resizing import TensorCodes
 from .roles import PARTS, Operand, operands_of
 
@@ -52,11 +53,7 @@ class Growth:
 def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], resized: tuple[Graph, TensorCodes]) -> Growth:
     """How the tensors of a resized graph are filled when the atoms in ``chosen`` have those codes; see `resizing.resize`."""
     grown = any(min(codes, default=0) < 0 for codes in chosen.values())
-    return _Growing(dims, chosen, *resized).settle() if grown else _unchanged(resized[1])
-
-
-def _unchanged(moved: TensorCodes) -> Growth:
-    return Growth()
+    return _Growing(dims, chosen, *resized).settle() if grown else Growth()
 
 
 def step_values(step: Step) -> tuple[Any, ...]:
@@ -158,10 +155,10 @@ class _Growing:
         return self.growth
 
     # -- what new indices hold -----------------------------------------------------------------------------------------
-    def _operands(self, step: Step) -> Iterator[Operand]:
+    def operands(self, step: Step) -> Iterator[Operand]:
         return operands_of(self.graph, step, self.dims.rule(step.name)[0])
 
-    def _is_zero(self, operand: Operand, label: str, atom: str) -> bool:
+    def is_zero(self, operand: Operand, label: str, atom: str) -> bool:
         if isinstance(operand.ref, Edge):
             return self.zero.get((operand.ref, atom), False)
         key = self.dims.head(operand.ref.key)
@@ -173,12 +170,12 @@ class _Growing:
 
     def _places(self, step: Step) -> Iterator[tuple[str, str, list[Operand], frozenset[str]]]:
         """(label, grown atom, operands that carry the label, names of those that are zero at new indices)."""
-        operands = list(self._operands(step))
+        operands = list(self.operands(step))
         for label, expression in self.dims.rule(step.name)[1].items():
             for atom in atoms_of(expression):
                 if atom in self.grown:
                     carriers = [operand for operand in operands if operand.carries(label)]
-                    yield label, atom, carriers, frozenset(o.name for o in carriers if self._is_zero(o, label, atom))
+                    yield label, atom, carriers, frozenset(o.name for o in carriers if self.is_zero(o, label, atom))
 
     def _harms(self) -> list[_Harm]:
         """Run the network on "zero or anything at new indices"; gives every place that would notice them."""
@@ -275,7 +272,7 @@ class _Growing:
         if harm.atom not in self.new:
             return False
         step = self.graph[harm.step].step
-        carriers = [o for o in self._operands(step) if o.carries(harm.label) and isinstance(o.ref, Edge)]
+        carriers = [o for o in self.operands(step) if o.carries(harm.label) and isinstance(o.ref, Edge)]
         coupled = self.dims.rule(step.name)[0].coupled.get(harm.label)
         if not carriers or not self._can_be_mended(step, harm.label, coupled):
             return False
@@ -326,10 +323,10 @@ class _Growing:
 
     def _force_label(self, step: Step, label: str, atom: str, visited: set[str]) -> bool:
         kind, types = operator(step.op), self.graph.operands(step)
-        carriers = [o for o in self._operands(step) if o.carries(label)]
+        carriers = [o for o in self.operands(step) if o.carries(label)]
         inputs = [o for o in carriers if isinstance(o.ref, Edge)]
         own = [o for o in carriers if isinstance(o.ref, Weight)]
-        zero_now = frozenset(o.name for o in carriers if self._is_zero(o, label, atom))
+        zero_now = frozenset(o.name for o in carriers if self.is_zero(o, label, atom))
         ways: list[list[Operand]] = [[o] for o in inputs] + ([inputs] if len(inputs) > 1 else [])
         ways += [[o] for o in own] + ([own] if len(own) > 1 else [])
         for way in ways:
@@ -368,7 +365,7 @@ class _Growing:
                 break
             chain.append(step)
             here = source
-        own = [o for o in self._operands(step) if isinstance(o.ref, Weight)]
+        own = [o for o in self.operands(step) if isinstance(o.ref, Weight)]
         if not chain or here.index or not own:
             return False
         rule, labels = self.dims.rule(step.name)
@@ -409,7 +406,7 @@ class _Growing:
         for key, fill in self.growth.fills.items():
             for axis, how in enumerate(fill):
                 only_summed = self._sums(key, axis, self.grown) and not self._makes(key, axis)
-                if how == ZERO and only_summed and self._reads_zeros(key, axis):
+                if how == ZERO and only_summed and reads_zeros(self, key, axis):
                     fill[axis] = UNDER
 
     @cached_property
@@ -421,55 +418,13 @@ class _Growing:
                 found.setdefault(key, []).append(step)
         return found
 
-    def _reads_zeros(self, key: str, axis: int) -> bool:
-        atoms = [atom for atom in atoms_of(self.dims.of(key)[axis]) if atom in self.new]
-        found = False
-        for step, mine in self._users(key):
-            rule, labels = self.dims.rule(step.name)
-            if isinstance(mine.ref, Weight):
-                if (mine.name, axis) in rule.summed:
-                    return False  # It reads a recurrent state, which is zero at the first step alone.
-                here = set(labels_of(mine.axes[axis]))
-            else:
-                here = {each for each, how in labels.items() if mine.carries(each) and not set(atoms).isdisjoint(atoms_of(how))}
-            for label in here:
-                others = [
-                    o for o in self._operands(step) if isinstance(o.ref, Edge) and o.name != mine.name and o.carries(label)
-                ]
-                if not others or not all(self._is_zero(o, label, atom) for o in others for atom in atoms):
-                    return False
-                found = True
-        return found
-
-    def _users(self, key: str) -> Iterator[tuple[Step, Operand]]:
-        """The calls that read a tensor, with the operand that it is, be it through views."""
-        for step in self.reading.get(key, ()):
-            if step.op == "parameter":
-                yield from self._users_of(Edge(step.name))
-            else:
-                for operand in self._operands(step):
-                    if isinstance(operand.ref, Weight) and self.dims.head(operand.ref.key) == key:
-                        yield step, operand
-
-    def _users_of(self, edge: Edge) -> Iterator[tuple[Step, Operand]]:
-        for name in self.graph.consumers[edge.node]:
-            step = self.graph[name].step
-            for operand in self._operands(step):
-                if operand.ref != edge:
-                    continue
-                if operator(step.op).view or step.op in PARTS:
-                    for k in range(len(self.graph.types(name))):
-                        yield from self._users_of(Edge(name, k))
-                else:
-                    yield step, operand
-
     # -- what could never learn ----------------------------------------------------------------------------------------
     def _wake(self) -> None:
         """Fresh values for atoms that are zero wherever they are made and read, and that no gradient would reach.
 
         The first of their tensors at which nobody notices gets them; else those that make them, and the plan says so.
         """
-        for atom in sorted(atom for atom in self.new if self._is_dead(atom)):
+        for atom in sorted(atom for atom in self.new if is_dead(self, atom)):
             before = self._filled()
             made: list[tuple[str, int]] = []
             read: list[tuple[str, int]] = []
@@ -490,45 +445,3 @@ class _Growing:
         for key, axis in places:
             self.growth.fills[key][axis] = INIT
         return [harm for harm in self._harms() if harm.atom == atom]
-
-    def _is_dead(self, atom: str) -> bool:
-        fills = [
-            how
-            for key, fill in self.growth.fills.items()
-            for axis, how in enumerate(fill)
-            if how and atom in atoms_of(self.dims.of(key)[axis])
-        ]
-        if not fills or any(how != ZERO for how in fills):
-            return False
-        live: set[Edge] = set()
-        for step in self.steps:
-            rule, labels = self.dims.rule(step.name)
-            results = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
-            for label, how in labels.items():
-                if atom not in atoms_of(how):
-                    continue
-                carriers = [operand for operand in self._operands(step) if operand.carries(label)]
-                if not any(self._reached(step, label, atom, o, carriers, live, label in results) for o in carriers):
-                    continue
-                if label not in results:
-                    if operator(step.op).view or step.op in PARTS:  # a part that is left out
-                        continue
-                    return False
-                rows = enumerate(rule.outputs)
-                live |= {Edge(step.name, k) for k, row in rows if any(label in labels_of(axis) for axis in row)}
-        return True
-
-    def _reached(
-        self, step: Step, label: str, atom: str, operand: Operand, carriers: list[Operand], live: set[Edge], goes_on: bool
-    ) -> bool:  # fmt: skip
-        """Whether a gradient of what a call gives comes to the zeros at the new indices of an operand."""
-        if isinstance(operand.ref, Edge) and operand.ref not in live:
-            return False
-        kind, types = operator(step.op), self.graph.operands(step)
-        rule = self.dims.rule(step.name)[0]
-        if kind.flat_at_zero(types) or (rule.coupled.get(label) == "zeros" and not goes_on):
-            return False
-        others = [o for o in carriers if o is not operand and self._is_zero(o, label, atom)]
-        if not goes_on:
-            return len(others) < len(carriers) - 1 or len(carriers) == 1
-        return not any(kind.zeroes(types, label, frozenset({o.name}), rule) for o in others)

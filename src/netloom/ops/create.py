@@ -291,7 +291,7 @@ class Eye(Operator):
         # Rows and columns that stay must be the same ones.
         square = bool(a.n == a.m) and isinstance(a.n, int)
         if square:
-            return Dims({}, (("n", "n"),), attrs={"n": "n", "m": "n"}, coupled={"n": "other"})
+            return Dims({}, (("n", "n"),), attrs={"n": "n", "m": "n"})
         return Dims({}, (("n", "m"),), attrs={"n": "n", "m": "m"}, fixed=frozenset({"n", "m"}))
 
 
