@@ -49,13 +49,14 @@ NORMED: dict[str, tuple[str, ...]] = {
     "bert": ("*.word_embeddings",),
     "albert": ("*.word_embeddings",),
     "distilbert": ("*.word_embeddings",),
-    "gpt2": ("transformer.wte",),
+    "gpt2": ("transformer.wte", "*.c_attn.bias:2"),
     "opt": ("model.decoder.embed_tokens",),
     "gpt_neox": ("gpt_neox.embed_in",),
 }
 
 #: Model → patterns of atoms of which whole multiples change it as well: the standard deviation of weights with zeros in them;
-#: positions and registers that attention sees; a layer norm over embeddings that the output shares.
+#: registers that attention sees; a layer norm over embeddings that the output shares; queries and keys of one fused projection
+#: that is a plain product, which would both be zero and never learn.
 NEVER: dict[str, tuple[str, ...]] = {
     "test_nfnet": NORMED["test_nfnet"],
     "test_vit2": ("reg_token",),

@@ -139,6 +139,29 @@ def test_uneven_copies_are_not_called_preserving(new: str) -> None:
     torch.testing.assert_close(twice.network(x), model(x))
 
 
+class Registers(nn.Module):
+    """A token that attention sees and the result leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.q, self.o = nn.Parameter(torch.randn(1, 1, 8)), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
+        return self.o(F.scaled_dot_product_attention(self.q(h), h, h)[:, 1:])
+
+
+def test_two_of_a_register_weigh_more_than_one() -> None:
+    """Copies of all that a softmax sees change nothing; copies of one part of it do."""
+    torch.manual_seed(0)
+    model, x = Registers().eval(), torch.randn(3, 4, 8)
+    with nl.edit(model, x) as edit:
+        (atom,) = [atom for atom in edit.dims().free if atom.size == 1]
+        edit.ask(atom.id, repr(atom.id), None, 2, False)
+    assert not edit.plan.preserving and "mixes the indices" in edit.plan.reasons[0]
+    assert (edit.result(x) - model(x)).abs().max() > 1e-4
+
+
 # -- shrinking -------------------------------------------------------------------------------------------------------------
 class Half(nn.Module):
     """The first two channels are rectified, the others are not: one axis of two atoms."""

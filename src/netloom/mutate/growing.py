@@ -8,18 +8,21 @@ original (Net2Net, Chen et al. 2016). The operators say where which of these doe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..graph.graph import Argument, Graph, Step
-from ..graph.tree import edges, map_leaves, weights
-from ..ops import DType, Edge, Size, Weight, operator
+from ..graph.graph import Graph, Step
+from ..graph.tree import weights
+from ..ops import Edge, Product, Weight, operator
 from ..ops.dims import labels as labels_of
 from .analysis import Dimensions
-from .atoms import NEW, atoms_of, resized
+from .atoms import NEW, Take, atoms_of, resized
 from .gradients import is_dead, reads_zeros
+from .places import rows_of
 from .resizing import TensorCodes
 from .roles import PARTS, Operand, operands_of
 
@@ -58,33 +61,6 @@ def settle_growth(dims: Dimensions, chosen: Mapping[str, Sequence[int]], resized
 
 def step_values(step: Step) -> tuple[Any, ...]:
     return tuple(step.args.values())
-
-
-def rows_of(graph: Graph, source: Edge, axis: int, chain: Sequence[Step], target: Edge) -> np.ndarray[Any, Any] | None:
-    """Which indices of an axis of ``source`` the elements of ``target`` come from, by the calls between them; None where
-    those cannot be run by themselves."""
-    import numpy as np
-    import torch
-
-    from ..building.network import build
-
-    type_ = graph.type_of(source)
-    names = {source.node, *(step.name for step in chain)}
-    if any(edge.node not in names for step in chain for edge in edges(step_values(graph[step.name].step))):
-        return None
-    symbols = {**graph.symbols, "N": 2}
-
-    def plain(leaf: Any) -> Any:
-        return leaf.at(symbols) if isinstance(leaf, Size) else leaf
-
-    shape = tuple(map(plain, type_.shape))
-    entry = Step(source.node, "input", {"dtype": DType("float64"), "shape": shape})
-    steps = [graph[step.name].step for step in chain]
-    calls = [replace(step, args={name: map_leaves(value, plain) for name, value in step.args.items()}) for step in steps]
-    part = Graph.make([entry, *calls], {}, [Argument("x", Edge(source.node))], target)
-    places = torch.arange(shape[axis], dtype=torch.float64).reshape(-1, *(1,) * (len(shape) - axis - 1))
-    found = build(part)(places.expand(shape).contiguous())
-    return np.unique(found.numpy().astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -221,8 +197,9 @@ class _Growing:
             if atom in self.copied and not any(self._shares(o, label, atom) for o in carriers):
                 return f"{what} sums over copies of {atom!r}"
             return ""
-        if atom in self.copied and atom not in self.new and coupled in ("average", "rms") and self._evenly(atom):
-            return ""
+        if atom in self.copied and atom not in self.new and coupled in ("average", "rms"):
+            if self._times(self.dims.rule(step.name)[1][label]):
+                return ""
         activations = {o.name for o in carriers if isinstance(o.ref, Edge)}
         if atom not in self.copied and activations <= zeros:
             if coupled == "zeros" and len(zeros) == len(carriers):
@@ -242,12 +219,21 @@ class _Growing:
         shared = self.growth.shared.get(key or "")
         return bool(shared) and len(at) == 1 and shared[at[0]] and atom not in self.dims.roles(str(key))[at[0]].made  # type: ignore[index]
 
-    def _evenly(self, atom: str) -> bool:
-        counts: dict[int, int] = {}
-        for code in self.chosen[atom]:
-            index = code if code >= 0 else -(code + 2)
-            counts[index] = counts.get(index, 0) + 1
-        return len(counts) == self.dims.sizes[atom] and len(set(counts.values())) == 1
+    def _times(self, axis: Any) -> int:
+        """How many indices stand for each that was on an axis, where these are equally many and none is new; else 0."""
+        if isinstance(axis, str):
+            codes = self.chosen.get(axis, ())
+            counts = Counter(code if code >= 0 else -(code + 2) for code in codes)
+            if not codes:
+                return 1
+            even = NEW not in codes and len(counts) == self.dims.sizes[axis] and len(set(counts.values())) == 1
+            return next(iter(counts.values())) if even else 0
+        if isinstance(axis, Take):
+            return int(axis.atom not in self.chosen)
+        parts = [self._times(part) for part in axis.parts]
+        if isinstance(axis, Product):
+            return prod(parts)
+        return parts[0] if len(set(parts)) == 1 else 0
 
     def _padded(self, step: Step, label: str) -> bool:
         """Whether the operator can make up for zeros beside the old indices; notes how."""

@@ -6,16 +6,17 @@ a number per index of an atom and needs it along the axes (`unfold`). Both go by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import EditError
-from ..graph.graph import Graph
-from ..ops import Edge, Product
+from ..graph.graph import Argument, Graph, Step
+from ..graph.tree import edges, map_leaves
+from ..ops import DType, Edge, Product, Size
 from .analysis import Dimensions, analyse
 from .atoms import Expression, Take, atoms_of, resized
 
@@ -162,3 +163,29 @@ def tensor_of(state: Mapping[str, torch.Tensor], graph: Graph, key: str) -> torc
     if tuple(found.shape) != tuple(expected):
         raise EditError(f"the model's {key!r} is {tuple(found.shape)} instead of {tuple(expected)}; trace the model again")
     return found
+
+
+def rows_of(graph: Graph, source: Edge, axis: int, chain: Sequence[Step], target: Edge) -> np.ndarray[Any, Any] | None:
+    """Which indices of an axis of ``source`` the elements of ``target`` come from, by the calls between them; None where
+    those cannot be run by themselves."""
+    import torch
+
+    from ..building.network import build
+
+    type_ = graph.type_of(source)
+    names = {source.node, *(step.name for step in chain)}
+    if any(edge.node not in names for step in chain for edge in edges(tuple(graph[step.name].step.args.values()))):
+        return None
+    symbols = {**graph.symbols, "N": 2}
+
+    def plain(leaf: Any) -> Any:
+        return leaf.at(symbols) if isinstance(leaf, Size) else leaf
+
+    shape = tuple(map(plain, type_.shape))
+    entry = Step(source.node, "input", {"dtype": DType("float64"), "shape": shape})
+    steps = [graph[step.name].step for step in chain]
+    calls = [replace(step, args={name: map_leaves(value, plain) for name, value in step.args.items()}) for step in steps]
+    part = Graph.make([entry, *calls], {}, [Argument("x", Edge(source.node))], target)
+    places = torch.arange(shape[axis], dtype=torch.float64).reshape(-1, *(1,) * (len(shape) - axis - 1))
+    found = build(part)(places.expand(shape).contiguous())
+    return np.unique(found.numpy().astype(np.int64))
