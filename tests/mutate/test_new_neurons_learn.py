@@ -126,6 +126,33 @@ def test_what_could_never_learn_stays(how: str) -> None:
     assert gradient is not None and bool(gradient[8:].any(1).all())
 
 
+class NormedHeads(nn.Module):
+    """Attention with norms of queries and keys, which are parts of one projection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.o, self.q, self.k = nn.Linear(8, 24), nn.Linear(8, 8), nn.RMSNorm(4), nn.RMSNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, 2, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        weights = (self.q(q) @ self.k(k).transpose(-1, -2)).softmax(-1)
+        return self.o((weights @ v).transpose(1, 2).reshape(*x.shape[:2], -1))
+
+
+def test_queries_and_keys_that_would_both_be_zero_keep_their_width() -> None:
+    torch.manual_seed(0)
+    model, x = NormedHeads().eval(), torch.randn(2, 4, 8)
+    grown = nl.grow(model, x, by=0.5, heads=False, preserve=False)
+    assert not grown.plan.preserving and any("never learn" in reason for reason in grown.plan.reasons)
+    new = [i for i, j in enumerate(grown.plan.indices("qkv.weight")) if j < 0]
+    before = grown.network.state_dict()["qkv.weight"].clone()
+    steps(grown.network, x)
+    after = grown.network.state_dict()["qkv.weight"]
+    assert new and bool((after[new] != before[new]).any(1).all())
+    with pytest.raises(EditError, match="no layer of this network can grow"):
+        nl.grow(model, x, by=0.5, heads=False)
+
+
 @pytest.mark.parametrize("new", ["copy", "split"])
 def test_uneven_copies_are_not_called_preserving(new: str) -> None:
     torch.manual_seed(0)

@@ -62,16 +62,22 @@ def _users_of(growing: _Growing, edge: Edge) -> Iterator[tuple[Step, Operand]]:
 
 
 def is_dead(growing: _Growing, atom: str) -> bool:
-    """Whether the new indices of an atom are zero in every tensor, and no gradient comes to any of them."""
+    """Whether the new indices of an atom are zero in every tensor, or in a part of one, and no gradient comes to them."""
+    parts = [edge for edge, known in growing.proven if known == atom]
+    if parts:
+        return not all(_comes_to(growing, atom, {edge}) for edge in parts)
     fills = [
         how
         for key, fill in growing.growth.fills.items()
         for axis, how in enumerate(fill)
         if how and atom in atoms_of(growing.dims.of(key)[axis])
     ]
-    if set(fills) != {"zero"}:
-        return False
-    live: set[Edge] = set()
+    return set(fills) == {"zero"} and not _comes_to(growing, atom, None)
+
+
+def _comes_to(growing: _Growing, atom: str, starts: set[Edge] | None) -> bool:
+    """Whether some call sums over new indices of an atom such that a gradient comes to some values; None: to tensors."""
+    live = set(starts or ())
     for step in growing.steps:
         rule, labels = growing.dims.rule(step.name)
         results = {label for row in rule.outputs for axis in row for label in labels_of(axis)}
@@ -79,24 +85,22 @@ def is_dead(growing: _Growing, atom: str) -> bool:
             if atom not in atoms_of(how):
                 continue
             carriers = [operand for operand in growing.operands(step) if operand.carries(label)]
-            if not any(_reached(growing, step, label, atom, o, carriers, live, label in results) for o in carriers):
+            begins = [o for o in carriers if o.ref in live or (starts is None and isinstance(o.ref, Weight))]
+            if not any(_reached(growing, step, label, atom, o, carriers, label in results) for o in begins):
                 continue
             if label not in results:
                 if operator(step.op).view or step.op in PARTS:  # a part that is left out
                     continue
-                return False
+                return True
             rows = enumerate(rule.outputs)
             live |= {Edge(step.name, k) for k, row in rows if any(label in labels_of(axis) for axis in row)}
-    return True
+    return False
 
 
 def _reached(
-    growing: _Growing, step: Step, label: str, atom: str, operand: Operand, carriers: list[Operand], live: set[Edge],
-    goes_on: bool,
+    growing: _Growing, step: Step, label: str, atom: str, operand: Operand, carriers: list[Operand], goes_on: bool
 ) -> bool:  # fmt: skip
     """Whether a gradient of what a call gives comes to the zeros at the new indices of an operand."""
-    if isinstance(operand.ref, Edge) and operand.ref not in live:
-        return False
     kind, types = operator(step.op), growing.graph.operands(step)
     rule = growing.dims.rule(step.name)[0]
     if kind.flat_at_zero(types) or (rule.coupled.get(label) == "zeros" and not goes_on):

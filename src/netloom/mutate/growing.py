@@ -416,7 +416,8 @@ class _Growing:
             read: list[tuple[str, int]] = []
             for key, fill in self.growth.fills.items():
                 for axis, how in enumerate(fill):
-                    if how == ZERO and atom in atoms_of(self.dims.of(key)[axis]):
+                    zero = how == ZERO or self.growth.blank[key][axis] is not None
+                    if zero and atom in atoms_of(self.dims.of(key)[axis]):
                         (read if atom in self.dims.roles(key)[axis].summed else made).append((key, axis))
             ways = [way for way in (made, *([place] for place in (*made, *read))) if way]
             if not any(self._freshly(way, atom, before) == [] for way in ways):
@@ -429,5 +430,5 @@ class _Growing:
         self._restore(before)
         self.proven = {place for place in self.proven if place[1] != atom}
         for key, axis in places:
-            self.growth.fills[key][axis] = INIT
+            self.growth.fills[key][axis], self.growth.blank[key][axis] = INIT, None
         return [harm for harm in self._harms() if harm.atom == atom]
