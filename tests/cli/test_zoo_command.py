@@ -184,3 +184,14 @@ def test_conditions_that_cannot_hold_are_refused(folder: str, capsys: pytest.Cap
     assert "a value is of another type than its column" in capsys.readouterr().err
     assert main(["zoo", "show", folder, "3", "--where", "score > 0"]) == 2
     assert "--where chooses among networks" in capsys.readouterr().err
+
+
+def test_a_zoo_that_is_cut_off_is_said_to_be(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    file = next((copy / "index").glob("networks-*.parquet"))
+    file.write_bytes(file.read_bytes()[:50])
+    assert main(["zoo", "show", str(copy)]) == 2
+    assert "'netloom zoo check' says which file" in capsys.readouterr().err

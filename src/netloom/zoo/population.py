@@ -184,7 +184,7 @@ class Zoo:
         for name in wanted:
             if name not in COLUMNS:
                 raise ZooError(f"a zoo has no column {name!r}; there is: {', '.join(COLUMNS)}")
-        table = self._dataset().to_table(columns=list(dict.fromkeys(("network", *wanted))))
+        table = self._read(list(dict.fromkeys(("network", *wanted))))
         places = pc.index_in(self._numbers, table["network"])
         return table.take(places).select(wanted).to_pandas()
 
@@ -220,12 +220,10 @@ class Zoo:
 
         expression = expression_of(conditions, equal)
         try:
-            found = self._dataset().to_table(columns=["network"], filter=expression)["network"].to_numpy()
+            found = self._read(["network"], expression)["network"].to_numpy()
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             told = (*conditions, *equal.items())
             raise ZooError(f"conditions {told}: a value is of another type than its column: {error}") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ZooError(f"cannot read {str(self.folder)!r}: {error}; 'netloom zoo check' says which file") from None
         return self._with(self._numbers[np.isin(self._numbers, found)])
 
     def split(self, share: float = 0.1, *, by: str = "task", seed: int = 0) -> tuple[Zoo, Zoo]:
@@ -246,12 +244,17 @@ class Zoo:
         held = np.isin(values, np.random.default_rng([seed, 0x5A]).choice(different, count, replace=False))
         return self._with(self._numbers[~held]), self._with(self._numbers[held])
 
-    def _dataset(self) -> Any:
+    def _read(self, columns: list[str], expression: Any = None) -> pyarrow.Table:
+        import pyarrow as pa
         import pyarrow.dataset
 
         size = self.plan.config.shard_size
         paths = [str(table_path(self.folder, "weights", shard)) for shard in sorted({int(n) // size for n in self._numbers})]
-        return pyarrow.dataset.dataset(paths, schema=schema(), format="parquet")
+        try:
+            dataset = pyarrow.dataset.dataset(paths, schema=schema(), format="parquet")
+            return dataset.to_table(columns=columns, filter=expression)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ZooError(f"cannot read {str(self.folder)!r}: {error}; 'netloom zoo check' says which file") from None
 
     def _with(self, numbers: numpy.ndarray) -> Zoo:
         made = object.__new__(Zoo)
