@@ -19,11 +19,12 @@ def save_network(network: Network, path: str | Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    refused = next((key for key, tensor in full_state(network).items() if tensor.dtype is torch.complex128), None)
+    state = full_state(network)
+    refused = next((key for key, tensor in state.items() if tensor.dtype is torch.complex128), None)
     if refused is not None:
         raise FormatError(f"{refused!r} is complex128, which safetensors cannot hold; cast it to complex64 first")
     canonical = {key for key, entry in network.graph.tensors.items() if entry.alias_of is None}
-    tensors = {key: t.detach().cpu().contiguous().clone() for key, t in full_state(network).items() if key in canonical}
+    tensors = {key: t.detach().cpu().contiguous().clone() for key, t in state.items() if key in canonical}
     header = {_KEY: network.graph.to_json()}
     write_whole(path, lambda partial: save_file(tensors, str(partial), metadata=header), "the network", FormatError)
 
